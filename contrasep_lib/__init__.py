@@ -1,0 +1,3 @@
+"""Contrasep: speech separation by contrastive learning and deep modularity clustering."""
+
+__version__ = "0.1.0"

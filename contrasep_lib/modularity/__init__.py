@@ -1,0 +1,1 @@
+"""Modularity clustering of embedded nodes: graphs, objective, solvers, counting, diagnostics."""
