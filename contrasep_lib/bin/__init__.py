@@ -1,0 +1,1 @@
+"""One thin entry module per command."""

@@ -1,0 +1,147 @@
+"""Strict YAML configuration: every key known, every value of its type.
+
+A configuration file has sections; each section is a dataclass beside the code that reads it
+(see `SECTIONS`). Unknown sections and keys are refused with the nearest known name, so that a
+misspelt option is never silently ignored.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import importlib
+import os
+import types
+import typing
+from typing import Any, Sequence, TypeVar
+
+import yaml
+
+from contrasep_lib.errors import ContrasepError
+
+SECTIONS = {
+    "corpus": "contrasep_lib.corpus.options:CorpusOptions",
+    "mix": "contrasep_lib.mix.options:MixOptions",
+    "dump": "contrasep_lib.io.options:DumpOptions",
+    "features": "contrasep_lib.features.options:FeatureOptions",
+    "separate": "contrasep_lib.separate.options:SeparateOptions",
+    "score": "contrasep_lib.score.options:ScoreOptions",
+}
+
+Options = TypeVar("Options")
+
+
+def load_config(path: str | os.PathLike, overrides: Sequence[str] = ()) -> dict[str, Any]:
+    """Read a configuration file and check all of it.
+
+    Args:
+        path: YAML file.
+        overrides: ``section.key=value`` settings that replace values of the file; values are
+            read as YAML.
+
+    Returns:
+        section name -> options dataclass, for every section of `SECTIONS` (defaults where the
+        file is silent).
+
+    Raises:
+        ContrasepError: missing or unreadable file, unknown section or key, value of a wrong type.
+    """
+    try:
+        with open(path, encoding="utf-8") as file:
+            tree = yaml.safe_load(file) or {}
+    except FileNotFoundError:
+        raise ContrasepError(f"{path}: no such configuration; see conf/ of the recipe") from None
+    except yaml.YAMLError as error:
+        raise ContrasepError(f"{path}: not valid YAML ({' '.join(str(error).split())})") from None
+    if not isinstance(tree, dict):
+        raise ContrasepError(f"{path}: a mapping of sections wanted, got {type(tree).__name__}")
+    for setting in overrides:
+        _override(tree, setting)
+    refuse_unknown(tree, SECTIONS, f"{path}", "section")
+    config = {}
+    for name, target in SECTIONS.items():
+        module, _, attribute = target.partition(":")
+        options = getattr(importlib.import_module(module), attribute)
+        config[name] = build(options, tree.get(name) or {}, f"{path}: {name}")
+    return config
+
+
+def _override(tree: dict[str, Any], setting: str) -> None:
+    dotted, equals, text = setting.partition("=")
+    *parents, leaf = dotted.split(".")
+    if not equals or not parents or not leaf:
+        raise ContrasepError(f"--set {setting}: 'section.key=value' wanted")
+    node = tree
+    for parent in parents:
+        node = node.setdefault(parent, {})
+        if not isinstance(node, dict):
+            raise ContrasepError(f"--set {setting}: '{parent}' is a value, not a section")
+    try:
+        node[leaf] = yaml.safe_load(text)
+    except yaml.YAMLError:
+        raise ContrasepError(f"--set {setting}: '{text}' is not valid YAML") from None
+
+
+def refuse_unknown(given: typing.Iterable[str], known: typing.Iterable[str], where: str, what: str) -> None:
+    """Raise ContrasepError for the first name of ``given`` that is not ``known``."""
+    known = list(known)
+    for name in given:
+        if name not in known:
+            near = difflib.get_close_matches(str(name), known, n=1)
+            hint = f"did you mean '{near[0]}'?" if near else f"known: {', '.join(sorted(known))}"
+            raise ContrasepError(f"{where}: unknown {what} '{name}'; {hint}")
+
+
+def build(options: type[Options], values: Any, where: str) -> Options:
+    """Make an options dataclass of a mapping, checking keys and types (nested ones too).
+
+    Raises:
+        ContrasepError: naming ``where`` and the key; a ValueError of the dataclass's own
+            ``__post_init__`` is passed on the same way.
+    """
+    if not isinstance(values, dict):
+        raise ContrasepError(f"{where}: a mapping wanted, got {values!r}")
+    refuse_unknown(values, [field.name for field in dataclasses.fields(options)], where, "key")
+    hints = typing.get_type_hints(options)
+    made = {key: _convert(hints[key], value, f"{where}.{key}") for key, value in values.items()}
+    try:
+        return options(**made)
+    except (ValueError, TypeError) as error:
+        raise ContrasepError(f"{where}: {error}") from None
+
+
+def _convert(kind: Any, value: Any, where: str) -> Any:
+    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
+    if dataclasses.is_dataclass(kind):
+        return build(kind, value, where)
+    if origin in (typing.Union, types.UnionType):
+        if value is None and type(None) in arguments:
+            return None
+        kinds = [argument for argument in arguments if argument is not type(None)]
+        for argument in kinds:
+            try:
+                return _convert(argument, value, where)
+            except ContrasepError:
+                if argument is kinds[-1]:
+                    raise
+    if origin is typing.Literal:
+        if value not in arguments or isinstance(value, bool) != isinstance(arguments[0], bool):
+            raise ContrasepError(f"{where}: one of {', '.join(map(str, arguments))} wanted, got {value!r}")
+        return value
+    if origin is tuple and isinstance(value, list):
+        return tuple(_convert(arguments[0], item, where) for item in value)
+    if origin is dict and isinstance(value, dict):
+        return {_convert(arguments[0], k, where): _convert(arguments[1], v, f"{where}.{k}") for k, v in value.items()}
+    if kind is float and isinstance(value, (int, float)) and not isinstance(value, bool):
+        return float(value)
+    if kind in (int, str, bool) and type(value) is kind:
+        return value
+    name = getattr(kind, "__name__", str(kind))
+    raise ContrasepError(f"{where}: {name} wanted, got {value!r}")
+
+
+def as_tree(options: Any) -> Any:
+    """A dataclass (or a mapping of them) as plain values, ready for JSON or YAML."""
+    if dataclasses.is_dataclass(options):
+        return dataclasses.asdict(options)
+    return {name: as_tree(value) for name, value in options.items()}

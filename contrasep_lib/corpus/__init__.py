@@ -1,0 +1,1 @@
+"""Corpora of single-speaker speech, each brought into Kaldi-style data directories."""

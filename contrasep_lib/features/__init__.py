@@ -1,0 +1,1 @@
+"""Framing, short-time Fourier transform, statistics."""

@@ -1,0 +1,109 @@
+"""Reading and writing audio files, with faults told in one line."""
+
+from __future__ import annotations
+
+import os
+
+import numpy as np
+
+from contrasep_lib.errors import ContrasepError
+from contrasep_lib.io.atomic import atomic_path
+
+INT16_SCALE = 32768.0
+
+
+def read_audio(path: str | os.PathLike, rate: int | None = None, resample: bool = False) -> tuple[np.ndarray, int]:
+    """Read a mono audio file.
+
+    Args:
+        path: wav, flac or any other format that libsndfile reads.
+        rate: sampling rate wanted, Hz; None takes the file's own.
+        resample: bring the file to ``rate`` (polyphase) instead of refusing another rate.
+
+    Returns:
+        samples in [-1, 1], ``(samples,)`` float64, and the rate in Hz.
+
+    Raises:
+        ContrasepError: missing, unreadable, truncated, empty, not mono, NaN samples, other rate.
+    """
+    import soundfile
+
+    if not os.path.isfile(path):
+        raise ContrasepError(f"{path}: no such audio file")
+    try:
+        with soundfile.SoundFile(path) as file:
+            announced, channels, own_rate = file.frames, file.channels, file.samplerate
+            samples = file.read(dtype="float64")
+    except (soundfile.LibsndfileError, RuntimeError) as error:
+        reason = str(error).rpartition(": ")[2].strip()
+        raise ContrasepError(f"{path}: cannot be read as audio ({reason}); empty or damaged?") from None
+    if channels != 1:
+        raise ContrasepError(f"{path}: {channels} channels, mono wanted; take one channel first")
+    if len(samples) == 0:
+        raise ContrasepError(f"{path}: no samples in it; leave it out of the list or fetch it again")
+    if len(samples) != announced or _wav_is_truncated(path):
+        raise ContrasepError(f"{path}: truncated (fewer samples than its header says); fetch it again")
+    if not np.isfinite(samples).all():
+        raise ContrasepError(f"{path}: NaN or infinite samples; make the file again")
+    if rate is not None and own_rate != rate:
+        if not resample:
+            raise ContrasepError(f"{path}: {own_rate} Hz, {rate} Hz wanted; resample it or set the rate")
+        samples = resample_audio(samples, own_rate, rate)
+        own_rate = rate
+    return samples, own_rate
+
+
+def _wav_is_truncated(path: str | os.PathLike) -> bool:
+    """libsndfile mends the header of a short RIFF file silently, so the sizes are compared here."""
+    with open(path, "rb") as file:
+        head = file.read(12)
+        if len(head) < 12 or head[:4] != b"RIFF" or head[8:] != b"WAVE":
+            return False
+        size = os.fstat(file.fileno()).st_size
+        while True:
+            chunk = file.read(8)
+            if len(chunk) < 8:
+                return True
+            length = int.from_bytes(chunk[4:], "little")
+            if chunk[:4] == b"data":
+                # streaming writers announce the largest number or none at all
+                return length not in (0, 0xFFFFFFFF) and file.tell() + length > size
+            file.seek(length + length % 2, os.SEEK_CUR)
+
+
+def resample_audio(samples: np.ndarray, rate: int, new_rate: int) -> np.ndarray:
+    """Polyphase resampling (scipy's ``resample_poly`` with its default Kaiser window).
+
+    Args:
+        samples: ``(samples,)`` at ``rate`` Hz.
+
+    Returns:
+        ``(ceil(samples * new_rate / rate),)`` at ``new_rate`` Hz.
+    """
+    from math import gcd
+
+    from scipy.signal import resample_poly
+
+    if rate == new_rate:
+        return samples
+    common = gcd(rate, new_rate)
+    return resample_poly(samples, new_rate // common, rate // common)
+
+
+def to_int16(samples: np.ndarray) -> np.ndarray:
+    """Samples in [-1, 1) as int16, ``round(2^15 x)`` held within the range of the type."""
+    return np.clip(np.round(samples * INT16_SCALE), -32768, 32767).astype(np.int16)
+
+
+def write_wav(path: str | os.PathLike, samples: np.ndarray, rate: int) -> None:
+    """Write a mono PCM16 wav file atomically.
+
+    Args:
+        samples: ``(samples,)`` int16, or floats in [-1, 1) that are rounded as `to_int16` does.
+        rate: Hz.
+    """
+    import soundfile
+
+    pcm = samples if samples.dtype == np.int16 else to_int16(samples)
+    with atomic_path(path) as temporary:
+        soundfile.write(temporary, pcm, rate, subtype="PCM_16", format="WAV")

@@ -1,0 +1,169 @@
+"""Reading what stage 2 dumped and what stage 5 separated."""
+
+from __future__ import annotations
+
+import functools
+import os
+from pathlib import Path
+from typing import Mapping
+
+import numpy as np
+
+from contrasep_lib.errors import ContrasepError
+from contrasep_lib.io.audio import INT16_SCALE
+from contrasep_lib.io.scp import read_table
+
+
+def speaker_tables(folder: str | os.PathLike) -> list[Path]:
+    """``spk1.scp``, ``spk2.scp``, ... of a folder, in order, up to the first that is absent."""
+    tables: list[Path] = []
+    while (path := Path(folder) / f"spk{len(tables) + 1}.scp").is_file():
+        tables.append(path)
+    return tables
+
+
+def read_entry(table: str | os.PathLike, key: str, entry: str) -> tuple[np.ndarray, int]:
+    """Load the audio behind one scp entry (``file`` or ``file.ark:offset``).
+
+    Returns:
+        samples in [-1, 1), ``(samples,)`` float32, and the rate in Hz.
+
+    Raises:
+        ContrasepError: the ark or file is missing, corrupt or holds no mono audio; names the
+            table, the key and the ark.
+    """
+    import kaldiio
+
+    ark = entry.rpartition(":")[0] or entry
+    try:
+        loaded = kaldiio.load_mat(entry)
+        rate, samples = loaded if isinstance(loaded, tuple) else (0, loaded)
+        if isinstance(rate, np.ndarray):
+            rate, samples = samples, rate
+    except FileNotFoundError:
+        raise ContrasepError(f"{table}: '{key}' points to {ark}, which is not there; run stage 2 again") from None
+    except Exception as error:
+        # whatever a damaged header makes the readers trip over (struct, wave, soundfile, value errors)
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise ContrasepError(f"{ark}: corrupt at the entry of '{key}' ({reason}); run stage 2 again") from None
+    if not rate or samples.ndim != 1:
+        raise ContrasepError(f"{ark}: the entry of '{key}' is no mono audio; run stage 2 again")
+    if len(samples) == 0:
+        raise ContrasepError(f"{ark}: the entry of '{key}' is empty; run stage 2 again")
+    if samples.dtype == np.int16:
+        samples = samples.astype(np.float32) / np.float32(INT16_SCALE)
+    return samples.astype(np.float32, copy=False), int(rate)
+
+
+class DumpSet:
+    """A dumped set of mixtures with their sources, or of single-speaker utterances.
+
+    A set of mixtures has ``spk1.scp .. spkN.scp``; in a single-speaker set the source is the
+    utterance itself and `num_spk` is 1.
+
+    Args:
+        folder: ``dump/<set>``.
+
+    Raises:
+        ContrasepError: a table is missing, malformed, or has other keys than ``wav.scp``.
+    """
+
+    def __init__(self, folder: str | os.PathLike) -> None:
+        self.folder = Path(folder)
+        self.name = self.folder.name
+        if not (self.folder / "wav.scp").is_file():
+            raise ContrasepError(f"{self.folder}/wav.scp: not there; run stage 2 for this set first")
+        self.wav = read_table(self.folder / "wav.scp")
+        self.spk = [read_table(path) for path in speaker_tables(self.folder)]
+        for number, table in enumerate(self.spk, 1):
+            require_same_keys(self.wav, table, self.folder / f"spk{number}.scp")
+
+    @property
+    def keys(self) -> list[str]:
+        """Utterance ids, sorted."""
+        return list(self.wav)
+
+    @property
+    def num_spk(self) -> int:
+        """Talkers in every mixture of the set."""
+        return max(1, len(self.spk))
+
+    @functools.cached_property
+    def utt2spk(self) -> dict[str, str]:
+        """Utterance id -> speaker (of a mixture: the speakers joined by ``_``)."""
+        table = read_table(self.folder / "utt2spk")
+        require_same_keys(self.wav, table, self.folder / "utt2spk")
+        return table
+
+    @functools.cached_property
+    def rate(self) -> int:
+        """Sampling rate of the set, Hz (that of its first utterance)."""
+        return self.mixture_and_rate(self.keys[0])[1]
+
+    def mixture_and_rate(self, key: str) -> tuple[np.ndarray, int]:
+        """The mixture, ``(samples,)`` float32, and its rate in Hz."""
+        return read_entry(self.folder / "wav.scp", key, self.wav[key])
+
+    def mixture(self, key: str) -> np.ndarray:
+        """The mixture, ``(samples,)`` float32 in [-1, 1)."""
+        return self.mixture_and_rate(key)[0]
+
+    def sources(self, key: str) -> np.ndarray:
+        """The sources, ``(num_spk, samples)`` float32 in [-1, 1).
+
+        Raises:
+            ContrasepError: sources of different length.
+        """
+        if not self.spk:
+            return self.mixture(key)[None]
+        tracks = [
+            read_entry(self.folder / f"spk{number}.scp", key, table[key])[0]
+            for number, table in enumerate(self.spk, 1)
+        ]
+        if len({len(track) for track in tracks}) > 1:
+            lengths = ", ".join(str(len(track)) for track in tracks)
+            raise ContrasepError(f"{self.folder}: sources of '{key}' differ in length ({lengths} samples)")
+        return np.stack(tracks)
+
+
+class SeparatedSet:
+    """What stage 5 wrote for one set: one scp per output, and ``evidence.tsv``.
+
+    An utterance with fewer outputs than others is absent from the later tables.
+
+    Args:
+        folder: ``exp/<tag>/separate_<set>``.
+    """
+
+    def __init__(self, folder: str | os.PathLike) -> None:
+        self.folder = Path(folder)
+        tables = speaker_tables(self.folder)
+        if not tables:
+            raise ContrasepError(f"{self.folder}/spk1.scp: not there; run stage 5 for this set first")
+        self.spk = [read_table(path) for path in tables]
+
+    @property
+    def keys(self) -> list[str]:
+        """Utterance ids, sorted."""
+        return list(self.spk[0])
+
+    def outputs(self, key: str) -> np.ndarray:
+        """Separated signals, ``(outputs, samples)`` float32; the number varies by utterance."""
+        tracks = [
+            read_entry(self.folder / f"spk{number}.scp", key, table[key])[0]
+            for number, table in enumerate(self.spk, 1)
+            if key in table
+        ]
+        if not tracks:
+            raise ContrasepError(f"{self.folder}/spk1.scp: key '{key}' missing; run stage 5 again")
+        return np.stack(tracks)
+
+
+def require_same_keys(wanted: Mapping[str, str], table: Mapping[str, str], path: str | os.PathLike) -> None:
+    """Raise ContrasepError, naming the first key and how many, unless both have the same keys."""
+    missing = [key for key in wanted if key not in table]
+    extra = [key for key in table if key not in wanted]
+    if missing:
+        raise ContrasepError(f"{path}: key '{missing[0]}' missing ({len(missing)} in all); make the folder again")
+    if extra:
+        raise ContrasepError(f"{path}: key '{extra[0]}' is not in wav.scp ({len(extra)} in all)")

@@ -1,0 +1,27 @@
+"""Options of the section ``dump``."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Literal
+
+
+@dataclasses.dataclass(frozen=True)
+class DumpOptions:
+    """What stage 2 writes.
+
+    Attributes:
+        audio: audio in the arks: ``wav`` (PCM16, Kaldi reads it too) or ``flac`` (lossless, about
+            half the size, read by kaldiio).
+        spectra: log-magnitude spectra of the mixture beside the audio: ``none``, ``float32`` or
+            ``compressed`` (Kaldi's lossy 8 bits; nothing that a score depends on reads them).
+        shard: utterances per ark file.
+    """
+
+    audio: Literal["wav", "flac"] = "wav"
+    spectra: Literal["none", "float32", "compressed"] = "none"
+    shard: int = 500
+
+    def __post_init__(self) -> None:
+        if self.shard < 1:
+            raise ValueError(f"shard: at least 1 utterance wanted, got {self.shard}")

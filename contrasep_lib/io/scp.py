@@ -1,0 +1,94 @@
+"""Kaldi's two-column text files: wav.scp, utt2spk, text and their kin.
+
+A line is a key, one space, and a value that may hold spaces. Files are sorted by key in
+C-locale order (which for UTF-8 is the order of code points, hence Python's own), keys are
+unique, and the last line ends with a newline.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Iterable, Mapping
+
+from contrasep_lib.errors import ContrasepError
+from contrasep_lib.io.atomic import atomic_open
+
+
+def parse_table(path: str | os.PathLike) -> tuple[list[tuple[str, str]], list[str]]:
+    """Read a two-column file without stopping at a fault.
+
+    Returns:
+        the ``(key, value)`` pairs in the order of the file, and the violations found
+        (unsorted, duplicate, empty line, key without a value, no final newline), one line each.
+
+    Raises:
+        ContrasepError: the file is missing or is not UTF-8.
+    """
+    try:
+        with open(path, encoding="utf-8", newline="\n") as file:
+            content = file.read()
+    except FileNotFoundError:
+        raise ContrasepError(f"{path}: no such file; run the stage that makes it first") from None
+    except UnicodeDecodeError as error:
+        raise ContrasepError(f"{path}: not UTF-8 text ({error.reason} at byte {error.start})") from None
+    except OSError as error:
+        raise ContrasepError(f"{path}: cannot be read ({error.strerror})") from None
+    faults = []
+    if content and not content.endswith("\n"):
+        faults.append(f"{path}: the last line has no newline; is the file truncated?")
+    pairs: list[tuple[str, str]] = []
+    seen: set[str] = set()
+    for number, line in enumerate(content.split("\n")[: content.count("\n") + (not content.endswith("\n"))], 1):
+        key, _, value = line.partition(" ")
+        if not key:
+            faults.append(f"{path}:{number}: empty line or leading space; a line is 'KEY VALUE'")
+            continue
+        if not value.strip():
+            faults.append(f"{path}:{number}: key '{key}' has no value")
+        if key in seen:
+            faults.append(f"{path}:{number}: key '{key}' stands twice")
+        elif pairs and key < pairs[-1][0]:
+            faults.append(f"{path}:{number}: not sorted at '{key}'; mend with: LC_ALL=C sort -o {path} {path}")
+        seen.add(key)
+        pairs.append((key, value.strip()))
+    return pairs, faults
+
+
+def read_table(path: str | os.PathLike) -> dict[str, str]:
+    """Read a two-column file; the first violation of the format is an error.
+
+    Raises:
+        ContrasepError: see `parse_table`; also for an empty file.
+    """
+    pairs, faults = parse_table(path)
+    if faults:
+        more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
+        raise ContrasepError(faults[0] + more)
+    if not pairs:
+        raise ContrasepError(f"{path}: empty; run the stage that makes it again")
+    return dict(pairs)
+
+
+def write_table(path: str | os.PathLike, rows: Mapping[str, str] | Iterable[tuple[str, str]]) -> None:
+    """Write a two-column file atomically, sorted by key.
+
+    Raises:
+        ContrasepError: a key stands twice, is empty, or holds white space.
+    """
+    pairs = sorted(rows.items() if isinstance(rows, Mapping) else rows)
+    for (key, _), (following, _) in zip(pairs, pairs[1:]):
+        if key == following:
+            raise ContrasepError(f"{path}: key '{key}' would stand twice")
+    for key, _ in pairs:
+        if not key or key.split() != [key]:
+            raise ContrasepError(f"{path}: key '{key}' is empty or holds white space")
+    with atomic_open(path) as file:
+        file.writelines(f"{key} {value}\n" for key, value in pairs)
+
+
+def invert_utt2spk(utt2spk: Mapping[str, str]) -> dict[str, str]:
+    """``spk2utt`` of a ``utt2spk``: speaker -> utterance ids in order, parted by spaces."""
+    spk2utt: dict[str, list[str]] = {}
+    for utt in sorted(utt2spk):
+        spk2utt.setdefault(utt2spk[utt], []).append(utt)
+    return {spk: " ".join(utts) for spk, utts in spk2utt.items()}

@@ -1,0 +1,1 @@
+"""Mixtures: active speech level, lists, mixing."""

@@ -1,0 +1,41 @@
+"""Options of the section ``mix``."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Literal
+
+
+@dataclasses.dataclass(frozen=True)
+class MixOptions:
+    """How mixtures are drawn and made (the rule of WSJ0-mix).
+
+    Attributes:
+        sets: number of mixtures of each set; the name of a set is also the name of the
+            single-speaker set that it draws from.
+        seed: draws speakers, utterances and gains.
+        rate: sampling rate of the mixtures, Hz; sources are resampled to it.
+        mode: ``min`` cuts all sources to the shortest, ``max`` pads them to the longest.
+        max_gain_db: gains are drawn from (0, max_gain_db].
+        active_level: ``p56`` scales each source by its ITU-T P.56 active level, ``rms`` by its
+            root mean square.
+        level_filter: filter before the level is measured: ``none``, or ``band`` (the 200 to
+            5500 Hz band that P.56 names, high-pass alone where the rate leaves no more).
+    """
+
+    sets: dict[str, int] = dataclasses.field(default_factory=lambda: {"tr": 200, "cv": 50, "tt": 100})
+    seed: int = 0
+    rate: int = 8000
+    mode: Literal["min", "max"] = "min"
+    max_gain_db: float = 2.5
+    active_level: Literal["p56", "rms"] = "p56"
+    level_filter: Literal["none", "band"] = "none"
+
+    def __post_init__(self) -> None:
+        for name, count in self.sets.items():
+            if count < 1:
+                raise ValueError(f"sets.{name}: at least 1 mixture wanted, got {count}")
+        if self.rate < 4000:
+            raise ValueError(f"rate: at least 4000 Hz wanted, got {self.rate}")
+        if self.max_gain_db <= 0:
+            raise ValueError(f"max_gain_db: a positive number of dB wanted, got {self.max_gain_db}")
