@@ -1,0 +1,143 @@
+"""Granularities: what a node is, and how an assignment of nodes becomes a mask.
+
+`Frame` has frames as nodes, `TimeFrequency` has units of the short-time spectrum. Everything
+after the embedding (modularity, oracles, masks, audio) is the same for both.
+"""
+
+from __future__ import annotations
+
+import abc
+import dataclasses
+
+import torch
+
+from contrasep_lib.features.options import FeatureOptions
+from contrasep_lib.features.stft import istft, num_frames, stft
+
+
+@dataclasses.dataclass(frozen=True)
+class Nodes:
+    """The nodes of a batch of mixtures before they are embedded.
+
+    Attributes:
+        spectrum: ``(batch, frames, freq)`` complex, what a mask multiplies.
+        power: ``(batch, nodes)``, the energy of each node.
+        valid: ``(batch, nodes)`` bool, False for silent nodes.
+        shape: ``(frames,)`` or ``(frames, freq)``; nodes are its elements, frames slowest.
+    """
+
+    spectrum: torch.Tensor
+    power: torch.Tensor
+    valid: torch.Tensor
+    shape: tuple[int, ...]
+
+
+class Granularity(abc.ABC):
+    """What a node is.
+
+    Args:
+        features: framing.
+        silence_db: a node is silent when it lies more than this under the loudest node, dB.
+    """
+
+    name: str
+
+    def __init__(self, features: FeatureOptions, silence_db: float = 40.0) -> None:
+        self.features = features
+        self.silence_db = silence_db
+
+    @abc.abstractmethod
+    def shape(self, samples: int) -> tuple[int, ...]:
+        """Shape of the nodes of a signal of ``samples`` samples."""
+
+    @abc.abstractmethod
+    def pool(self, power: torch.Tensor) -> torch.Tensor:
+        """Power of units ``(..., frames, freq)`` as power of nodes ``(..., nodes)``."""
+
+    @abc.abstractmethod
+    def spread(self, values: torch.Tensor, shape: tuple[int, ...]) -> torch.Tensor:
+        """Values of nodes ``(..., nodes)`` as values of units, ``(..., frames, freq)`` or broadcastable to it."""
+
+    def nodes(self, mixture: torch.Tensor) -> Nodes:
+        """The nodes of ``(batch, samples)`` mixtures.
+
+        An all-zero mixture has no valid node.
+        """
+        spectrum = stft(mixture, self.features)
+        power = self.pool(spectrum.abs().square())
+        loudest = power.amax(dim=-1, keepdim=True)
+        valid = (power > loudest * 10 ** (-self.silence_db / 10)) & (loudest > 0)
+        return Nodes(spectrum, power, valid, self.shape(mixture.shape[-1]))
+
+    def targets(self, sources: torch.Tensor) -> torch.Tensor:
+        """Ideal assignment: each node to its louder source, ties to the lower index.
+
+        Args:
+            sources: ``(batch, num_spk, samples)``.
+
+        Returns:
+            ``(batch, nodes)`` int64 in ``0 .. num_spk - 1``.
+        """
+        return self.pool(stft(sources, self.features).abs().square()).argmax(dim=1)
+
+    def mask(self, assignment: torch.Tensor, nodes: Nodes) -> torch.Tensor:
+        """Masks of an assignment; silent nodes give each output an equal share.
+
+        Args:
+            assignment: ``(batch, nodes, K)``, rows that sum to 1 (hard or soft).
+            nodes: of the mixtures.
+
+        Returns:
+            ``(batch, K, frames, freq)``, or with ``freq = 1`` where all units of a frame share
+            their node. The K masks add up to one.
+        """
+        share = torch.full_like(assignment, 1.0 / assignment.shape[-1])
+        filled = torch.where(nodes.valid.unsqueeze(-1), assignment, share)
+        return self.spread(filled.transpose(1, 2), nodes.shape)
+
+
+class Frame(Granularity):
+    """A node is a frame (the paper); a cluster is a mask over frames."""
+
+    name = "frame"
+
+    def shape(self, samples: int) -> tuple[int, ...]:
+        return (num_frames(samples, self.features),)
+
+    def pool(self, power: torch.Tensor) -> torch.Tensor:
+        return power.sum(dim=-1)
+
+    def spread(self, values: torch.Tensor, shape: tuple[int, ...]) -> torch.Tensor:
+        return values.unsqueeze(-1)
+
+
+class TimeFrequency(Granularity):
+    """A node is a unit of the short-time spectrum."""
+
+    name = "tf"
+
+    def shape(self, samples: int) -> tuple[int, ...]:
+        return (num_frames(samples, self.features), self.features.win // 2 + 1)
+
+    def pool(self, power: torch.Tensor) -> torch.Tensor:
+        return power.flatten(-2)
+
+    def spread(self, values: torch.Tensor, shape: tuple[int, ...]) -> torch.Tensor:
+        return values.unflatten(-1, shape)
+
+
+GRANULARITIES = {kind.name: kind for kind in (Frame, TimeFrequency)}
+
+
+def apply_mask(mask: torch.Tensor, spectrum: torch.Tensor, samples: int, features: FeatureOptions) -> torch.Tensor:
+    """Masked audio.
+
+    Args:
+        mask: ``(batch, K, frames, freq or 1)``.
+        spectrum: of the mixture, ``(batch, frames, freq)`` complex.
+        samples: length of the mixture.
+
+    Returns:
+        ``(batch, K, samples)``.
+    """
+    return istft(mask * spectrum.unsqueeze(1), samples, features)

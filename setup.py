@@ -1,0 +1,39 @@
+"""Installation: ``pip install .`` gives the package and the console command ``contrasep``."""
+
+import re
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+ROOT = Path(__file__).resolve().parent
+VERSION = re.search(r'__version__ = "(.+)"', (ROOT / "contrasep_lib/__init__.py").read_text()).group(1)
+
+setup(
+    name="contrasep",
+    version=VERSION,
+    description="Speech separation by contrastive learning and deep modularity clustering",
+    long_description=(ROOT / "README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    packages=find_packages(include=["contrasep_lib", "contrasep_lib.*"]),
+    include_package_data=True,
+    package_data={"contrasep_lib": ["**/*.txt"]},
+    python_requires=">=3.10",
+    install_requires=[
+        "av",
+        "espeakng-loader",
+        "espnet==202511",
+        "fast_bss_eval",
+        "kaldiio",
+        "matplotlib",
+        "numpy",
+        "pyyaml",
+        "scipy",
+        "sentencepiece",
+        "soundfile",
+        "torch==2.11.0",
+        "torchaudio==2.11.0",
+        "tqdm",
+    ],
+    extras_require={"test": ["mir_eval<0.9", "networkx", "pytest"]},
+    entry_points={"console_scripts": ["contrasep = contrasep_lib.bin.main:main"]},
+)
