@@ -1,0 +1,88 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any, Callable, Sequence, TypeVar
+
+from contrasep_lib.errors import ContrasepError
+
+Item = TypeVar("Item")
+
+
+def add_config(parser: argparse.ArgumentParser) -> None:
+    """``--config FILE`` and repeatable ``--set section.key=value``."""
+    parser.add_argument("--config", required=True, metavar="FILE", help="configuration (YAML)")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="SECTION.KEY=VALUE", dest="overrides",
+        help="replace a value of the configuration; may be repeated",
+    )
+
+
+def read_config(args: argparse.Namespace) -> dict[str, Any]:
+    """The configuration named by `add_config`'s options, all of it checked."""
+    from contrasep_lib.config import load_config
+
+    return load_config(args.config, args.overrides)
+
+
+def positive(text: str) -> int:
+    """Type of options that count something."""
+    try:
+        value = int(text)
+    except ValueError:
+        value = 0
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"a whole number of at least 1 wanted, got '{text}'")
+    return value
+
+
+def part(text: str) -> tuple[int, int]:
+    """Type of ``--part J/N``: the J-th of N shares, counted from 1."""
+    job, _, jobs = text.partition("/")
+    if not (job.isdigit() and jobs.isdigit() and 1 <= int(job) <= int(jobs)):
+        raise argparse.ArgumentTypeError(f"J/N with 1 <= J <= N wanted, got '{text}'")
+    return int(job), int(jobs)
+
+
+def add_part(parser: argparse.ArgumentParser) -> None:
+    """``--part J/N``."""
+    parser.add_argument(
+        "--part", type=part, default=(1, 1), metavar="J/N", help="do the J-th of N shares (default: all)"
+    )
+
+
+def share(items: Sequence[Item], which: tuple[int, int]) -> list[Item]:
+    """The J-th of N contiguous shares of ``items``, whose sizes differ by one at most."""
+    job, jobs = which
+    return list(items[len(items) * (job - 1) // jobs : len(items) * job // jobs])
+
+
+def progress(items: Sequence[Item], what: str) -> Any:
+    """``items`` under a progress bar: drawn on a terminal, a line now and then in a log."""
+    import sys
+
+    from tqdm import tqdm
+
+    interval = 0.2 if sys.stderr.isatty() else 10.0
+    return tqdm(items, desc=what, mininterval=interval, ascii=not sys.stderr.isatty())
+
+
+def in_processes(work: Callable[[Item], Any], items: Sequence[Item], nj: int, what: str) -> list[Any]:
+    """``[work(item) for item in items]`` on ``nj`` processes, in order, under a progress bar.
+
+    Raises:
+        ContrasepError: the first fault of ``work``, or a process that died.
+    """
+    if nj == 1 or len(items) < 2:
+        return [work(item) for item in progress(items, what)]
+    from concurrent.futures import ProcessPoolExecutor
+    from concurrent.futures.process import BrokenProcessPool
+
+    try:
+        with ProcessPoolExecutor(min(nj, len(items))) as pool:
+            chunk = max(1, len(items) // (nj * 8))
+            results = pool.map(work, items, chunksize=chunk)
+            return [result for _, result in zip(progress(range(len(items)), what), results)]
+    except BrokenProcessPool:
+        raise ContrasepError(f"{what}: a worker process was killed; out of memory? use a smaller --nj") from None

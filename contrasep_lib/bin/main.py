@@ -1,0 +1,102 @@
+"""The console command ``contrasep``: one subcommand per stage program."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import sys
+
+from contrasep_lib import __version__
+from contrasep_lib.errors import ContrasepError
+
+# name -> (stage, one line of help); the module is contrasep_lib.bin.NAME with underscores
+COMMANDS = {
+    "make-espeak": ("0", "let eSpeak NG speak the embedded corpus"),
+    "fetch-librispeech": ("0", "download or check Mini LibriSpeech"),
+    "make-lists": ("0", "draw the mixtures: speakers, utterances, gains"),
+    "mix": ("0", "mix the sources of a list"),
+    "prepare-data": ("1", "make Kaldi-style data directories"),
+    "validate-data": ("1", "check data directories and their audio"),
+    "dump": ("2", "write audio, spectra and statistics to ark"),
+    "separate": ("5", "separate a dumped set"),
+    "score": ("6", "score separated audio"),
+    "report": ("6", "write RESULTS.md and results.json"),
+    "check-config": ("any", "check a configuration and print it whole"),
+    "done": ("any", "check or set a stage's .done marker"),
+}
+
+
+def overview() -> str:
+    """The help text: commands listed by stage."""
+    width = max(map(len, COMMANDS))
+    lines = [
+        "usage: contrasep COMMAND [options]      contrasep COMMAND --help      contrasep --version",
+        "",
+        "Speech separation by contrastive learning and deep modularity clustering.",
+        "",
+    ]
+    heading = None
+    for name, (stage, line) in COMMANDS.items():
+        if stage != heading:
+            lines.append("any stage" if stage == "any" else f"stage {stage}")
+            heading = stage
+        lines.append(f"  {name:{width}}  {line}")
+    return "\n".join(lines)
+
+
+def normalise(arguments: list[str]) -> list[str]:
+    """Write option names with dashes: ``--num_spk=2`` becomes ``--num-spk=2``."""
+    dashed = []
+    for argument in arguments:
+        if argument.startswith("--"):
+            name, equals, value = argument.partition("=")
+            argument = name.replace("_", "-") + equals + value
+        dashed.append(argument)
+    return dashed
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one subcommand.
+
+    Returns:
+        exit status: 0, 1 for a fault told in one line, 2 for a wrong call, 130 when interrupted.
+    """
+    arguments = sys.argv[1:] if arguments is None else arguments
+    if not arguments or arguments[0] in ("-h", "--help", "help"):
+        print(overview())
+        return 0 if arguments else 2
+    if arguments[0] == "--version":
+        print(f"contrasep {__version__}")
+        return 0
+    name = arguments[0].replace("_", "-")
+    if name not in COMMANDS:
+        print(f"contrasep: unknown command '{arguments[0]}'; see contrasep --help", file=sys.stderr)
+        return 2
+    module = importlib.import_module(f"contrasep_lib.bin.{name.replace('-', '_')}")
+    parser = argparse.ArgumentParser(
+        prog=f"contrasep {name}", description=module.__doc__, allow_abbrev=False,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    module.add_arguments(parser)
+    parsed = parser.parse_args(normalise(arguments[1:]))
+    try:
+        module.run(parsed)
+    except ContrasepError as error:
+        print(f"contrasep {name}: {error}", file=sys.stderr)
+        return 1
+    except BrokenPipeError:
+        # the reader of a pipe has seen enough; keep the interpreter from complaining at exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except OSError as error:
+        # e.g. no space left, permission denied: a fault of the place, not of the program
+        print(f"contrasep {name}: {error.filename or 'file'}: {error.strerror or error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
