@@ -20,7 +20,7 @@ class NodeSet:
 
     Args:
         z: embeddings, ``(batch, nodes, dim)``, floating point; rows of valid nodes have
-            unit norm.
+            unit norm. Rows of other nodes may hold anything, NaN included.
         weight: non-negative node weights, ``(batch, nodes)``; ``A_ij <- w_i w_j A_ij``.
         valid: ``(batch, nodes)`` bool; False for padding and for silent nodes, which take
             no part in the graph.
@@ -50,10 +50,10 @@ class NodeSet:
             raise ValueError(
                 f"shape: (frames,) or (frames, freq) with product {self.z.shape[1]} wanted, got {self.shape}"
             )
-        if not torch.isfinite(self.z[self.valid]).all():
+        if not (torch.isfinite(self.z.detach()).all(-1) | ~self.valid).all():
             raise ValueError("z: NaN or infinite values in valid nodes; all must be finite")
-        valid_weight = self.weight[self.valid]
-        if not torch.isfinite(valid_weight).all() or (valid_weight < 0).any():
+        weight = self.weight.detach()
+        if not ((torch.isfinite(weight) & (weight >= 0)) | ~self.valid).all():
             raise ValueError("weight: finite values of at least 0 wanted in valid nodes")
 
     @classmethod
@@ -65,6 +65,8 @@ class NodeSet:
         shape: tuple[int, ...] | None = None,
     ) -> "NodeSet":
         """Fill in unit weights, all-valid nodes and ``shape = (nodes,)`` where not given."""
+        if z.dim() != 3:
+            raise ValueError(f"z: floating point (batch, nodes, dim) wanted, got {z.dtype} {tuple(z.shape)}")
         lead = z.shape[:2]
         return cls(
             z=z,
@@ -75,7 +77,11 @@ class NodeSet:
 
     def require_unit_norm(self) -> None:
         """Raise ValueError unless every valid embedding has norm 1 within 1e-2."""
-        norm = self.z.detach()[self.valid].float().norm(dim=-1)
-        if norm.numel() and (norm - 1).abs().max() > UNIT_NORM_TOLERANCE:
-            worst = norm[(norm - 1).abs().argmax()].item()
-            raise ValueError(f"z: unit-norm embeddings wanted, found a norm of {worst:.4g}")
+        accurate = torch.promote_types(self.z.dtype, torch.float32)
+        norm = torch.linalg.vector_norm(self.z.detach(), dim=-1, dtype=accurate)
+        error = torch.where(self.valid, (norm - 1).abs(), 0.0)
+        if error.numel() and error.max() > UNIT_NORM_TOLERANCE:
+            worst = norm.flatten()[error.argmax()].item()
+            raise ValueError(
+                f"z: unit-norm embeddings wanted (within {UNIT_NORM_TOLERANCE}), found a norm of {worst:.4g}"
+            )

@@ -1,0 +1,124 @@
+"""The two graphs over embedded nodes: thresholded cosine similarity and a polynomial kernel.
+
+Both are functions of the cosine ``s_ij = z_i . z_j`` alone, have no self-loops
+(``A_ii = 0``) and only non-negative edges, which the null model of modularity assumes.
+Node weights enter as ``A_ij <- w_i w_j A_ij``.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import itertools
+import math
+
+import torch
+
+
+@dataclasses.dataclass(frozen=True)
+class ThresholdGraph:
+    """Thresholded similarity graph of the paper (arXiv 2305.10652).
+
+    ``A_ij = s_ij`` where ``s_ij > tau`` and 0 elsewhere; with ``binary`` the edges are 1.
+    Gradients treat the set of edges as fixed: the jump at ``tau`` has none, and the binary
+    graph none at all with respect to the embeddings.
+
+    Args:
+        tau: threshold on the cosine, in [0, 1), or in [-1, 1) for the binary graph.
+        binary: 0/1 edges instead of edges weighted by the cosine.
+
+    Raises:
+        ValueError: ``tau`` is outside its range.
+
+    Example:
+        >>> graph = ThresholdGraph(tau=0.5)
+        >>> graph.affinity(torch.tensor([0.4, 0.5, 0.6]))
+        tensor([0.0000, 0.0000, 0.6000])
+    """
+
+    tau: float = 0.5
+    binary: bool = False
+
+    def __post_init__(self) -> None:
+        low = -1.0 if self.binary else 0.0
+        if not low <= self.tau < 1.0:
+            kind = "binary" if self.binary else "weighted"
+            raise ValueError(f"tau: a value in [{low:g}, 1) wanted for the {kind} graph, got {self.tau}")
+
+    def affinity(self, cosine: torch.Tensor) -> torch.Tensor:
+        """Edge weight for each cosine (any shape), not yet weighted by the nodes."""
+        if self.binary:
+            return (cosine > self.tau).to(cosine.dtype)
+        return torch.nn.functional.threshold(cosine, self.tau, 0.0)
+
+
+@dataclasses.dataclass(frozen=True)
+class KernelGraph:
+    """Complete graph with the kernel ``A_ij = ((1 + s_ij) / 2)^power``.
+
+    Antipodal embeddings, to which contrastive losses push two talkers, get no edge; the
+    plain square ``s^2`` would merge them. The kernel has finite exact features, so sums
+    over all pairs cost a number of operations linear in the nodes.
+
+    Args:
+        power: exponent, an integer of at least 1.
+
+    Raises:
+        ValueError: ``power`` is not an integer of at least 1.
+    """
+
+    power: int = 2
+
+    def __post_init__(self) -> None:
+        if isinstance(self.power, bool) or not isinstance(self.power, int) or self.power < 1:
+            raise ValueError(f"power: an integer of at least 1 wanted, got {self.power!r}")
+
+    def affinity(self, cosine: torch.Tensor) -> torch.Tensor:
+        """Edge weight for each cosine (any shape), not yet weighted by the nodes."""
+        return ((1 + cosine) / 2) ** self.power
+
+    def features(self, z: torch.Tensor) -> torch.Tensor:
+        """Exact features ``phi`` with ``phi_i . phi_j = ((1 + z_i . z_j) / 2)^power``.
+
+        Args:
+            z: embeddings, ``(..., dim)``, floating point.
+
+        Returns:
+            ``(..., F)`` with ``F = binomial(dim + power, power)``: the monomials of degree
+            ``power`` in ``[1, z] / sqrt(2)``, each with the root of its multinomial
+            coefficient.
+        """
+        return monomials(homogeneous(z), self.power)
+
+
+Graph = ThresholdGraph | KernelGraph
+
+
+def homogeneous(z: torch.Tensor) -> torch.Tensor:
+    """``y = [1, z] / sqrt(2)``, so that ``y_i . y_j = (1 + z_i . z_j) / 2``; ``(..., dim + 1)``."""
+    return torch.cat([torch.ones_like(z[..., :1]), z], dim=-1) * math.sqrt(0.5)
+
+
+def monomials(y: torch.Tensor, degree: int) -> torch.Tensor:
+    """Symmetric features with ``monomials(a) . monomials(b) = (a . b)^degree``; ``(..., F)``."""
+    if degree == 0:
+        return torch.ones_like(y[..., :1])
+    if degree == 1:
+        return y
+    index, scale = _monomial_table(y.shape[-1], degree)
+    columns = torch.tensor(index, device=y.device)
+    out = y[..., columns[0]]
+    for row in columns[1:]:
+        out = out * y[..., row]
+    return out * torch.tensor(scale, dtype=y.dtype, device=y.device)
+
+
+@functools.lru_cache(maxsize=16)
+def _monomial_table(dim: int, degree: int) -> tuple[tuple[tuple[int, ...], ...], tuple[float, ...]]:
+    """Which coordinates each monomial multiplies, one row per factor, and its root multinomial."""
+    combos = list(itertools.combinations_with_replacement(range(dim), degree))
+    scale = []
+    for combo in combos:
+        repeats = math.prod(math.factorial(combo.count(axis)) for axis in set(combo))
+        scale.append(math.sqrt(math.factorial(degree) / repeats))
+    return tuple(zip(*combos)), tuple(scale)

@@ -1,0 +1,181 @@
+"""Modularity of soft assignments and the loss made from it, for graphs never held in memory.
+
+With degrees ``d = A 1``, ``2m = sum d`` and ``B = A - d d' / 2m`` (Newman 2006)
+
+    Q(C) = Tr(C' B C) / 2m = Tr(C' A C) / 2m - |C' d|^2 / (2m)^2,
+
+and 0 for a graph without edges. The collapse term of the loss is that of deep modularity
+networks (Tsitsulin et al. 2023). All sums over pairs run in float32 or better, whatever
+the inputs, and are differentiable with respect to assignments and embeddings.
+
+Example:
+    >>> z = torch.nn.functional.normalize(torch.randn(1, 100, 20), dim=-1).requires_grad_()
+    >>> assign = torch.randn(1, 100, 2).softmax(-1)
+    >>> modularity(NodeSet.from_embeddings(z), assign, KernelGraph()).sum().backward()
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+
+from contrasep_lib.modularity import factorised, tiled
+from contrasep_lib.modularity.graphs import Graph, KernelGraph, ThresholdGraph
+from contrasep_lib.modularity.nodes import NodeSet
+from contrasep_lib.modularity.packing import Packed, pack
+
+
+def backend(graph: Graph):
+    """The module whose ``gram`` and ``matmul`` serve a graph: factorised for kernels, else tiled."""
+    if isinstance(graph, KernelGraph):
+        return factorised
+    if isinstance(graph, ThresholdGraph):
+        return tiled
+    raise ValueError(f"graph: a ThresholdGraph or a KernelGraph wanted, got {type(graph).__name__}")
+
+
+def check_assign(nodes: NodeSet, assign: torch.Tensor) -> None:
+    """Raise ValueError unless ``assign`` is finite ``(batch, nodes, K)`` with K of at least 1."""
+    wanted = tuple(nodes.z.shape[:2])
+    if assign.dim() != 3 or tuple(assign.shape[:2]) != wanted or assign.shape[2] < 1:
+        raise ValueError(f"assign: shape {wanted + ('K >= 1',)} wanted, as z has, got {tuple(assign.shape)}")
+    if not assign.is_floating_point():
+        raise ValueError(f"assign: floating point wanted, got {assign.dtype}")
+    if not (torch.isfinite(assign.detach()).all(-1) | ~nodes.valid).all():
+        raise ValueError("assign: NaN or infinite values in valid nodes; all must be finite")
+
+
+def _gram(packed: Packed, assign: torch.Tensor, graph: Graph) -> torch.Tensor:
+    """``[C, 1]' A [C, 1]`` in float64: C'AC, the volumes C'd, and 2m in the last corner."""
+    weight = packed.weight.unsqueeze(-1)
+    columns = torch.cat([packed.gather(assign) * weight, weight], dim=-1)
+    return backend(graph).gram(packed.z, columns, graph).double()
+
+
+def quantities(
+    nodes: NodeSet, assign: torch.Tensor, graph: Graph
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """The sums over pairs from which modularity and conductance are made.
+
+    Args:
+        nodes: node set with unit-norm embeddings.
+        assign: ``(batch, nodes, K)`` floating point, soft or one-hot; what it holds for
+            invalid nodes is not read.
+        graph: threshold or kernel graph.
+
+    Returns:
+        ``C'AC (batch, K, K)``, degrees ``d (batch, nodes)`` (0 on invalid nodes) and
+        ``2m (batch,)``, all float32, or float64 where an input is.
+
+    Raises:
+        ValueError: ``assign`` has the wrong shape or is not finite, or an embedding of a
+            valid node has no unit norm.
+    """
+    check_assign(nodes, assign)
+    packed = pack(nodes, assign)
+    gram = _gram(packed, assign, graph).to(packed.out_dtype)
+    return gram[:, :-1, :-1], _degrees(nodes, packed, graph), gram[:, -1, -1]
+
+
+def degrees(nodes: NodeSet, graph: Graph) -> torch.Tensor:
+    """Degrees ``d = A 1`` of the weighted graph, ``(batch, nodes)``, 0 on invalid nodes."""
+    return _degrees(nodes, pack(nodes), graph)
+
+
+def _degrees(nodes: NodeSet, packed: Packed, graph: Graph) -> torch.Tensor:
+    weight = packed.weight.unsqueeze(-1)
+    column = backend(graph).matmul(packed.z, weight, graph) * weight
+    return packed.scatter(column, nodes.z.shape[1]).squeeze(-1).to(packed.out_dtype)
+
+
+def modularity(nodes: NodeSet, assign: torch.Tensor, graph: Graph) -> torch.Tensor:
+    """Modularity Q of each graph of a batch, ``(batch,)``; arguments and errors as for
+    :func:`quantities`. A graph without edges has Q = 0."""
+    check_assign(nodes, assign)
+    packed = pack(nodes, assign)
+    return modularity_from_gram(_gram(packed, assign, graph)).to(packed.out_dtype)
+
+
+def modularity_from_gram(gram: torch.Tensor) -> torch.Tensor:
+    """Q from ``[C, 1]' A [C, 1] (batch, K + 1, K + 1)``, in its dtype, ``(batch,)``."""
+    two_m = gram[:, -1, -1]
+    edges = two_m > 0
+    safe = torch.where(edges, two_m, torch.ones_like(two_m))
+    inside = gram[:, :-1, :-1].diagonal(dim1=1, dim2=2).sum(-1) / safe
+    expected = (gram[:, :-1, -1] / safe.unsqueeze(-1)).square().sum(-1)
+    return torch.where(edges, inside - expected, torch.zeros_like(two_m))
+
+
+def collapse(nodes: NodeSet, assign: torch.Tensor) -> torch.Tensor:
+    """Collapse term ``sqrt(K)/N |sum_i C_i|_2 - 1`` of each graph, ``(batch,)``.
+
+    It is 0 for communities of equal size and ``sqrt(K) - 1`` when all nodes are in one.
+    A node counts with its weight, as it does in the graph; N is the sum of weights. The
+    term is 0 where there is no node. Errors as for :func:`quantities`.
+    """
+    check_assign(nodes, assign)
+    dtype = torch.promote_types(torch.promote_types(nodes.z.dtype, assign.dtype), torch.float32)
+    weight = torch.where(nodes.valid, nodes.weight, 0).to(dtype)
+    inside = assign.masked_fill(~nodes.valid.unsqueeze(-1), 0).to(dtype)
+    sizes = (weight.unsqueeze(1) @ inside).squeeze(1)
+    total = weight.sum(1)
+    some = total > 0
+    safe = torch.where(some, total, torch.ones_like(total))
+    # Where nothing is summed the norm has no gradient: ones stand in for the zeros.
+    sizes = torch.where(some.unsqueeze(-1), sizes, torch.ones_like(sizes))
+    term = math.sqrt(assign.shape[-1]) / safe * torch.linalg.vector_norm(sizes, dim=-1) - 1
+    return torch.where(some, term, torch.zeros_like(term))
+
+
+def modularity_loss(
+    nodes: NodeSet, assign: torch.Tensor, graph: Graph, collapse_weight: float = 0.1
+) -> torch.Tensor:
+    """Loss ``-Q + collapse_weight * collapse`` of each graph, ``(batch,)``.
+
+    The collapse term pulls towards communities of equal size, which is wrong when one
+    talker speaks more: ``collapse_weight`` (lambda of the paper, at least 0) is a setting.
+
+    Raises:
+        ValueError: as :func:`quantities`, or ``collapse_weight`` is negative or not finite.
+    """
+    if not (math.isfinite(collapse_weight) and collapse_weight >= 0):
+        raise ValueError(f"collapse_weight: a finite value of at least 0 wanted, got {collapse_weight}")
+    loss = -modularity(nodes, assign, graph)
+    if collapse_weight == 0:
+        return loss
+    return loss + collapse_weight * collapse(nodes, assign)
+
+
+def modularity_matvec(nodes: NodeSet, vector: torch.Tensor, graph: Graph) -> torch.Tensor:
+    """``B v`` without forming ``B = A - d d' / 2m`` (``B = A = 0`` for a graph without edges).
+
+    Args:
+        nodes: node set with unit-norm embeddings.
+        vector: ``(batch, nodes)`` or ``(batch, nodes, columns)``, floating point; not read
+            on invalid nodes.
+        graph: threshold or kernel graph.
+
+    Returns:
+        As ``vector`` in shape, 0 on invalid nodes, float32 or better.
+
+    Raises:
+        ValueError: ``vector`` has the wrong shape or is not finite, or an embedding of a
+            valid node has no unit norm.
+    """
+    columns = vector.unsqueeze(-1) if vector.dim() == 2 else vector
+    if columns.dim() != 3 or columns.shape[:2] != nodes.z.shape[:2]:
+        wanted = tuple(nodes.z.shape[:2])
+        raise ValueError(f"vector: shape {wanted} or {wanted + ('columns',)} wanted, got {tuple(vector.shape)}")
+    if not columns.is_floating_point() or not (torch.isfinite(columns).all(-1) | ~nodes.valid).all():
+        raise ValueError("vector: finite floating point values wanted in valid nodes")
+    packed = pack(nodes, columns)
+    weight = packed.weight.unsqueeze(-1)
+    both = torch.cat([packed.gather(columns) * weight, weight], dim=-1)
+    product = backend(graph).matmul(packed.z, both, graph) * weight
+    degree = product[..., -1:]
+    two_m = degree.sum(1, keepdim=True)
+    safe = torch.where(two_m > 0, two_m, torch.ones_like(two_m))
+    share = degree.transpose(1, 2) @ packed.gather(columns) / safe
+    out = packed.scatter(product[..., :-1] - degree * share, nodes.z.shape[1]).to(packed.out_dtype)
+    return out.squeeze(-1) if vector.dim() == 2 else out

@@ -1,0 +1,99 @@
+"""What all solvers share: checks, the walk over a batch, and the form of a solution."""
+
+from __future__ import annotations
+
+import abc
+import dataclasses
+
+import torch
+
+from contrasep_lib.modularity.graphs import Graph
+from contrasep_lib.modularity.nodes import NodeSet
+from contrasep_lib.modularity.operator import GraphOperator, one_hot
+from contrasep_lib.modularity.packing import pack
+
+
+@dataclasses.dataclass(frozen=True)
+class Solution:
+    """Partition of each graph of a batch into at most K communities.
+
+    Communities are ordered by decreasing weight of their nodes; trailing ones may be empty.
+
+    Attributes:
+        assign: ``(batch, nodes, K)``, rows of valid nodes sum to one, others are zero; soft
+            from the solvers that optimise soft assignments, else one-hot.
+        labels: ``(batch, nodes)`` int64, the largest of ``assign``; -1 on invalid nodes.
+        modularity: Q of the hard labels, ``(batch,)``.
+    """
+
+    assign: torch.Tensor
+    labels: torch.Tensor
+    modularity: torch.Tensor
+
+
+class Solver(abc.ABC):
+    """Finds communities of high modularity; one call serves one graph or a padded batch."""
+
+    def solve(self, nodes: NodeSet, num_communities: int, graph: Graph, seed: int = 0) -> Solution:
+        """Partition each graph of a batch into at most ``num_communities`` communities.
+
+        The same inputs and seed give the same solution, and a graph's solution does not
+        depend on the others of its batch. A graph without edges (one node, or none, too)
+        has Q = 0 whatever the partition and comes back as one community.
+
+        Args:
+            nodes: node set with unit-norm embeddings; its gradient is not followed.
+            num_communities: K, at least 1; may exceed the number of nodes.
+            graph: threshold or kernel graph.
+            seed: of all random choices.
+
+        Raises:
+            ValueError: K is below 1, or an embedding of a valid node has no unit norm.
+        """
+        if isinstance(num_communities, bool) or not isinstance(num_communities, int) or num_communities < 1:
+            raise ValueError(f"num_communities: an integer of at least 1 wanted, got {num_communities!r}")
+        with torch.no_grad():
+            packed = pack(nodes)
+            parts = [
+                self._solve_one(packed.z[row][real], packed.weight[row][real], num_communities, graph, seed)
+                for row, real in enumerate(packed.real)
+            ]
+        batch, width = packed.real.shape
+        assign = packed.z.new_zeros(batch, width, num_communities)
+        labels = torch.full((batch, width, 1), -1, device=assign.device)
+        for row, (part, hard, _) in enumerate(parts):
+            assign[row, : len(part)] = part
+            labels[row, : len(part), 0] = hard
+        total = nodes.z.shape[1]
+        return Solution(
+            assign=packed.scatter(assign, total).to(packed.out_dtype),
+            labels=packed.scatter(labels, total, fill=-1).squeeze(-1),
+            modularity=assign.new_tensor([quality for *_, quality in parts]).to(packed.out_dtype),
+        )
+
+    def _solve_one(self, z, weight, num_communities, graph, seed):
+        """Ordered assignment, hard labels and Q of one graph of valid nodes."""
+        operator = GraphOperator(z, weight, graph)
+        if operator.two_m <= 0:
+            labels = torch.zeros(len(z), dtype=torch.int64, device=z.device)
+            return one_hot(labels, num_communities, z.dtype), labels, 0.0
+        generator = torch.Generator().manual_seed(seed)
+        assign, quality = self._assign(operator, num_communities, generator)
+        labels = assign.argmax(-1)
+        hard = one_hot(labels, num_communities, z.dtype)
+        order = (weight.double() @ hard.double()).argsort(descending=True, stable=True)
+        place = order.argsort()
+        if quality is None:
+            quality = operator.modularity(hard)
+        return assign[:, order], place[labels], quality
+
+    @abc.abstractmethod
+    def _assign(
+        self, operator: GraphOperator, num_communities: int, generator: torch.Generator
+    ) -> tuple[torch.Tensor, float | None]:
+        """Assignment ``(nodes, K)`` of a graph with edges, and Q of its argmax where known."""
+
+
+def random_sample(nodes: int, size: int, generator: torch.Generator, device: torch.device) -> torch.Tensor:
+    """``size`` distinct indices out of ``nodes``, in increasing order."""
+    return torch.randperm(nodes, generator=generator)[:size].sort().values.to(device)

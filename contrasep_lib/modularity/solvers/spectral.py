@@ -1,0 +1,131 @@
+"""Communities from the leading eigenvectors of the modularity matrix, then refined by moves."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import torch
+
+from contrasep_lib.modularity.operator import GraphOperator, one_hot
+from contrasep_lib.modularity.solvers.base import Solver, random_sample
+from contrasep_lib.modularity.solvers.lanczos import leading_eigenvectors
+from contrasep_lib.modularity.solvers.refine import merge, sweep
+
+
+@dataclasses.dataclass(frozen=True)
+class SpectralSolver(Solver):
+    """Spectral modularity maximisation (Newman 2006) with Kernighan-Lin style refinement.
+
+    With the positive eigenpairs of B, ``x_i = sqrt(lambda) u_i`` gives
+    ``2m Q = sum_k |sum_{i in k} x_i|^2`` up to the eigenvalues left out. Several starts
+    are improved in these few coordinates, the best are refined on the exact Q.
+
+    Args:
+        restarts: starts in the eigenvector coordinates; at least 1.
+        refined: how many of the best are refined on the exact Q; at least 1.
+        sample: the search runs on at most this many nodes, drawn at random; its partition
+            is extended to all nodes and refined on them; at least 1.
+        max_sweeps: refinement sweeps over all nodes at most; at least 1.
+
+    Raises:
+        ValueError: an argument is out of range.
+    """
+
+    restarts: int = 16
+    refined: int = 3
+    sample: int = 4096
+    max_sweeps: int = 20
+
+    def __post_init__(self) -> None:
+        for name in ("restarts", "refined", "sample", "max_sweeps"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name}: at least 1 wanted, got {getattr(self, name)}")
+
+    def _assign(
+        self, operator: GraphOperator, num_communities: int, generator: torch.Generator
+    ) -> tuple[torch.Tensor, float]:
+        small = operator
+        if operator.nodes > self.sample:
+            small = operator.restrict(
+                random_sample(operator.nodes, self.sample, generator, operator.z.device)
+            )
+        if small.two_m <= 0:
+            labels = torch.zeros(small.nodes, dtype=torch.int64, device=small.z.device)
+            quality = 0.0
+        else:
+            labels, quality = self._search(small, num_communities, generator)
+        if small is not operator:
+            hard = one_hot(labels, num_communities, operator.z.dtype)
+            labels = operator.attraction(small, hard).argmax(1)
+            labels, quality = sweep(operator, labels, num_communities, self.max_sweeps)
+        return one_hot(labels, num_communities, operator.z.dtype), quality
+
+    def _search(
+        self, operator: GraphOperator, num_communities: int, generator: torch.Generator
+    ) -> tuple[torch.Tensor, float]:
+        values, vectors = leading_eigenvectors(operator, num_communities, generator)
+        positive = values > 1e-6 * values.abs().max()
+        points = vectors[:, positive] * values[positive].sqrt()
+        starts = vector_partitions(points, num_communities, self.restarts, generator)
+        best_labels = torch.zeros(operator.nodes, dtype=torch.int64, device=operator.z.device)
+        best_quality = 0.0
+        for labels in starts[: self.refined]:
+            labels, quality = sweep(operator, labels, num_communities)
+            merged, changed = merge(operator, labels, num_communities)
+            if changed:
+                labels, quality = sweep(operator, merged, num_communities)
+            if quality > best_quality:
+                best_labels, best_quality = labels, quality
+        return best_labels, best_quality
+
+
+def vector_partitions(
+    points: torch.Tensor, num_communities: int, restarts: int, generator: torch.Generator
+) -> list[torch.Tensor]:
+    """Partitions that make ``sum_k |sum_{i in k} x_i|^2`` large, best first, without repeats.
+
+    Args:
+        points: ``(nodes, dims)``; dims may be 0.
+        num_communities: K.
+        restarts: random starts, all run at once.
+        generator: of the starting directions.
+
+    Returns:
+        Label vectors ``(nodes,)``, at most ``restarts`` of them.
+    """
+    nodes, dims = points.shape
+    if dims == 0 or num_communities == 1:
+        return [torch.zeros(nodes, dtype=torch.int64, device=points.device)]
+    anchors = torch.stack([_spread(points, num_communities, generator) for _ in range(restarts)])
+    labels = None
+    for _ in range(50):
+        new = (anchors @ points.T).argmax(1)
+        if labels is not None and torch.equal(new, labels):
+            break
+        labels = new
+        members = one_hot(labels, num_communities, points.dtype)
+        anchors = members.transpose(1, 2) @ points
+    score = anchors.double().square().sum((1, 2))
+    out: list[torch.Tensor] = []
+    last = torch.inf
+    for row in score.argsort(descending=True, stable=True).tolist():
+        # Starts that reached the same score found the same partition.
+        if float(score[row]) < last * (1 - 1e-6):
+            out.append(labels[row])
+            last = float(score[row])
+    return out
+
+
+def _spread(points: torch.Tensor, count: int, generator: torch.Generator) -> torch.Tensor:
+    """Starting anchors ``(count, dims)``: points drawn by norm, away from those drawn before."""
+    norm = torch.linalg.vector_norm(points, dim=1)
+    unit = points / norm.clamp(min=torch.finfo(points.dtype).tiny).unsqueeze(1)
+    gap = torch.full_like(norm, 2.0)
+    chosen = []
+    for _ in range(count):
+        mass = (norm.square() * gap).double().cumsum(0)
+        draw = torch.rand((), generator=generator, dtype=torch.float64).to(points.device) * mass[-1]
+        pick = torch.searchsorted(mass, draw, right=True).clamp(max=len(points) - 1)
+        chosen.append(points[pick])
+        gap = torch.minimum(gap, (1 - unit @ unit[pick]).clamp(min=0))
+    return torch.stack(chosen)
