@@ -1,0 +1,274 @@
+"""Plots of stage 6: spectrograms with the assignment, and the spread of a score.
+
+Drawn without a display. Colours are told apart by the colour-blind: a sequential map that grows
+evenly in lightness for levels, the palette of Okabe and Ito for talkers.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any, Mapping, Sequence
+
+import numpy as np
+
+from contrasep_lib.errors import ContrasepError
+from contrasep_lib.features.options import FeatureOptions
+from contrasep_lib.io.atomic import atomic_path
+from contrasep_lib.io.dumpset import DumpSet, SeparatedSet
+from contrasep_lib.io.scp import read_table
+from contrasep_lib.score.oracles import ORACLES
+from contrasep_lib.score.tables import Row
+
+TALKER_COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442")
+SILENT_COLOUR = "#DDDDDD"
+RANGE_DB = 60.0
+ORACLE_LABELS = {
+    "frame_binary": "oracle: binary per frame",
+    "ibm": "oracle: binary per T-F unit (IBM)",
+    "irm": "oracle: ratio (IRM)",
+    "psm": "oracle: phase-sensitive (PSM)",
+}
+# name in Row -> label, in the order of preference
+HISTOGRAMS = {
+    "si_snri": "SI-SNR improvement",
+    "si_snri_count_estimated": "SI-SNR improvement, count estimated",
+    "si_snr": "SI-SNR of the output",
+}
+
+
+def _figure(width: float, height: float) -> Any:
+    """A figure on the Agg canvas, made without pyplot's global state."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def _save(figure: Any, path: str | os.PathLike) -> None:
+    with atomic_path(path) as temporary:
+        # without the version of matplotlib in it the same plot is the same file
+        figure.savefig(temporary, dpi=110, metadata={"Software": None})
+
+
+def level_db(signal: np.ndarray, features: FeatureOptions) -> np.ndarray:
+    """Power spectrum of ``(samples,)`` in dB re full scale, ``(frames, win / 2 + 1)``."""
+    import torch
+
+    from contrasep_lib.features.stft import stft
+
+    power = stft(torch.from_numpy(np.ascontiguousarray(signal, np.float64)), features).abs().square().numpy()
+    return 10.0 * np.log10(np.maximum(power / (features.win / 4.0) ** 2, 1e-12))
+
+
+def read_assignment(folder: str | os.PathLike, key: str) -> np.ndarray | None:
+    """The ``(nodes, K)`` shares that stage 5 kept for an utterance, None where it kept none."""
+    import kaldiio
+
+    table = Path(folder) / "assign.scp"
+    if not table.is_file():
+        return None
+    entry = read_table(table).get(key)
+    if entry is None:
+        return None
+    try:
+        shares = np.asarray(kaldiio.load_mat(entry))
+    except Exception as error:
+        # a damaged ark makes the reader trip over anything: struct, value, type and file errors
+        raise ContrasepError(f"{table}: '{key}' cannot be read ({error}); run stage 5 again") from None
+    if shares.ndim != 2:
+        raise ContrasepError(f"{table}: '{key}' is no matrix (nodes, outputs); run stage 5 again")
+    return shares
+
+
+def assigned_talker(shares: np.ndarray, frames: int, permutation: Sequence[int | None]) -> np.ndarray:
+    """Which source each node went to.
+
+    Args:
+        shares: ``(nodes, K)``; rows of zeros are silent nodes.
+        frames: frames of the utterance; ``nodes`` is a multiple.
+        permutation: for each source the index of its output.
+
+    Returns:
+        ``(frames, nodes / frames)``: index of the source that has the output with the largest
+        share; outputs without a source follow after the sources; -1 for silent nodes.
+
+    Raises:
+        ValueError: ``nodes`` is no multiple of ``frames``.
+    """
+    if len(shares) % frames:
+        raise ValueError(f"{len(shares)} nodes do not fill {frames} frames")
+    outputs = [output for output in permutation if output is not None]
+    label = np.empty(shares.shape[1], dtype=int)
+    spare = len(permutation)
+    for output in range(shares.shape[1]):
+        if output in outputs:
+            label[output] = permutation.index(output)
+        else:
+            label[output], spare = spare, spare + 1
+    talker = np.where(shares.sum(axis=1) > 0, label[shares.argmax(axis=1)], -1)
+    return talker.reshape(frames, -1)
+
+
+def draw_utterance(
+    path: str | os.PathLike,
+    row: Row,
+    mixture: np.ndarray,
+    sources: np.ndarray,
+    outputs: np.ndarray,
+    shares: np.ndarray | None,
+    rate: int,
+    features: FeatureOptions,
+) -> None:
+    """Draw mixture and assignment, and below them each source beside its output.
+
+    Args:
+        path: png file.
+        row: the utterance's scores.
+        mixture: ``(samples,)``.
+        sources: ``(K, samples)``.
+        outputs: ``(M, samples)``.
+        shares: ``(nodes, M)`` assignment, or None.
+        rate: Hz.
+        features: framing of the assignment and of the spectrograms.
+    """
+    spare = [output for output in range(len(outputs)) if output not in row.permutation]
+    lines = 1 + len(sources) + len(spare)
+    figure = _figure(11.0, 1.2 + 2.1 * lines)
+    figure.suptitle(row.utt, fontsize=9)
+    axes = figure.subplots(lines, 2, sharex=True, squeeze=False)
+    mixture_db = level_db(mixture, features)
+    # the middle of frame i lies (i * hop - front + win / 2) samples into the signal
+    front = features.win - features.hop
+    start = (-front + features.win / 2 - features.hop / 2) / rate
+    extent = (start, start + len(mixture_db) * features.hop / rate, 0.0, rate / 2000.0)
+    top = mixture_db.max()
+
+    def spectrogram(axis: Any, signal: np.ndarray, title: str) -> Any:
+        axis.set_title(title, fontsize=9)
+        axis.set_ylabel("frequency (kHz)")
+        return axis.imshow(
+            level_db(signal, features).T, origin="lower", aspect="auto", extent=extent, cmap="cividis",
+            vmin=top - RANGE_DB, vmax=top, interpolation="nearest",
+        )
+
+    image = spectrogram(axes[0, 0], mixture, "mixture")
+    _draw_assignment(axes[0, 1], shares, row.permutation, len(mixture_db), extent)
+    for index, (source, output) in enumerate(zip(sources, row.permutation)):
+        spectrogram(axes[1 + index, 0], source, f"source {index + 1}")
+        if output is None:
+            _blank(axes[1 + index, 1], f"no output for source {index + 1}")
+            continue
+        gain = "" if row.source_si_snri is None else f": SI-SNRi {row.source_si_snri[index]:.1f} dB"
+        spectrogram(axes[1 + index, 1], outputs[output], f"output {output + 1} for source {index + 1}{gain}")
+    for index, output in enumerate(spare, 1 + len(sources)):
+        _blank(axes[index, 0], "no source")
+        spectrogram(axes[index, 1], outputs[output], f"output {output + 1}, one too many")
+    for axis in axes[-1]:
+        axis.set_xlabel("time (s)")
+        axis.set_xlim(0.0, len(mixture) / rate)
+    figure.colorbar(image, ax=axes, label="level (dB re full scale)", shrink=0.8, pad=0.01)
+    _save(figure, path)
+
+
+def _blank(axis: Any, title: str) -> None:
+    axis.set_title(title, fontsize=9)
+    axis.set_yticks([])
+    axis.set_facecolor("white")
+
+
+def _draw_assignment(
+    axis: Any,
+    shares: np.ndarray | None,
+    permutation: Sequence[int | None],
+    frames: int,
+    extent: tuple[float, float, float, float],
+) -> None:
+    from matplotlib.colors import to_rgb
+    from matplotlib.patches import Patch
+
+    if shares is None or not len(shares) or len(shares) % frames:
+        _blank(axis, "no assignment of nodes kept")
+        return
+    talker = assigned_talker(shares, frames, permutation)
+    count = max(len(permutation), int(talker.max()) + 1)
+    colours = [TALKER_COLOURS[index % len(TALKER_COLOURS)] for index in range(count)]
+    palette = np.array([to_rgb(colour) for colour in (*colours, SILENT_COLOUR)])
+    # the last entry, index -1, is the silent colour
+    axis.imshow(
+        palette[talker.T], origin="lower", aspect="auto", extent=extent, interpolation="nearest",
+    )
+    if talker.shape[1] == 1:
+        axis.set_yticks([])
+        axis.set_ylabel("whole frames")
+    else:
+        axis.set_ylabel("frequency (kHz)")
+    axis.set_title("assignment: output with the largest share", fontsize=9)
+    names = [f"source {index + 1}" if index < len(permutation) else "no source" for index in range(count)]
+    handles = [Patch(color=colour, label=name) for colour, name in zip(colours, names)]
+    handles.append(Patch(color=SILENT_COLOUR, label="silent"))
+    axis.legend(handles=handles, fontsize=7, loc="upper right", ncols=min(4, len(handles)), framealpha=0.9)
+
+
+def draw_histogram(
+    path: str | os.PathLike, values: Sequence[float], label: str, oracles: Mapping[str, float | None], title: str
+) -> None:
+    """Draw how a score spreads over the utterances, with its mean and the oracles' means.
+
+    Args:
+        path: png file.
+        values: one per utterance, dB.
+        label: what they are.
+        oracles: name (keys of `ORACLES`) -> mean of the same score, dB; None is left out.
+        title: stands above.
+    """
+    figure = _figure(7.5, 4.2)
+    axis = figure.subplots()
+    bins = min(40, max(8, int(np.sqrt(len(values)) * 2)))
+    axis.hist(values, bins=bins, color=TALKER_COLOURS[4], edgecolor="white", linewidth=0.5)
+    mean = float(np.mean(values))
+    axis.axvline(mean, color="black", linewidth=2, label=f"mean {mean:.1f} dB (n = {len(values)})")
+    styles = ("--", "-.", ":", (0, (6, 1, 1, 1, 1, 1)))
+    colours = (TALKER_COLOURS[5], TALKER_COLOURS[2], TALKER_COLOURS[3], TALKER_COLOURS[0])
+    for (name, value), style, colour in zip(oracles.items(), styles, colours):
+        if value is not None:
+            axis.axvline(
+                value, color=colour, linestyle=style, linewidth=1.6, label=f"{ORACLE_LABELS[name]} {value:.1f} dB"
+            )
+    axis.set_xlabel(f"{label} (dB)")
+    axis.set_ylabel("utterances")
+    axis.set_title(title, fontsize=10)
+    axis.legend(fontsize=8)
+    _save(figure, path)
+
+
+def draw_set(
+    out: str | os.PathLike,
+    rows: Sequence[Row],
+    dump: DumpSet,
+    separated: SeparatedSet,
+    plots: int,
+    features: FeatureOptions,
+) -> None:
+    """Draw ``OUT/histogram.png`` and ``OUT/plots/UTT.png`` for ``plots`` utterances spread over the set.
+
+    Plots of an earlier run are removed.
+    """
+    out = Path(out)
+    for stale in (out / "plots").glob("*.png"):
+        stale.unlink()
+    name = next(name for name in HISTOGRAMS if all(getattr(row, name) is not None for row in rows))
+    oracles: dict[str, float | None] = dict.fromkeys(ORACLES)
+    if name != "si_snr":
+        oracles = {key: float(np.mean([getattr(row, key) for row in rows])) for key in ORACLES}
+    values = [getattr(row, name) for row in rows]
+    draw_histogram(out / "histogram.png", values, HISTOGRAMS[name], oracles, dump.name)
+    chosen = np.unique(np.linspace(0, len(rows) - 1, min(plots, len(rows))).round().astype(int))
+    for row in (rows[index] for index in chosen):
+        mixture, sources, outputs = dump.mixture(row.utt), dump.sources(row.utt), separated.outputs(row.utt)
+        shares = read_assignment(separated.folder, row.utt)
+        draw_utterance(
+            out / "plots" / f"{row.utt}.png", row, mixture, sources, outputs, shares, dump.rate, features
+        )
