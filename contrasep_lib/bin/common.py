@@ -68,21 +68,30 @@ def progress(items: Sequence[Item], what: str) -> Any:
     return tqdm(items, desc=what, mininterval=interval, ascii=not sys.stderr.isatty())
 
 
-def in_processes(work: Callable[[Item], Any], items: Sequence[Item], nj: int, what: str) -> list[Any]:
-    """``[work(item) for item in items]`` on ``nj`` processes, in order, under a progress bar.
+class _Spread:
+    """``work(*item)`` as a function of one argument that can be sent to a process."""
+
+    def __init__(self, work: Callable[..., Any]) -> None:
+        self.work = work
+
+    def __call__(self, item: Sequence[Any]) -> Any:
+        return self.work(*item)
+
+
+def in_processes(work: Callable[..., Any], items: Sequence[Sequence[Any]], nj: int, what: str) -> list[Any]:
+    """``[work(*item) for item in items]`` on ``nj`` processes, in order, under a progress bar.
 
     Raises:
         ContrasepError: the first fault of ``work``, or a process that died.
     """
     if nj == 1 or len(items) < 2:
-        return [work(item) for item in progress(items, what)]
+        return [work(*item) for item in progress(items, what)]
     from concurrent.futures import ProcessPoolExecutor
     from concurrent.futures.process import BrokenProcessPool
 
     try:
         with ProcessPoolExecutor(min(nj, len(items))) as pool:
-            chunk = max(1, len(items) // (nj * 8))
-            results = pool.map(work, items, chunksize=chunk)
+            results = pool.map(_Spread(work), items, chunksize=max(1, len(items) // (nj * 8)))
             return [result for _, result in zip(progress(range(len(items)), what), results)]
     except BrokenProcessPool:
         raise ContrasepError(f"{what}: a worker process was killed; out of memory? use a smaller --nj") from None

@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 from pathlib import Path
 from typing import Any, Iterable, Mapping
 
@@ -19,6 +20,7 @@ from contrasep_lib.errors import ContrasepError
 from contrasep_lib.io.atomic import write_text
 
 MARKER = ".done"
+BEGUN = ".begun"
 
 
 def stage_key(sections: Mapping[str, Any], inputs: Iterable[str | os.PathLike], values: Mapping[str, str]) -> str:
@@ -48,6 +50,37 @@ def is_done(folder: str | os.PathLike, key: str) -> bool:
         return (Path(folder) / MARKER).read_text(encoding="utf-8").strip() == key
     except (FileNotFoundError, NotADirectoryError):
         return False
+
+
+def begin(folder: str | os.PathLike, key: str, refuse_other: bool = False) -> None:
+    """Make a stage's folder ready for a run under ``key``.
+
+    What an interrupted run under the same key left is kept. What another configuration made is
+    removed, or refused; a folder that no stage made is always refused.
+
+    Args:
+        refuse_other: refuse instead of removing (for output that is dear to make).
+
+    Raises:
+        ContrasepError: the folder holds something else; the mend is in the message.
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        begun = (folder / BEGUN).read_text(encoding="utf-8").strip()
+    except FileNotFoundError:
+        if any(folder.iterdir()):
+            raise ContrasepError(f"{folder}: not empty and not made by a stage; move it or name another") from None
+        begun = ""
+    if begun not in ("", key):
+        if refuse_other:
+            raise ContrasepError(f"{folder}: made with other settings; delete it, or name another folder")
+        (folder / MARKER).unlink(missing_ok=True)
+        for entry in folder.iterdir():
+            # the note of what was begun goes last, so that a kill leaves a folder known as a stage's
+            if entry.name != BEGUN:
+                shutil.rmtree(entry) if entry.is_dir() and not entry.is_symlink() else entry.unlink()
+    write_text(folder / BEGUN, key + "\n")
 
 
 def mark_done(folder: str | os.PathLike, key: str) -> None:

@@ -1,0 +1,88 @@
+"""Kaldi-style data directories: making and checking them.
+
+Of mixtures: ``wav.scp spk1.scp .. spkN.scp utt2spk spk2utt utt2dur`` and, with transcripts,
+``text_spk1 .. text_spkN``; an utterance id is ``SPK1_SPK2_NAME`` and its speaker ``SPK1_SPK2``,
+so that the speaker is a prefix of the id, as Kaldi wants. Of single speakers: ``wav.scp utt2spk
+spk2utt utt2dur`` and, where known, ``text`` and ``spk2gender``.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+from typing import Mapping, Sequence
+
+from contrasep_lib.errors import ContrasepError
+from contrasep_lib.io.scp import invert_utt2spk, read_table, write_table
+
+COPIED = ("wav.scp", "utt2spk", "spk2utt", "utt2dur", "text", "spk2gender")
+
+
+def audio_length(path: str | os.PathLike) -> tuple[int, int]:
+    """Samples and rate (Hz) by a file's header.
+
+    Raises:
+        ContrasepError: missing or unreadable file.
+    """
+    import soundfile
+
+    try:
+        info = soundfile.info(str(path))
+    except (soundfile.LibsndfileError, RuntimeError):
+        raise ContrasepError(f"{path}: missing or cannot be read as audio; run stage 0 again") from None
+    return info.frames, info.samplerate
+
+
+def format_seconds(samples: int, rate: int) -> str:
+    """Duration as ``utt2dur`` has it."""
+    return f"{samples / rate:.6g}"
+
+
+def write_mixture_dir(
+    folder: str | os.PathLike,
+    files: Mapping[str, Sequence[Path]],
+    speakers: Mapping[str, Sequence[str]],
+    texts: Mapping[str, Sequence[str]] | None = None,
+) -> None:
+    """Make a data directory of mixtures.
+
+    Args:
+        folder: made if needed; files of another count of speakers are removed.
+        files: mixture name -> audio files, the mixture's own first, then one per source.
+        speakers: mixture name -> speaker of each source.
+        texts: mixture name -> transcript of each source.
+
+    Raises:
+        ContrasepError: an audio file is missing or unreadable.
+    """
+    folder = Path(folder)
+    num_spk = len(next(iter(speakers.values())))
+    ids = {name: "_".join((*speakers[name], name)) for name in files}
+    utt2spk = {ids[name]: "_".join(speakers[name]) for name in files}
+    for stale in (*folder.glob("spk*.scp"), *folder.glob("text_spk*")):
+        stale.unlink()
+    write_table(folder / "wav.scp", {ids[name]: str(paths[0]) for name, paths in files.items()})
+    for number in range(num_spk):
+        scp = {ids[name]: str(paths[number + 1]) for name, paths in files.items()}
+        write_table(folder / f"spk{number + 1}.scp", scp)
+        if texts:
+            write_table(folder / f"text_spk{number + 1}", {ids[name]: texts[name][number] for name in files})
+    write_table(folder / "utt2spk", utt2spk)
+    write_table(folder / "spk2utt", invert_utt2spk(utt2spk))
+    write_table(
+        folder / "utt2dur", {ids[name]: format_seconds(*audio_length(paths[0])) for name, paths in files.items()}
+    )
+
+
+def copy_single_dir(source: str | os.PathLike, folder: str | os.PathLike) -> None:
+    """Copy the tables of a single-speaker data directory.
+
+    Raises:
+        ContrasepError: ``source`` has no ``wav.scp``.
+    """
+    read_table(Path(source) / "wav.scp")
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    for name in COPIED:
+        if (Path(source) / name).is_file():
+            shutil.copyfile(Path(source) / name, Path(folder) / name)

@@ -1,0 +1,155 @@
+"""Stage 2: from a data directory to ark, in shards of a fixed number of utterances.
+
+Shards make the bytes independent of the number of jobs, and a killed run goes on with the first
+shard that is not whole. Audio is PCM16 wav in ark, ``wav.K.ark``, ``spk1.K.ark``, ..., which
+Kaldi reads by ``wav.scp`` as it is, or flac in ark (kaldiio's ``AUDIO`` entries); spectra are
+Kaldi matrices, ``feats.K.ark``. ``global_cmvn.ark`` holds Kaldi CMVN statistics under the key
+``global``.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+from pathlib import Path
+from typing import Any, Mapping
+
+import numpy as np
+
+from contrasep_lib.errors import ContrasepError
+from contrasep_lib.features.options import FeatureOptions
+from contrasep_lib.features.spectra import log_spectrum, statistics
+from contrasep_lib.io.atomic import atomic_path
+from contrasep_lib.io.audio import INT16_SCALE, read_audio, to_int16
+from contrasep_lib.io.dumpset import require_same_keys, speaker_tables
+from contrasep_lib.io.options import DumpOptions
+from contrasep_lib.io.scp import read_table, write_table
+
+# Kaldi's kSpeechFeature: 8 bits per value with per-column percentiles
+KALDI_SPEECH_FEATURE = 2
+COPIED = ("utt2spk", "spk2utt", "utt2dur", "text", "spk2gender")
+
+
+@dataclasses.dataclass(frozen=True)
+class Dumper:
+    """Writes one set.
+
+    Args:
+        data: data directory (validated).
+        folder: dump directory of the set.
+        options: section ``dump``.
+        features: framing of spectra and statistics.
+        rate: Hz; audio of another rate is resampled.
+    """
+
+    data: Path
+    folder: Path
+    options: DumpOptions
+    features: FeatureOptions
+    rate: int
+
+    def tables(self) -> dict[str, dict[str, str]]:
+        """``wav`` and ``spk1 .. spkN`` -> table, all with the same keys."""
+        wav = read_table(self.data / "wav.scp")
+        tables = {"wav": wav}
+        for path in speaker_tables(self.data):
+            tables[path.stem] = read_table(path)
+            require_same_keys(wav, tables[path.stem], path)
+        return tables
+
+    def shards(self) -> list[tuple[int, list[str]]]:
+        """Number of each shard, from 1, and its utterance ids."""
+        keys = list(read_table(self.data / "wav.scp"))
+        size = self.options.shard
+        return [(start // size + 1, keys[start : start + size]) for start in range(0, len(keys), size)]
+
+    def is_whole(self, shard: int) -> bool:
+        """Whether a shard is written; its statistics are the last of its files."""
+        return (self.folder / f"stats.{shard}.ark").is_file()
+
+    def write_shard(self, shard: int, keys: list[str], tables: Mapping[str, Mapping[str, str]]) -> None:
+        """Read, check and write the utterances of one shard.
+
+        Raises:
+            ContrasepError: faulty audio, or sources of another length than their mixture.
+        """
+        lengths: dict[str, int] = {}
+        stats = np.zeros((2, self.features.win // 2 + 2))
+        spectra: dict[str, np.ndarray] = {}
+        for track, table in tables.items():
+            audio: dict[str, tuple[int, np.ndarray]] = {}
+            for key in keys:
+                samples, _ = read_audio(table[key], self.rate, resample=True)
+                pcm = to_int16(samples)
+                if not pcm.any():
+                    raise ContrasepError(f"{table[key]}: all zero; leave '{key}' out of {self.data}")
+                if lengths.setdefault(key, len(pcm)) != len(pcm):
+                    raise ContrasepError(
+                        f"{table[key]}: {len(pcm)} samples, the mixture '{key}' has {lengths[key]}; mix it again"
+                    )
+                audio[key] = (self.rate, pcm)
+                if track == "wav":
+                    spectrum = log_spectrum(pcm / INT16_SCALE, self.features)
+                    stats += statistics(spectrum)
+                    if self.options.spectra != "none":
+                        spectra[key] = spectrum
+            self._save(track, shard, audio, **self._audio_format())
+        if spectra:
+            method = KALDI_SPEECH_FEATURE if self.options.spectra == "compressed" else None
+            self._save("feats", shard, spectra, compression_method=method)
+        write_table(self.folder / f"utt2num_samples.{shard}", {key: str(length) for key, length in lengths.items()})
+        self._save_stats(f"stats.{shard}.ark", stats)
+
+    def _audio_format(self) -> dict[str, Any]:
+        if self.options.audio == "flac":
+            return {"write_function": "soundfile", "write_kwargs": {"format": "flac", "subtype": "PCM_16"}}
+        return {}
+
+    def _save(self, track: str, shard: int, entries: Mapping[str, Any], **how: Any) -> None:
+        """Write ``TRACK.SHARD.ark`` and ``TRACK.SHARD.scp``, each under its name only when whole."""
+        import kaldiio
+
+        ark = self.folder / f"{track}.{shard}.ark"
+        with atomic_path(ark.with_suffix(".scp")) as raw_scp:
+            with atomic_path(ark) as temporary:
+                kaldiio.save_ark(str(temporary), dict(entries), scp=str(raw_scp), **how)
+            # kaldiio noted the temporary name of the ark
+            write_table(raw_scp, {
+                key: f"{ark}:{entry.rpartition(':')[2]}" for key, entry in read_table(raw_scp).items()
+            })
+
+    def _save_stats(self, name: str, stats: np.ndarray) -> None:
+        import kaldiio
+
+        with atomic_path(self.folder / name) as temporary:
+            kaldiio.save_ark(str(temporary), {"global": stats})
+
+    def merge(self) -> int:
+        """Join the shards' tables; returns the number of utterances.
+
+        Raises:
+            ContrasepError: a shard is not there.
+        """
+        import kaldiio
+
+        shards = [shard for shard, _ in self.shards()]
+        for shard in shards:
+            if not self.is_whole(shard):
+                raise ContrasepError(f"{self.folder}: shard {shard} of {len(shards)} is missing; run stage 2 again")
+        names = {f"{track}.scp": f"{track}.{{}}.scp" for track in self.tables()}
+        names["utt2num_samples"] = "utt2num_samples.{}"
+        if self.options.spectra != "none":
+            names["feats.scp"] = "feats.{}.scp"
+        joined: dict[str, str] = {}
+        for name, pattern in names.items():
+            joined = {}
+            for shard in shards:
+                joined.update(read_table(self.folder / pattern.format(shard)))
+            write_table(self.folder / name, joined)
+        stats = sum(next(iter(kaldiio.load_ark(str(self.folder / f"stats.{shard}.ark"))))[1] for shard in shards)
+        self._save_stats("global_cmvn.ark", stats)
+        for name in (*COPIED, *(path.name for path in self.data.glob("text_spk*"))):
+            if (self.data / name).is_file():
+                with atomic_path(self.folder / name) as temporary:
+                    shutil.copyfile(self.data / name, temporary)
+        return len(joined)

@@ -1,0 +1,158 @@
+"""Lists of mixtures: drawing them, writing and reading them, naming their files.
+
+A line is ``source gain source gain ...`` with gains in dB, as the lists of WSJ0-mix have it; a
+source is an utterance id of a data directory, or a path whose stem names the utterance. The
+list is written first; whatever mixes it later, on any number of jobs, makes the same bytes.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import re
+from pathlib import PurePosixPath
+from typing import Mapping, Sequence
+
+import numpy as np
+
+from contrasep_lib.errors import ContrasepError
+from contrasep_lib.io.atomic import write_text
+
+
+@dataclasses.dataclass(frozen=True)
+class Mixture:
+    """One line of a list.
+
+    Attributes:
+        sources: as the list names them (utterance ids or paths).
+        gains: dB, as printed in the list.
+    """
+
+    sources: tuple[str, ...]
+    gains: tuple[str, ...]
+
+    @property
+    def utterances(self) -> tuple[str, ...]:
+        """The sources' names without folder and suffix."""
+        return tuple(PurePosixPath(source).stem if "/" in source else source for source in self.sources)
+
+    @property
+    def name(self) -> str:
+        """Name of the mixture's files without suffix: ``utt1_gain1_utt2_gain2``."""
+        return "_".join(part for pair in zip(self.utterances, self.gains) for part in pair)
+
+
+def format_gain(gain: float) -> str:
+    """A gain as MATLAB's ``num2str``-like five significant digits print it: 0.450124 is 0.45012."""
+    return f"{gain:.5g}"
+
+
+def draw_gains(num_spk: int, max_gain_db: float, rng: np.random.Generator) -> list[float]:
+    """Gains in dB: ``+g, -g`` for each pair of talkers, 0 for a last single one; g in (0, max].
+
+    Args:
+        num_spk: number of talkers, 1 or more.
+        max_gain_db: the largest g, dB.
+    """
+    gains = []
+    for _ in range(num_spk // 2):
+        g = max_gain_db * (1.0 - rng.random())
+        gains += [g, -g]
+    return gains + [0.0] * (num_spk % 2)
+
+
+class _Deck:
+    """A speaker's utterances in shuffled order, each used once before any is used again."""
+
+    def __init__(self, utterances: Sequence[str], rng: np.random.Generator) -> None:
+        self.utterances, self.rng, self.left = list(utterances), rng, []
+
+    def draw(self) -> str:
+        if not self.left:
+            self.left = [self.utterances[index] for index in self.rng.permutation(len(self.utterances))]
+        return self.left.pop()
+
+
+def draw_list(
+    utt2spk: Mapping[str, str], num_spk: int, count: int, max_gain_db: float, seed: Sequence[int]
+) -> list[Mixture]:
+    """Draw mixtures of ``num_spk`` different speakers.
+
+    Speakers are drawn evenly, whatever they recorded; each speaker's utterances in shuffled
+    passes, so none is used twice before all were used once.
+
+    Args:
+        utt2spk: utterance id -> speaker of the single-speaker set.
+        num_spk: talkers per mixture.
+        count: mixtures wanted.
+        max_gain_db: see `draw_gains`.
+        seed: entropy of the generator.
+
+    Raises:
+        ContrasepError: fewer speakers than ``num_spk``.
+    """
+    by_speaker: dict[str, list[str]] = {}
+    for utt in sorted(utt2spk):
+        by_speaker.setdefault(utt2spk[utt], []).append(utt)
+    speakers = sorted(by_speaker)
+    if len(speakers) < num_spk:
+        raise ContrasepError(f"{num_spk} talkers wanted in a mixture, the set has {len(speakers)} speakers")
+    rng = np.random.default_rng(list(seed))
+    decks = {speaker: _Deck(by_speaker[speaker], rng) for speaker in speakers}
+    drawn: dict[str, Mixture] = {}
+    while len(drawn) < count:
+        chosen = [speakers[index] for index in rng.choice(len(speakers), num_spk, replace=False)]
+        sources = tuple(decks[speaker].draw() for speaker in chosen)
+        gains = tuple(format_gain(gain) for gain in draw_gains(num_spk, max_gain_db, rng))
+        mixture = Mixture(sources, gains)
+        if num_spk == 1 and mixture.name in drawn and len(drawn) == len(utt2spk):
+            raise ContrasepError(f"{count} single-talker items wanted, the set has {len(utt2spk)} utterances")
+        drawn.setdefault(mixture.name, mixture)
+    return list(drawn.values())
+
+
+def write_list(path: str | os.PathLike, mixtures: Sequence[Mixture]) -> None:
+    """Write a list atomically."""
+    lines = (" ".join(field for pair in zip(m.sources, m.gains) for field in pair) for m in mixtures)
+    write_text(path, "".join(line + "\n" for line in lines))
+
+
+def read_list(path: str | os.PathLike, num_spk: int | None = None) -> list[Mixture]:
+    """Read and check a whole list.
+
+    Args:
+        path: the list.
+        num_spk: talkers that every line must have; None takes the first line's.
+
+    Raises:
+        ContrasepError: missing or empty file, or any faulty line (all are counted, the first
+            three told): wrong number of fields, a gain that is no number, two lines of one name.
+    """
+    try:
+        with open(path, encoding="utf-8") as file:
+            lines = [line.split() for line in file]
+    except FileNotFoundError:
+        raise ContrasepError(f"{path}: no such list; run stage 0 first") from None
+    if not any(lines):
+        raise ContrasepError(f"{path}: empty list; draw or fetch it again")
+    wanted = num_spk or len(lines[0]) // 2
+    mixtures: list[Mixture] = []
+    faults: list[str] = []
+    first_line: dict[str, int] = {}
+    for number, fields in enumerate(lines, 1):
+        gains = tuple(fields[1::2])
+        bad = next((gain for gain in gains if not re.fullmatch(r"[-+]?\d+(\.\d*)?([eE][-+]?\d+)?", gain)), None)
+        if len(fields) != 2 * wanted:
+            faults.append(f"line {number} has {len(fields)} fields, {2 * wanted} wanted ('source gain' {wanted} times)")
+        elif bad is not None:
+            faults.append(f"line {number}: '{bad}' is no gain in dB")
+        else:
+            mixture = Mixture(tuple(fields[::2]), gains)
+            if mixture.name in first_line:
+                faults.append(f"line {number} has the name of line {first_line[mixture.name]} ({mixture.name})")
+            first_line.setdefault(mixture.name, number)
+            mixtures.append(mixture)
+    if faults:
+        more = f"; {len(faults)} faults in all" if len(faults) > 3 else ""
+        raise ContrasepError(f"{path}: {'; '.join(faults[:3])}{more}")
+    return mixtures

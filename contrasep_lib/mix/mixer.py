@@ -1,0 +1,120 @@
+"""Mixing by the rule of WSJ0-mix (Hershey et al., ICASSP 2016).
+
+Each source is resampled, divided by the square root of its active level, and multiplied by
+``10^(gain / 20)``; the sources are cut to the shortest (or padded to the longest) and added; one
+common gain brings the largest magnitude of mixture and sources to 0.9; PCM16 is ``round(2^15 x)``.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import os
+from pathlib import Path
+from typing import Mapping, Sequence
+
+import numpy as np
+
+from contrasep_lib.errors import ContrasepError
+from contrasep_lib.io.audio import read_audio, to_int16, write_wav
+from contrasep_lib.mix.level import active_level, rms_level
+from contrasep_lib.mix.lists import Mixture
+from contrasep_lib.mix.options import MixOptions
+
+PEAK = 0.9
+CACHED_SOURCES = 256
+
+
+@dataclasses.dataclass(frozen=True)
+class Mixed:
+    """A finished mixture: ``mixture`` (samples,) and ``sources`` (num_spk, samples), int16."""
+
+    mixture: np.ndarray
+    sources: np.ndarray
+
+
+def mix_signals(signals: Sequence[np.ndarray], gains_db: Sequence[float], mode: str) -> Mixed:
+    """Mix level-normalised signals.
+
+    Args:
+        signals: ``num_spk`` arrays ``(samples,)``, each of active level 1.
+        gains_db: one gain per signal, dB.
+        mode: ``min`` cuts to the shortest, ``max`` pads to the longest; after scaling.
+
+    Raises:
+        ValueError: a source has only zeros where the others overlap it.
+    """
+    scaled = [signal * 10 ** (gain / 20) for signal, gain in zip(signals, gains_db)]
+    lengths = [len(signal) for signal in scaled]
+    samples = min(lengths) if mode == "min" else max(lengths)
+    sources = np.zeros((len(scaled), samples))
+    for row, signal in zip(sources, scaled):
+        row[: min(samples, len(signal))] = signal[:samples]
+    silent = np.flatnonzero(~sources.any(axis=1))
+    if len(silent):
+        raise ValueError(f"source {silent[0] + 1} is all zero within the {samples} samples of the mixture")
+    mixture = sources.sum(axis=0)
+    gain = PEAK / max(np.abs(mixture).max(), np.abs(sources).max())
+    return Mixed(to_int16(mixture * gain), to_int16(sources * gain))
+
+
+class Mixer:
+    """Mixes lines of a list, reading each source once while it is in the cache.
+
+    Args:
+        wav: utterance id -> audio file.
+        options: section ``mix``.
+    """
+
+    def __init__(self, wav: Mapping[str, str], options: MixOptions) -> None:
+        self.wav, self.options = wav, options
+        self._normalised = functools.lru_cache(maxsize=CACHED_SOURCES)(self._normalise)
+
+    def _normalise(self, utterance: str) -> np.ndarray:
+        path = self.wav[utterance]
+        samples, rate = read_audio(path, self.options.rate, resample=True)
+        if not samples.any():
+            raise ContrasepError(f"{path}: all-zero source; leave '{utterance}' out of the corpus")
+        measure = active_level if self.options.active_level == "p56" else rms_level
+        level, _ = measure(samples, rate, self.options.level_filter)
+        return samples / np.sqrt(level)
+
+    def mix(self, mixture: Mixture) -> Mixed:
+        """Mix one line.
+
+        Raises:
+            ContrasepError: a source is unknown or faulty.
+        """
+        signals = []
+        for utterance in mixture.utterances:
+            if utterance not in self.wav:
+                raise ContrasepError(f"{mixture.name}: source '{utterance}' is not in the corpus's wav.scp")
+            signals.append(self._normalised(utterance))
+        try:
+            return mix_signals(signals, [float(gain) for gain in mixture.gains], self.options.mode)
+        except ValueError as error:
+            raise ContrasepError(f"{mixture.name}: {error}; leave this line out of the list") from None
+
+
+def mixture_files(folder: str | os.PathLike, mixture: Mixture) -> list[Path]:
+    """Files of a mixture: ``mix/NAME.wav``, ``s1/NAME.wav``, ... in a set's folder."""
+    tracks = ["mix", *(f"s{number}" for number in range(1, len(mixture.sources) + 1))]
+    return [Path(folder) / track / f"{mixture.name}.wav" for track in tracks]
+
+
+def write_mixture(folder: str | os.PathLike, mixture: Mixture, mixer: Mixer) -> bool:
+    """Mix and write one line unless all its files are there already.
+
+    Files appear under their names only when whole, and the mixture's own comes last, so a run
+    that was killed goes on where it stopped.
+
+    Returns:
+        whether anything was written.
+    """
+    mix, *sources = files = mixture_files(folder, mixture)
+    if all(path.is_file() for path in files):
+        return False
+    mixed = mixer.mix(mixture)
+    for path, track in zip([*sources, mix], [*mixed.sources, mixed.mixture]):
+        write_wav(path, track, mixer.options.rate)
+    return True

@@ -1,0 +1,113 @@
+"""What stage 5 writes: one wav per output, its scp files, assignments and evidence."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+
+from contrasep_lib.errors import ContrasepError
+from contrasep_lib.io.atomic import atomic_open, atomic_path
+from contrasep_lib.io.audio import write_wav
+from contrasep_lib.io.scp import read_table, write_table
+from contrasep_lib.separate.oracle import Separation
+
+EVIDENCE = ("utt", "num_spk_given", "num_spk_est", "modularity", "conductance")
+# Kaldi's kOneByteUnsignedInteger: whole numbers from 0 to 255, exactly
+KALDI_UNSIGNED_BYTE = 5
+
+
+def labels_of(separation: Separation) -> np.ndarray:
+    """Assignment as whole numbers.
+
+    Returns:
+        ``(frames, freq)``, with ``freq = 1`` where nodes are frames: 0 for silent nodes, else the
+        number of the output, from 1, that has the largest share (ties to the lower).
+    """
+    share = separation.assignment
+    labels = np.where(share.any(axis=1), share.argmax(axis=1) + 1, 0)
+    return labels.reshape(separation.shape if len(separation.shape) == 2 else (-1, 1))
+
+
+class Writer:
+    """Writes the separations of one share of a set.
+
+    Args:
+        folder: ``exp/<tag>/separate_<set>``.
+        part: number of the share.
+        rate: Hz.
+
+    Use as a context manager; tables and assignments appear when it is left without an exception.
+    """
+
+    def __init__(self, folder: str | os.PathLike, part: int, rate: int) -> None:
+        self.folder, self.part, self.rate = Path(folder), part, rate
+        self.paths: list[dict[str, str]] = []
+        self.rows: list[tuple[str, ...]] = []
+        self.labels: dict[str, np.ndarray] = {}
+
+    def __enter__(self) -> "Writer":
+        return self
+
+    def write(self, key: str, separation: Separation) -> None:
+        """Write the outputs of one utterance.
+
+        Raises:
+            ContrasepError: an output is not finite.
+        """
+        if not np.isfinite(separation.outputs).all():
+            raise ContrasepError(f"{self.folder}: an output of '{key}' has NaN or infinite samples")
+        for index, output in enumerate(separation.outputs):
+            path = self.folder / "wavs" / f"spk{index + 1}" / f"{key}.wav"
+            write_wav(path, output, self.rate)
+            if index == len(self.paths):
+                self.paths.append({})
+            self.paths[index][key] = str(path)
+        self.labels[key] = labels_of(separation)
+        measured = ("" if value is None else f"{value:.6f}" for value in (separation.modularity, separation.conductance))
+        estimate = "" if separation.num_spk_given else str(len(separation.outputs))
+        self.rows.append((key, str(int(separation.num_spk_given)), estimate, *measured))
+
+    def __exit__(self, kind: type | None, value: object, traceback: object) -> None:
+        import kaldiio
+
+        if kind is not None:
+            return
+        parts = self.folder / "parts"
+        for number, table in enumerate(self.paths, 1):
+            write_table(parts / f"spk{number}.{self.part}.scp", table)
+        ark = self.folder / f"assign.{self.part}.ark"
+        with atomic_path(ark) as temporary:
+            scp = parts / f"assign.{self.part}.raw"
+            matrices = {key: labels.astype(np.float32) for key, labels in self.labels.items()}
+            kaldiio.save_ark(str(temporary), matrices, scp=str(scp), compression_method=KALDI_UNSIGNED_BYTE)
+        entries = {key: f"{ark}:{entry.rpartition(':')[2]}" for key, entry in read_table(scp).items()}
+        write_table(parts / f"assign.{self.part}.scp", entries)
+        with atomic_open(parts / f"evidence.{self.part}.tsv") as file:
+            file.writelines("\t".join(row) + "\n" for row in self.rows)
+
+
+def merge_parts(folder: str | os.PathLike, parts: int) -> int:
+    """Join what ``parts`` writers wrote; returns the number of utterances.
+
+    Raises:
+        ContrasepError: a part is missing.
+    """
+    folder = Path(folder)
+    lines: list[str] = []
+    tables: dict[str, dict[str, str]] = {}
+    for part in range(1, parts + 1):
+        evidence = folder / "parts" / f"evidence.{part}.tsv"
+        if not evidence.is_file():
+            raise ContrasepError(f"{evidence}: part {part} of {parts} is missing; run stage 5 again")
+        lines += evidence.read_text(encoding="utf-8").splitlines()
+        for path in (folder / "parts").glob(f"*.{part}.scp"):
+            name = path.name.replace(f".{part}.scp", ".scp")
+            tables.setdefault(name, {}).update(read_table(path))
+    for name, table in tables.items():
+        write_table(folder / name, table)
+    with atomic_open(folder / "evidence.tsv") as file:
+        file.write("\t".join(EVIDENCE) + "\n")
+        file.writelines(line + "\n" for line in sorted(lines))
+    return len(lines)
