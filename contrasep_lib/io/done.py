@@ -74,7 +74,7 @@ def begin(folder: str | os.PathLike, key: str, refuse_other: bool = False) -> No
         begun = ""
     if begun not in ("", key):
         if refuse_other:
-            raise ContrasepError(f"{folder}: made with other settings; delete it, or name another folder")
+            raise ContrasepError(f"{folder}: made with other settings or by another version; delete it, or name another folder")
         (folder / MARKER).unlink(missing_ok=True)
         for entry in folder.iterdir():
             # the note of what was begun goes last, so that a kill leaves a folder known as a stage's

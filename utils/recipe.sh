@@ -1,0 +1,290 @@
+#!/usr/bin/env bash
+# The stages of every recipe. A recipe's run.sh calls this with what is particular to it.
+set -euo pipefail
+
+usage() {
+    cat <<EOF
+Usage: run.sh [options]        (underscores in option names do as well as dashes)
+
+  --stage N            first stage (default 0)
+  --stop-stage N       last stage (default 6)
+      0 corpus and mixtures   1 data directories   2 dump to ark   3 pretraining
+      4 finetuning            5 separation         6 scores
+  --config FILE        configuration (default $config)
+  --set SECTION.KEY=V  replace one value of the configuration; may be repeated
+  --separator NAME     oracle_frame, oracle_ibm, oracle_irm, oracle_psm or mixture
+  --num-spk K          talkers per mixture (default $num_spk)
+  --nj N               parallel jobs (default: the number of cores)
+  --ngpu N             GPUs for stages 3 to 5 (default 0; oracles need none)
+  --tag NAME           name of the experiment (default: from the configuration)
+  --skip-train         leave stages 3 and 4 out
+  --corpus DIR         local copy of the corpus, instead of a download
+  --download-dir DIR   where downloads go (default downloads)
+  --extra-train        also train on the corpus's extra utterances
+  --mixdir DIR         mixtures   (default mixtures)
+  --datadir DIR        data dirs  (default data)
+  --dumpdir DIR        dumps      (default dump)
+  --expdir DIR         results    (default exp)
+
+Folders are relative to the recipe; --corpus and --config may also be relative to where you are.
+EOF
+}
+
+die() { echo "$(basename "$recipe_dir")/run.sh: $*" >&2; exit 2; }
+log() { echo "$(date '+%H:%M:%S') $*"; }
+
+caller=$PWD
+recipe_dir=. label= config=conf/oracle.yaml num_spk=2
+stage=0 stop_stage=6 nj=$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 1) ngpu=0 tag= skip_train=false
+corpus= download_dir= extra_train=false
+mixdir=mixtures datadir=data dumpdir=dump expdir=exp
+overrides=()
+command_line="./run.sh"
+recipe_options=0  # options up to --- are the recipe's own, not the user's
+
+while [ $# -gt 0 ]; do
+    name=${1%%=*}
+    name=${name//_/-}
+    case $1 in
+        ---) recipe_options=done; shift; continue ;;
+        --*=*) value=${1#*=}; set -- "$name" "$value" "${@:2}" ;;
+    esac
+    [ "$recipe_options" = done ] && command_line+=" $(printf '%q' "$name")"
+    case $name in
+        --help|-h) usage; exit 0 ;;
+        --skip-train) skip_train=true; shift; continue ;;
+        --extra-train) extra_train=true; shift; continue ;;
+        --stage|--stop-stage|--config|--set|--separator|--num-spk|--nj|--ngpu|--tag|--corpus|--download-dir|\
+        --mixdir|--datadir|--dumpdir|--expdir|--recipe-dir|--label) ;;
+        *) die "unknown option '$1'; see run.sh --help" ;;
+    esac
+    [ $# -ge 2 ] || die "$name needs a value; see run.sh --help"
+    value=$2
+    [ "$recipe_options" = done ] && command_line+=" $(printf '%q' "$value")"
+    shift 2
+    case $name in
+        --set) overrides+=(--set "$value") ;;
+        --separator) overrides+=(--set "separate.separator=$value") ;;
+        *) variable=${name#--}; printf -v "${variable//-/_}" '%s' "$value" ;;
+    esac
+done
+
+for name in stage stop_stage nj ngpu num_spk; do
+    [[ ${!name} =~ ^[0-9]+$ ]] || die "--${name//_/-}: a whole number wanted, got '${!name}'"
+done
+[ "$nj" -ge 1 ] || die "--nj: at least 1 job wanted, got 0"
+[ "$num_spk" -ge 1 ] || die "--num-spk: at least 1 talker wanted, got 0"
+[ "$stage" -le "$stop_stage" ] || die "--stage $stage lies after --stop-stage $stop_stage"
+[[ $tag =~ ^[A-Za-z0-9._=-]*$ ]] || die "--tag: letters, digits and ._=- wanted, got '$tag'"
+
+cd "$recipe_dir"
+recipe=$(basename "$PWD")
+[ -f "$config" ] || [[ $config = /* ]] || [ ! -f "$caller/$config" ] || config=$caller/$config
+if [ -n "$corpus" ]; then
+    [[ $corpus = /* ]] || [ ! -d "$caller/$corpus" ] || corpus=$(cd "$caller/$corpus" && pwd)
+    [ -d "$corpus" ] || die "--corpus $corpus: no such folder; name the folder that holds the corpus"
+fi
+. ./path.sh
+. ./cmd.sh
+
+settings=(--config "$config" ${overrides[@]+"${overrides[@]}"})
+get() { contrasep check-config "${settings[@]}" --get "$1"; }
+separator=$(get separate.separator)
+rate=$(get mix.rate)
+mode=$(get mix.mode)
+sets=$(get mix.sets)
+if [ -z "$tag" ]; then
+    tag=$(basename "$config" .yaml)
+    if [[ $separator = "$tag"* ]]; then
+        tag=$separator  # conf/oracle.yaml with oracle_ibm is the experiment oracle_ibm
+    elif [[ $separator = oracle* || $separator = mixture ]]; then
+        tag+=_$separator
+    fi
+    for override in ${overrides[@]+"${overrides[@]}"}; do
+        case $override in
+            --set|separate.separator=*) ;;
+            *) tag+=_$(printf '%s' "${override#*.}" | tr -c 'A-Za-z0-9._=-' '-') ;;
+        esac
+    done
+    $extra_train && tag+=_extra_train
+    [[ $recipe = *_"${num_spk}mix" ]] || tag+=_${num_spk}mix
+fi
+
+sources=$mixdir/sources
+mixtures=$mixdir/${num_spk}mix
+tree=$mixtures/wav$((rate / 1000))k/$mode
+exp=$expdir/$tag
+
+# done_marker FOLDER SECTIONS "INPUTS" "VALUES" [--mark | --begin clear|refuse]
+done_marker() {
+    local folder=$1 sections=$2 inputs=$3 values=$4
+    shift 4
+    # shellcheck disable=SC2086  # inputs and values are lists of words
+    contrasep done "$folder" --sections "$sections" --inputs $inputs --values $values "${settings[@]}" "$@"
+}
+
+# run_step FOLDER SECTIONS "INPUTS" "VALUES" clear|refuse FUNCTION [ARGUMENTS]: run FUNCTION unless FOLDER is done
+run_step() {
+    local folder=$1 status=0
+    done_marker "$1" "$2" "$3" "$4" || status=$?
+    case $status in
+        0) log "  $folder is done"; return ;;
+        3) ;;
+        *) exit "$status" ;;
+    esac
+    done_marker "$1" "$2" "$3" "$4" --begin "$5"
+    "${@:6}"
+    done_marker "$1" "$2" "$3" "$4" --mark
+}
+
+jobs_for() {  # jobs_for TABLE: as many jobs as asked for, capped at the lines of the table
+    local lines
+    [ -f "$1" ] || { echo "$recipe/run.sh: $1: not there; run the earlier stage that makes it first" >&2; exit 1; }
+    lines=$(wc -l <"$1")
+    if [ "$nj" -gt "$lines" ]; then
+        echo "$recipe/run.sh: --nj $nj capped at the $lines utterances of $1" >&2
+        echo "$lines"
+    else
+        echo "$nj"
+    fi
+}
+
+mixture_sets() {  # the sets that stage 0 listed, e.g. tr cv tt
+    local set
+    for set in $sets; do
+        [ ! -f "$mixtures/lists/$set.txt" ] || echo "$set"
+    done
+}
+
+test_sets() {  # data sets of mixtures that are scored
+    local set found=false
+    for set in $sets; do
+        [[ $set = tt* ]] && [ -d "$dumpdir/${set}_${num_spk}mix" ] && { echo "${set}_${num_spk}mix"; found=true; }
+    done
+    $found || { echo "$recipe/run.sh: no test set in $dumpdir; run stage 2 first" >&2; exit 1; }
+}
+
+log "$recipe: $tag ($command_line)"
+
+# ---------------------------------------------------------------- stage 0
+make_sources() {
+    local take=()
+    # passed on only when given: a recipe whose corpus has no such option refuses it
+    [ -z "$download_dir" ] || take+=(--download-dir "$download_dir")
+    [ -z "$corpus" ] || take+=(--corpus "$corpus")
+    ! $extra_train || take+=(--extra-train)
+    local/prepare_sources.sh "${settings[@]}" --out "$sources" --nj "$nj" ${take[@]+"${take[@]}"}
+}
+
+make_mixtures() {
+    contrasep make-lists "${settings[@]}" --sources "$sources" --num-spk "$num_spk" --out "$mixtures/lists"
+    local set jobs
+    for set in $(mixture_sets); do
+        jobs=$(jobs_for "$mixtures/lists/$set.txt")
+        $data_cmd --max-jobs-run "$nj" JOB=1:"$jobs" "$mixtures/log/mix_$set.JOB.log" \
+            contrasep mix "${settings[@]}" --list "$mixtures/lists/$set.txt" --sources "$sources/$set" \
+            --out "$tree/$set" --part "JOB/$jobs"
+    done
+}
+
+if [ "$stage" -le 0 ] && [ "$stop_stage" -ge 0 ]; then
+    log "stage 0: corpus and mixtures"
+    run_step "$sources" corpus "" "corpus=$(printf '%s' "$corpus" | cksum | tr ' ' -) extra_train=$extra_train" refuse make_sources
+    run_step "$mixtures" mix "$sources/.done" "num_spk=$num_spk" refuse make_mixtures
+fi
+
+# ---------------------------------------------------------------- stage 1
+make_data() {  # make_data SET: the mixtures of a set
+    contrasep prepare-data --sources "$sources/$1" --list "$mixtures/lists/$1.txt" --mixtures "$tree/$1" \
+        --out "$datadir/$1_${num_spk}mix"
+    contrasep validate-data "$datadir/$1_${num_spk}mix" --rate "$rate" --nj "$nj"
+}
+
+make_single_data() {  # make_single_data SET: the single speakers of a set
+    contrasep prepare-data --sources "$sources/$1" --out "$datadir/$1_single"
+    contrasep validate-data "$datadir/$1_single" --nj "$nj"
+}
+
+if [ "$stage" -le 1 ] && [ "$stop_stage" -ge 1 ]; then
+    log "stage 1: data directories"
+    [ -n "$(mixture_sets)" ] || die "$mixtures: no mixtures there; run stage 0 first"
+    for set in $(mixture_sets); do
+        run_step "$datadir/${set}_${num_spk}mix" "" "$mixtures/.done $mixtures/lists/$set.txt" "" clear make_data "$set"
+        [[ $set = tt* ]] || run_step "$datadir/${set}_single" "" "$sources/.done" "" clear make_single_data "$set"
+    done
+fi
+
+# ---------------------------------------------------------------- stage 2
+dump_set() {  # dump_set SET
+    local jobs
+    jobs=$(jobs_for "$datadir/$1/wav.scp")
+    $data_cmd --max-jobs-run "$nj" JOB=1:"$jobs" "$dumpdir/$1/log/dump.JOB.log" \
+        contrasep dump "${settings[@]}" --data "$datadir/$1" --out "$dumpdir/$1" --part "JOB/$jobs"
+    contrasep dump "${settings[@]}" --data "$datadir/$1" --out "$dumpdir/$1" --merge
+}
+
+if [ "$stage" -le 2 ] && [ "$stop_stage" -ge 2 ]; then
+    log "stage 2: dump"
+    for set in $(mixture_sets); do
+        data_sets="${set}_${num_spk}mix"
+        [[ $set = tt* ]] || data_sets+=" ${set}_single"
+        for data_set in $data_sets; do
+            run_step "$dumpdir/$data_set" dump,features "$datadir/$data_set/.done $datadir/$data_set/wav.scp" "rate=$rate" \
+                clear dump_set "$data_set"
+        done
+    done
+    [ -n "$(mixture_sets)" ] || die "$mixtures: no mixtures there; run stage 0 first"
+fi
+
+# ---------------------------------------------------------------- stages 3 and 4
+if [ "$stage" -le 4 ] && [ "$stop_stage" -ge 3 ] && ! $skip_train; then
+    log "stages 3 and 4: nothing to train for $separator"
+fi
+
+# ---------------------------------------------------------------- stage 5
+separate_set() {  # separate_set SET
+    local jobs out=$exp/separate_$1
+    jobs=$(jobs_for "$dumpdir/$1/wav.scp")
+    $separate_cmd --max-jobs-run "$nj" --gpu "$ngpu" JOB=1:"$jobs" "$out/log/separate.JOB.log" \
+        contrasep separate "${settings[@]}" --dump "$dumpdir/$1" --out "$out" --part "JOB/$jobs"
+    contrasep separate "${settings[@]}" --dump "$dumpdir/$1" --out "$out" --merge "$jobs"
+}
+
+if [ "$stage" -le 5 ] && [ "$stop_stage" -ge 5 ]; then
+    log "stage 5: separation by $separator"
+    tests=$(test_sets)
+    for set in $tests; do
+        run_step "$exp/separate_$set" features,separate "$dumpdir/$set/.done" "" clear separate_set "$set"
+    done
+fi
+
+# ---------------------------------------------------------------- stage 6
+score_set() {  # score_set SET
+    local jobs out=$exp/score_$1
+    local scored=(--dump "$dumpdir/$1" --separated "$exp/separate_$1" --out "$out")
+    jobs=$(jobs_for "$dumpdir/$1/wav.scp")
+    $separate_cmd --max-jobs-run "$nj" JOB=1:"$jobs" "$out/log/score.JOB.log" \
+        contrasep score "${settings[@]}" "${scored[@]}" --part "JOB/$jobs"
+    contrasep score "${settings[@]}" "${scored[@]}" --merge "$jobs"
+}
+
+if [ "$stage" -le 6 ] && [ "$stop_stage" -ge 6 ]; then
+    log "stage 6: scores"
+    dumps=()
+    tests=$(test_sets)
+    for set in $tests; do
+        run_step "$exp/score_$set" features,separate,score "$dumpdir/$set/.done $exp/separate_$set/.done" "" clear score_set "$set"
+        dumps+=("$dumpdir/$set")
+    done
+    contrasep report "${settings[@]}" --exp "$exp" --recipe "$recipe" --sets "${dumps[@]}" --label "$label" \
+        --command "$command_line"
+    # the recipe's own table compares the experiments of its default folder
+    [ "$expdir" != exp ] || contrasep report --recipe-dir .
+    echo
+    cat "$exp/RESULTS.md"
+    echo
+    for set in $tests; do
+        echo "Audio: $PWD/$exp/separate_$set/wavs"
+        echo "Plots: $PWD/$exp/score_$set"
+    done
+fi
