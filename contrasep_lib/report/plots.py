@@ -209,7 +209,7 @@ def _draw_assignment(
     names = [f"source {index + 1}" if index < len(permutation) else "no source" for index in range(count)]
     handles = [Patch(color=colour, label=name) for colour, name in zip(colours, names)]
     handles.append(Patch(color=SILENT_COLOUR, label="silent"))
-    axis.legend(handles=handles, fontsize=7, loc="upper right", ncols=min(4, len(handles)), framealpha=0.9)
+    axis.figure.legend(handles=handles, fontsize=8, loc="outside lower right", ncols=len(handles))
 
 
 def draw_histogram(
@@ -224,8 +224,11 @@ def draw_histogram(
         oracles: name (keys of `ORACLES`) -> mean of the same score, dB; None is left out.
         title: stands above.
     """
-    figure = _figure(7.5, 4.2)
+    from matplotlib.ticker import MaxNLocator
+
+    figure = _figure(7.5, 4.6)
     axis = figure.subplots()
+    axis.yaxis.set_major_locator(MaxNLocator(integer=True))
     bins = min(40, max(8, int(np.sqrt(len(values)) * 2)))
     axis.hist(values, bins=bins, color=TALKER_COLOURS[4], edgecolor="white", linewidth=0.5)
     mean = float(np.mean(values))
@@ -240,7 +243,7 @@ def draw_histogram(
     axis.set_xlabel(f"{label} (dB)")
     axis.set_ylabel("utterances")
     axis.set_title(title, fontsize=10)
-    axis.legend(fontsize=8)
+    figure.legend(fontsize=8, loc="outside lower center", ncols=2)
     _save(figure, path)
 
 

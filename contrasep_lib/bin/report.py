@@ -1,0 +1,59 @@
+"""Write RESULTS.md and results.json of a tag, or a recipe's comparison of its tags.
+
+With --exp: the tag's pages from its score tables. With --recipe-dir: DIR/RESULTS.md from all
+DIR/EXPDIR/*/results.json. What was written is printed.
+"""
+
+from __future__ import annotations
+
+import argparse
+
+from contrasep_lib.errors import ContrasepError
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of ``contrasep report``."""
+    which = parser.add_mutually_exclusive_group(required=True)
+    which.add_argument("--exp", metavar="DIR", help="exp/TAG; write its RESULTS.md and results.json")
+    which.add_argument("--recipe-dir", metavar="DIR", help="recipe; write its RESULTS.md, comparing the tags")
+    parser.add_argument(
+        "--expdir", default="exp", metavar="DIR", help="folder of the tags, below --recipe-dir (default: exp)"
+    )
+    parser.add_argument("--recipe", metavar="NAME", help="name of the recipe")
+    parser.add_argument("--config", metavar="FILE", help="configuration (YAML)")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="SECTION.KEY=VALUE", dest="overrides",
+        help="replace a value of the configuration; may be repeated",
+    )
+    parser.add_argument("--sets", nargs="+", metavar="DIR", help="dump/SET of every test set")
+    parser.add_argument("--label", metavar="TEXT", help="what the corpus is, e.g. 'real speech (LibriSpeech)'")
+    parser.add_argument("--command", metavar="TEXT", help="the command that repeats the run")
+    parser.add_argument("--seconds", type=float, metavar="S", help="how long the run took, for RESULTS.md")
+    parser.add_argument("--quiet", action="store_true", help="do not print the page")
+
+
+def run(args: argparse.Namespace) -> None:
+    """Entry point of ``contrasep report``."""
+    if args.recipe_dir is not None:
+        from contrasep_lib.report.results import write_comparison
+
+        text = write_comparison(args.recipe_dir, args.expdir)
+    else:
+        for option in ("recipe", "config", "sets", "label", "command"):
+            if getattr(args, option) is None:
+                raise ContrasepError(f"--{option}: wanted together with --exp")
+        text = _report_tag(args)
+    if not args.quiet:
+        print(text, end="")
+
+
+def _report_tag(args: argparse.Namespace) -> str:
+    from datetime import datetime
+
+    from contrasep_lib.bin.common import read_config
+    from contrasep_lib.report.results import build_results, write_results
+
+    results = build_results(args.exp, args.sets, args.recipe, args.config, read_config(args), args.label)
+    when = datetime.now().strftime("%Y-%m-%d %H:%M:%S")
+    took = None if args.seconds is None else f"{args.seconds:.0f} s"
+    return write_results(args.exp, results, args.command, when, took)

@@ -1,0 +1,190 @@
+"""Results as Markdown."""
+
+from __future__ import annotations
+
+from typing import Any, Iterable, Mapping, Sequence
+
+from contrasep_lib.score.oracles import ORACLES
+
+ORACLE_ROWS = {
+    "frame_binary": "oracle, binary mask per frame",
+    "ibm": "oracle, binary mask per T-F unit (IBM)",
+    "irm": "oracle, ratio mask (IRM)",
+    "psm": "oracle, phase-sensitive mask (PSM)",
+}
+ORACLE_SUPERVISION = "sources at test time (oracle)"
+# column title -> (score, its decimals)
+SCORE_COLUMNS = {
+    "SI-SNRi": "si_snri",
+    "SDRi": "sdri",
+    "SI-SNRi, count estimated": "si_snri_count_estimated",
+    "SI-SNRi, penalised": "si_snri_penalised",
+    "output SI-SNR": "si_snr",
+}
+NOTES = (
+    "Decibels, means over the mixtures; in brackets a 95 % interval by bootstrap over speakers. SI-SNRi and "
+    "SDRi (BSS-Eval v3) are improvements over the unprocessed mixture under the best permutation. Oracle "
+    "masks know the sources and bound any separator that masks the same units."
+)
+COUNT_NOTES = (
+    "Where the count of talkers was estimated, a missing output scores as the mixture (0 dB) and extra ones "
+    "are dropped after matching; penalised, each missing or extra output counts as 0 dB in the mean over the "
+    "larger of both counts."
+)
+ONE_TALKER_NOTES = "One talker is its own mixture, so no improvement exists: output SI-SNR, capped at 30 dB."
+
+
+def _table(header: Sequence[str], rows: Iterable[Sequence[str]], words: int = 1) -> list[str]:
+    """Lines of a Markdown table; columns after the first ``words`` hold numbers, right-aligned."""
+    rule = "|" + " --- |" * words + " ---: |" * (len(header) - words)
+    lines = ["| " + " | ".join(header) + " |", rule]
+    lines += ["| " + " | ".join(row) + " |" for row in rows]
+    return lines
+
+
+def _score(means: Mapping[str, Any], name: str) -> str:
+    if means.get(name) is None:
+        return "-"
+    interval = means.get(f"{name}_ci95")
+    return f"{means[name]:.2f}" + (f" [{interval[0]:.2f}, {interval[1]:.2f}]" if interval else "")
+
+
+def _columns(sets: Iterable[Mapping[str, Any]]) -> dict[str, str]:
+    """The columns that hold something; output SI-SNR only where no improvement exists."""
+    sets = list(sets)
+    found = {title: name for title, name in SCORE_COLUMNS.items() if any(s.get(name) is not None for s in sets)}
+    return found if list(found) == ["output SI-SNR"] else {t: n for t, n in found.items() if n != "si_snr"}
+
+
+def _oracle_cells(oracle: Mapping[str, float | None], columns: Mapping[str, str]) -> list[tuple[str, list[str]]]:
+    """(row title, cells) of the oracles that have a value; they are known by SI-SNRi alone."""
+    return [
+        (ORACLE_ROWS[name], [f"{oracle[name]:.2f}" if score == "si_snri" else "-" for score in columns.values()])
+        for name in ORACLES
+        if oracle.get(name) is not None
+    ]
+
+
+def _with_improvement(columns: dict[str, str], sets: Iterable[Mapping[str, Any]]) -> dict[str, str]:
+    """A system that estimates the count still needs the column in which its oracles stand."""
+    has_oracles = any(value is not None for means in sets for value in means["oracle"].values())
+    return {"SI-SNRi": "si_snri", **columns} if has_oracles else columns
+
+
+def _notes(sets: Iterable[Mapping[str, Any]]) -> list[str]:
+    sets = list(sets)
+    notes = [NOTES]
+    if any(means["si_snri_count_estimated"] is not None for means in sets):
+        notes.append(COUNT_NOTES)
+    if any(means["si_snri"] is None and means["si_snri_count_estimated"] is None for means in sets):
+        notes.append(ONE_TALKER_NOTES)
+    return notes
+
+
+def _talkers(num_spk: int | Sequence[int]) -> str:
+    return str(num_spk) if isinstance(num_spk, int) else ", ".join(map(str, num_spk))
+
+
+def _count(means: Mapping[str, Any]) -> str:
+    accuracy = means["count_accuracy"]
+    if accuracy is None or means["si_snri"] is not None:
+        return "given"
+    return f"estimated, {100 * accuracy:.1f} % right"
+
+
+def _evidence(means: Mapping[str, Any]) -> list[str]:
+    """Lines on counting and clustering, where there is something to tell."""
+    lines = []
+    if means["count_accuracy"] is not None:
+        lines.append(f"- talkers counted rightly: {100 * means['count_accuracy']:.1f} %")
+    if means["mean_modularity"] is not None:
+        lines.append(f"- mean modularity: {means['mean_modularity']:.3f}")
+    if means["mean_conductance"] is not None:
+        lines.append(f"- mean conductance: {means['mean_conductance']:.3f}")
+    return [*lines, ""] if lines else []
+
+
+def tag_page(tag: str, results: Mapping[str, Any], command: str, when: str, took: str | None) -> str:
+    """RESULTS.md of a tag.
+
+    Args:
+        tag: name of the experiment.
+        results: as `build_results` makes them.
+        command: what repeats the run.
+        when: date and time.
+        took: duration, or None.
+    """
+    lines = [
+        f"# {results['recipe']}: {tag}",
+        "",
+        f"- corpus: {results['label']}",
+        f"- talkers per mixture: {_talkers(results['num_spk'])}",
+        f"- separator: {results['separator']}, granularity: {results['granularity'] or 'none'}",
+        f"- supervision: {results['supervision']}",
+        f"- configuration: {results['config']}",
+        f"- made {when}" + (f" in {took}" if took else "") + " by:",
+        "",
+        f"      {command}",
+        "",
+    ]
+    for name, means in results["sets"].items():
+        columns = _with_improvement(_columns([means]), [means])
+        rows = [[f"**{results['separator']}**", *(_score(means, score) for score in columns.values())]]
+        rows += [[title, *cells] for title, cells in _oracle_cells(means["oracle"], columns)]
+        lines += [f"## {name}: {means['n']} mixtures, {results['label']}", ""]
+        lines += [*_table([name, *columns], rows), "", *_evidence(means)]
+        lines += [f"Every utterance: `score_{name}/scores.tsv`; plots: `score_{name}/histogram.png`, "
+                  f"`score_{name}/plots/`; audio: `separate_{name}/`.", ""]
+    for note in _notes(results["sets"].values()):
+        lines += [note, ""]
+    return "\n".join(lines)
+
+
+def comparison_page(tags: Mapping[str, Mapping[str, Any]]) -> str:
+    """RESULTS.md of a recipe: one table per test set with every tag, and the oracles once.
+
+    Args:
+        tags: tag -> results. Sets of one name but another number of talkers or mixtures, or from
+            another corpus, are other sets and stand in tables of their own.
+    """
+    recipes = sorted({results["recipe"] for results in tags.values()})
+    lines = [
+        f"# {', '.join(recipes)}: results",
+        "",
+        "Generated by `contrasep report --recipe-dir .` from `exp/*/results.json`; not edited by hand. The "
+        "command behind a tag stands in `exp/TAG/RESULTS.md`.",
+        "",
+    ]
+    groups: dict[tuple[str, str, str, int], list[str]] = {}
+    for tag, results in tags.items():
+        for name, means in results["sets"].items():
+            key = (name, _talkers(results["num_spk"]), results["label"], means["n"])
+            groups.setdefault(key, []).append(tag)
+    shown = []
+    for (name, talkers, label, count), members in sorted(groups.items()):
+        sets = [tags[tag]["sets"][name] for tag in members]
+        shown += sets
+        columns = _with_improvement(_columns(sets), sets)
+        rows = []
+        for tag, means in zip(members, sets):
+            results = tags[tag]
+            rows.append([
+                tag, results["separator"], results["granularity"] or "-", results["supervision"],
+                *(_score(means, score) for score in columns.values()),
+                _count(means),
+            ])
+        # tags with another framing have other oracles; equal ones are printed once
+        distinct: dict[tuple[str, ...], list[list[str]]] = {}
+        for means in sets:
+            cells = _oracle_cells(means["oracle"], columns)
+            rows_of = [["-", title, "-", ORACLE_SUPERVISION, *values, "given"] for title, values in cells]
+            distinct.setdefault(tuple(map(str, rows_of)), rows_of)
+        for oracle_rows in distinct.values():
+            rows += oracle_rows
+        lines += [f"## {name}: {count} mixtures of {talkers} talkers, {label}", ""]
+        header = ["tag", "separator", "granularity", "supervision", *columns, "count"]
+        lines += _table(header, rows, words=4)
+        lines.append("")
+    for note in _notes(shown):
+        lines += [note, ""]
+    return "\n".join(lines)

@@ -1,0 +1,164 @@
+"""results.json and RESULTS.md of a tag, and the recipe's comparison of its tags.
+
+results.json is made of its inputs alone: no dates, durations or absolute paths, so that the same
+inputs give the same bytes. RESULTS.md of a tag says when and how it was made.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any, Mapping, Sequence
+
+from contrasep_lib.config import as_tree
+from contrasep_lib.errors import ContrasepError
+from contrasep_lib.io.atomic import write_text
+from contrasep_lib.io.dumpset import DumpSet, require_same_keys
+from contrasep_lib.report.pages import ORACLE_SUPERVISION, comparison_page, tag_page
+from contrasep_lib.score.tables import aggregate, read_rows
+
+# what was known of the mixtures, by separator: at test time for oracles, in training for models
+SUPERVISION = {
+    "oracle_frame": ORACLE_SUPERVISION,
+    "oracle_ibm": ORACLE_SUPERVISION,
+    "oracle_irm": ORACLE_SUPERVISION,
+    "oracle_psm": ORACLE_SUPERVISION,
+    "mixture": "none",
+}
+# what a node is, by separator; None where there are no nodes
+GRANULARITY = {
+    "oracle_frame": "frame",
+    "oracle_ibm": "tf",
+    "oracle_irm": "tf",
+    "oracle_psm": "tf",
+    "mixture": None,
+}
+REPORTED_SECTIONS = ("features", "separate", "score")
+REQUIRED_KEYS = ("recipe", "config", "granularity", "separator", "supervision", "num_spk", "label", "sets")
+
+
+def supervision(separator: str) -> str:
+    """The supervision that a separator used, as results state it.
+
+    Raises:
+        ContrasepError: a separator that says nothing about its supervision.
+    """
+    if separator not in SUPERVISION:
+        raise ContrasepError(f"no supervision stated for separator '{separator}'; known: {', '.join(SUPERVISION)}")
+    return SUPERVISION[separator]
+
+
+def build_results(
+    exp: str | os.PathLike,
+    dumps: Sequence[str | os.PathLike],
+    recipe: str,
+    config_path: str | os.PathLike,
+    config: Mapping[str, Any],
+    label: str,
+) -> dict[str, Any]:
+    """The content of results.json.
+
+    Args:
+        exp: ``exp/<tag>`` with ``score_<set>/scores.tsv`` of every set.
+        dumps: ``dump/<set>`` of every test set.
+        recipe: name of the recipe.
+        config_path: its file name, without folders, is recorded.
+        config: the loaded configuration; sections without paths are recorded.
+        label: what the corpus is, e.g. ``synthetic speech (eSpeak NG)``.
+
+    Returns:
+        plain values; ``num_spk`` is a number, or a list where sets differ.
+
+    Raises:
+        ContrasepError: a set without scores, or scores of other utterances than the set's.
+    """
+    sets: dict[str, Any] = {}
+    counts: set[int] = set()
+    for folder in dumps:
+        dump = DumpSet(folder)
+        if dump.name in sets:
+            raise ContrasepError(f"--sets: '{dump.name}' stands twice")
+        table = Path(exp) / f"score_{dump.name}" / "scores.tsv"
+        rows = read_rows(table)
+        require_same_keys(dump.wav, {row.utt: "" for row in rows}, table)
+        try:
+            sets[dump.name] = aggregate(rows, config["score"])
+        except ContrasepError as error:
+            raise ContrasepError(f"{table}: {error}") from None
+        counts.update(row.num_spk for row in rows)
+    separator = config["separate"].separator
+    return {
+        "recipe": recipe,
+        "config": Path(config_path).name,
+        "granularity": GRANULARITY.get(separator),
+        "separator": separator,
+        "supervision": supervision(separator),
+        "num_spk": counts.pop() if len(counts) == 1 else sorted(counts),
+        "label": label,
+        "options": {name: as_tree(config[name]) for name in REPORTED_SECTIONS},
+        "sets": sets,
+    }
+
+
+def to_json(results: Mapping[str, Any]) -> str:
+    """Results as JSON text: keys sorted, no NaN, final newline."""
+    return json.dumps(results, sort_keys=True, indent=2, allow_nan=False) + "\n"
+
+
+def write_results(exp: str | os.PathLike, results: Mapping[str, Any], command: str, when: str, took: str | None) -> str:
+    """Write results.json and RESULTS.md of a tag.
+
+    Args:
+        exp: ``exp/<tag>``.
+        results: from `build_results`.
+        command: what repeats the run.
+        when: date and time.
+        took: duration, or None where it is not known.
+
+    Returns:
+        the text of RESULTS.md.
+    """
+    exp = Path(exp)
+    text = tag_page(exp.resolve().name, results, command, when, took)
+    write_text(exp / "results.json", to_json(results))
+    write_text(exp / "RESULTS.md", text)
+    return text
+
+
+def read_results(path: str | os.PathLike) -> dict[str, Any]:
+    """Read a results.json.
+
+    Raises:
+        ContrasepError: not JSON, or a key missing.
+    """
+    try:
+        results = json.loads(Path(path).read_text(encoding="utf-8"))
+    except (ValueError, OSError) as error:
+        raise ContrasepError(f"{path}: cannot be read ({error}); run stage 6 of this tag again") from None
+    for key in REQUIRED_KEYS:
+        if not isinstance(results, dict) or key not in results:
+            raise ContrasepError(f"{path}: key '{key}' missing; run stage 6 of this tag again")
+    return results
+
+
+def write_comparison(recipe_dir: str | os.PathLike, exp: str = "exp") -> str:
+    """Write the recipe's RESULTS.md: all tags beside each other, and the oracles once.
+
+    Args:
+        recipe_dir: the recipe; ``<exp>/*/results.json`` are read.
+        exp: folder of the tags, relative to the recipe or absolute.
+
+    Returns:
+        the text.
+
+    Raises:
+        ContrasepError: no tag has results, or a results.json cannot be read.
+    """
+    recipe_dir = Path(recipe_dir)
+    paths = sorted((recipe_dir / exp).glob("*/results.json"))
+    if not paths:
+        raise ContrasepError(f"{recipe_dir / exp}: no tag with a results.json; run stage 6 first")
+    text = comparison_page({path.parent.name: read_results(path) for path in paths})
+    write_text(recipe_dir / "RESULTS.md", text)
+    return text
