@@ -1,0 +1,93 @@
+"""Kaldi data directories of single-speaker speech, as every corpus reader writes them."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import re
+import shutil
+from pathlib import Path
+from typing import Iterable
+
+from contrasep_lib.errors import ContrasepError
+from contrasep_lib.io.scp import invert_utt2spk, write_table
+
+
+@dataclasses.dataclass(frozen=True)
+class Utterance:
+    """One recording of one speaker.
+
+    Attributes:
+        utt_id: unique, beginning with the speaker id (Kaldi sorts both files the same way then).
+        speaker: speaker id.
+        path: audio file.
+        text: transcript, upper case without punctuation (apostrophes stay); None if there is none.
+        gender: ``m`` or ``f`` as in Kaldi's ``spk2gender``; None if unknown.
+        num_samples: length, samples at ``rate``.
+        rate: sampling rate of the file, Hz.
+    """
+
+    utt_id: str
+    speaker: str
+    path: str
+    text: str | None
+    gender: str | None
+    num_samples: int
+    rate: int
+
+
+def normalise_text(sentence: str) -> str:
+    """A transcript of a sentence: upper case, words parted by one space, apostrophes kept."""
+    return " ".join(re.sub(r"[^A-Z' ]+", " ", sentence.upper()).split())
+
+
+def write_single_set(folder: str | os.PathLike, utterances: Iterable[Utterance]) -> None:
+    """Write ``wav.scp utt2spk spk2utt utt2dur`` and, where known, ``text`` and ``spk2gender``.
+
+    The folder is written under another name and then put in place of an earlier one, so it
+    never mixes two versions. ``utt2dur`` is in seconds.
+
+    Args:
+        folder: the data directory.
+        utterances: in any order.
+
+    Raises:
+        ContrasepError: no utterance, an id that stands twice or holds white space.
+        ValueError: an utterance id that does not begin with its speaker's, a transcript or
+            gender known for some only, one speaker with two genders.
+    """
+    folder = Path(folder)
+    utterances = list(utterances)
+    if not utterances:
+        raise ContrasepError(f"{folder}: no utterance for this set; check the corpus and the split options")
+    for utterance in utterances:
+        if not utterance.utt_id.startswith(utterance.speaker):
+            raise ValueError(f"utterance '{utterance.utt_id}' does not begin with '{utterance.speaker}'")
+    temporary, old = folder.with_name(f".{folder.name}.tmp"), folder.with_name(f".{folder.name}.old")
+    for leftover in (temporary, old):
+        shutil.rmtree(leftover, ignore_errors=True)
+    temporary.mkdir(parents=True)
+    write_table(temporary / "wav.scp", [(u.utt_id, u.path) for u in utterances])
+    utt2spk = {u.utt_id: u.speaker for u in utterances}
+    write_table(temporary / "utt2spk", utt2spk)
+    write_table(temporary / "spk2utt", invert_utt2spk(utt2spk))
+    write_table(temporary / "utt2dur", [(u.utt_id, f"{u.num_samples / u.rate:.6f}") for u in utterances])
+    if _known_for_all(folder, "text", [u.text for u in utterances]):
+        write_table(temporary / "text", {u.utt_id: u.text or "" for u in utterances})
+    if _known_for_all(folder, "gender", [u.gender for u in utterances]):
+        genders = {u.speaker: u.gender or "" for u in utterances}
+        for utterance in utterances:
+            if genders[utterance.speaker] != utterance.gender:
+                raise ValueError(f"{folder}: speaker '{utterance.speaker}' has two genders")
+        write_table(temporary / "spk2gender", genders)
+    if folder.exists():
+        os.replace(folder, old)
+    os.replace(temporary, folder)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _known_for_all(folder: Path, what: str, values: list[str | None]) -> bool:
+    known = [bool(value) for value in values]
+    if any(known) and not all(known):
+        raise ValueError(f"{folder}: {what} known for {sum(known)} of {len(known)} utterances")
+    return all(known)

@@ -1,0 +1,4 @@
+#!/usr/bin/env bash
+# Sentences spoken by eSpeak NG; nothing is downloaded.
+set -euo pipefail
+exec contrasep make-espeak "$@"
