@@ -1,12 +1,13 @@
 """Write RESULTS.md and results.json of a tag, or a recipe's comparison of its tags.
 
 With --exp: the tag's pages from its score tables. With --recipe-dir: DIR/RESULTS.md from all
-DIR/EXPDIR/*/results.json. What was written is printed.
+DIR/EXPDIR/*/results.json.
 """
 
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 
 from contrasep_lib.errors import ContrasepError
 
@@ -29,7 +30,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--label", metavar="TEXT", help="what the corpus is, e.g. 'real speech (LibriSpeech)'")
     parser.add_argument("--command", metavar="TEXT", help="the command that repeats the run")
     parser.add_argument("--seconds", type=float, metavar="S", help="how long the run took, for RESULTS.md")
-    parser.add_argument("--quiet", action="store_true", help="do not print the page")
 
 
 def run(args: argparse.Namespace) -> None:
@@ -37,17 +37,15 @@ def run(args: argparse.Namespace) -> None:
     if args.recipe_dir is not None:
         from contrasep_lib.report.results import write_comparison
 
-        text = write_comparison(args.recipe_dir, args.expdir)
+        print(f"report: {write_comparison(args.recipe_dir, args.expdir)}")
     else:
         for option in ("recipe", "config", "sets", "label", "command"):
             if getattr(args, option) is None:
                 raise ContrasepError(f"--{option}: wanted together with --exp")
-        text = _report_tag(args)
-    if not args.quiet:
-        print(text, end="")
+        print(f"report: {_report_tag(args)}")
 
 
-def _report_tag(args: argparse.Namespace) -> str:
+def _report_tag(args: argparse.Namespace) -> Path:
     from datetime import datetime
 
     from contrasep_lib.bin.common import read_config

@@ -85,6 +85,10 @@ def _talkers(num_spk: int | Sequence[int]) -> str:
     return str(num_spk) if isinstance(num_spk, int) else ", ".join(map(str, num_spk))
 
 
+def _what(means: Mapping[str, Any]) -> str:
+    return f"{means['n']} mixtures of {_talkers(means['num_spk'])} talkers ({means['speakers']} speakers in all)"
+
+
 def _count(means: Mapping[str, Any]) -> str:
     accuracy = means["count_accuracy"]
     if accuracy is None or means["si_snri"] is not None:
@@ -131,7 +135,7 @@ def tag_page(tag: str, results: Mapping[str, Any], command: str, when: str, took
         columns = _with_improvement(_columns([means]), [means])
         rows = [[f"**{results['separator']}**", *(_score(means, score) for score in columns.values())]]
         rows += [[title, *cells] for title, cells in _oracle_cells(means["oracle"], columns)]
-        lines += [f"## {name}: {means['n']} mixtures, {results['label']}", ""]
+        lines += [f"## {name}: {_what(means)}, {results['label']}", ""]
         lines += [*_table([name, *columns], rows), "", *_evidence(means)]
         lines += [f"Every utterance: `score_{name}/scores.tsv`; plots: `score_{name}/histogram.png`, "
                   f"`score_{name}/plots/`; audio: `separate_{name}/`.", ""]
@@ -155,13 +159,12 @@ def comparison_page(tags: Mapping[str, Mapping[str, Any]]) -> str:
         "command behind a tag stands in `exp/TAG/RESULTS.md`.",
         "",
     ]
-    groups: dict[tuple[str, str, str, int], list[str]] = {}
+    groups: dict[tuple[str, str, str], list[str]] = {}
     for tag, results in tags.items():
         for name, means in results["sets"].items():
-            key = (name, _talkers(results["num_spk"]), results["label"], means["n"])
-            groups.setdefault(key, []).append(tag)
+            groups.setdefault((name, _what(means), results["label"]), []).append(tag)
     shown = []
-    for (name, talkers, label, count), members in sorted(groups.items()):
+    for (name, what, label), members in sorted(groups.items()):
         sets = [tags[tag]["sets"][name] for tag in members]
         shown += sets
         columns = _with_improvement(_columns(sets), sets)
@@ -181,7 +184,7 @@ def comparison_page(tags: Mapping[str, Mapping[str, Any]]) -> str:
             distinct.setdefault(tuple(map(str, rows_of)), rows_of)
         for oracle_rows in distinct.values():
             rows += oracle_rows
-        lines += [f"## {name}: {count} mixtures of {talkers} talkers, {label}", ""]
+        lines += [f"## {name}: {what}, {label}", ""]
         header = ["tag", "separator", "granularity", "supervision", *columns, "count"]
         lines += _table(header, rows, words=4)
         lines.append("")

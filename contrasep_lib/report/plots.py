@@ -64,7 +64,15 @@ def level_db(signal: np.ndarray, features: FeatureOptions) -> np.ndarray:
 
 
 def read_assignment(folder: str | os.PathLike, key: str) -> np.ndarray | None:
-    """The ``(nodes, K)`` shares that stage 5 kept for an utterance, None where it kept none."""
+    """Which output each node of an utterance went to, as stage 5 kept it.
+
+    Returns:
+        ``(frames, freq)`` int, ``freq = 1`` where nodes are frames: the number of the output from
+        1, 0 for silent nodes. None where stage 5 kept nothing.
+
+    Raises:
+        ContrasepError: a damaged ark, or no matrix.
+    """
     import kaldiio
 
     table = Path(folder) / "assign.scp"
@@ -74,42 +82,31 @@ def read_assignment(folder: str | os.PathLike, key: str) -> np.ndarray | None:
     if entry is None:
         return None
     try:
-        shares = np.asarray(kaldiio.load_mat(entry))
+        labels = np.asarray(kaldiio.load_mat(entry))
     except Exception as error:
         # a damaged ark makes the reader trip over anything: struct, value, type and file errors
         raise ContrasepError(f"{table}: '{key}' cannot be read ({error}); run stage 5 again") from None
-    if shares.ndim != 2:
-        raise ContrasepError(f"{table}: '{key}' is no matrix (nodes, outputs); run stage 5 again")
-    return shares
+    if labels.ndim != 2:
+        raise ContrasepError(f"{table}: '{key}' is no matrix (frames, freq); run stage 5 again")
+    return labels.round().astype(int)
 
 
-def assigned_talker(shares: np.ndarray, frames: int, permutation: Sequence[int | None]) -> np.ndarray:
+def assigned_source(labels: np.ndarray, permutation: Sequence[int | None]) -> np.ndarray:
     """Which source each node went to.
 
     Args:
-        shares: ``(nodes, K)``; rows of zeros are silent nodes.
-        frames: frames of the utterance; ``nodes`` is a multiple.
+        labels: any shape; number of the output from 1, 0 for silent nodes.
         permutation: for each source the index of its output.
 
     Returns:
-        ``(frames, nodes / frames)``: index of the source that has the output with the largest
-        share; outputs without a source follow after the sources; -1 for silent nodes.
-
-    Raises:
-        ValueError: ``nodes`` is no multiple of ``frames``.
+        index of the source that the output was matched with; outputs without a source follow
+        after the sources, in order; -1 for silent nodes.
     """
-    if len(shares) % frames:
-        raise ValueError(f"{len(shares)} nodes do not fill {frames} frames")
-    outputs = [output for output in permutation if output is not None]
-    label = np.empty(shares.shape[1], dtype=int)
-    spare = len(permutation)
-    for output in range(shares.shape[1]):
-        if output in outputs:
-            label[output] = permutation.index(output)
-        else:
-            label[output], spare = spare, spare + 1
-    talker = np.where(shares.sum(axis=1) > 0, label[shares.argmax(axis=1)], -1)
-    return talker.reshape(frames, -1)
+    matched = {output: source for source, output in enumerate(permutation) if output is not None}
+    spare = [output for output in range(labels.max(initial=0)) if output not in matched]
+    matched |= {output: len(permutation) + index for index, output in enumerate(spare)}
+    source = np.array([-1] + [matched[output] for output in sorted(matched)])
+    return source[labels]
 
 
 def draw_utterance(
@@ -118,7 +115,7 @@ def draw_utterance(
     mixture: np.ndarray,
     sources: np.ndarray,
     outputs: np.ndarray,
-    shares: np.ndarray | None,
+    labels: np.ndarray | None,
     rate: int,
     features: FeatureOptions,
 ) -> None:
@@ -130,7 +127,7 @@ def draw_utterance(
         mixture: ``(samples,)``.
         sources: ``(K, samples)``.
         outputs: ``(M, samples)``.
-        shares: ``(nodes, M)`` assignment, or None.
+        labels: as `read_assignment` returns them, or None.
         rate: Hz.
         features: framing of the assignment and of the spectrograms.
     """
@@ -155,7 +152,7 @@ def draw_utterance(
         )
 
     image = spectrogram(axes[0, 0], mixture, "mixture")
-    _draw_assignment(axes[0, 1], shares, row.permutation, len(mixture_db), extent)
+    _draw_assignment(axes[0, 1], labels, row.permutation, extent)
     for index, (source, output) in enumerate(zip(sources, row.permutation)):
         spectrogram(axes[1 + index, 0], source, f"source {index + 1}")
         if output is None:
@@ -181,26 +178,25 @@ def _blank(axis: Any, title: str) -> None:
 
 def _draw_assignment(
     axis: Any,
-    shares: np.ndarray | None,
+    labels: np.ndarray | None,
     permutation: Sequence[int | None],
-    frames: int,
     extent: tuple[float, float, float, float],
 ) -> None:
     from matplotlib.colors import to_rgb
     from matplotlib.patches import Patch
 
-    if shares is None or not len(shares) or len(shares) % frames:
+    if labels is None:
         _blank(axis, "no assignment of nodes kept")
         return
-    talker = assigned_talker(shares, frames, permutation)
-    count = max(len(permutation), int(talker.max()) + 1)
+    source = assigned_source(labels, permutation)
+    count = max(len(permutation), int(source.max()) + 1)
     colours = [TALKER_COLOURS[index % len(TALKER_COLOURS)] for index in range(count)]
     palette = np.array([to_rgb(colour) for colour in (*colours, SILENT_COLOUR)])
     # the last entry, index -1, is the silent colour
     axis.imshow(
-        palette[talker.T], origin="lower", aspect="auto", extent=extent, interpolation="nearest",
+        palette[source.T], origin="lower", aspect="auto", extent=extent, interpolation="nearest",
     )
-    if talker.shape[1] == 1:
+    if source.shape[1] == 1:
         axis.set_yticks([])
         axis.set_ylabel("whole frames")
     else:
@@ -271,7 +267,7 @@ def draw_set(
     chosen = np.unique(np.linspace(0, len(rows) - 1, min(plots, len(rows))).round().astype(int))
     for row in (rows[index] for index in chosen):
         mixture, sources, outputs = dump.mixture(row.utt), dump.sources(row.utt), separated.outputs(row.utt)
-        shares = read_assignment(separated.folder, row.utt)
+        labels = read_assignment(separated.folder, row.utt)
         draw_utterance(
-            out / "plots" / f"{row.utt}.png", row, mixture, sources, outputs, shares, dump.rate, features
+            out / "plots" / f"{row.utt}.png", row, mixture, sources, outputs, labels, dump.rate, features
         )

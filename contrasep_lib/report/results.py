@@ -106,7 +106,7 @@ def to_json(results: Mapping[str, Any]) -> str:
     return json.dumps(results, sort_keys=True, indent=2, allow_nan=False) + "\n"
 
 
-def write_results(exp: str | os.PathLike, results: Mapping[str, Any], command: str, when: str, took: str | None) -> str:
+def write_results(exp: str | os.PathLike, results: Mapping[str, Any], command: str, when: str, took: str | None) -> Path:
     """Write results.json and RESULTS.md of a tag.
 
     Args:
@@ -117,13 +117,13 @@ def write_results(exp: str | os.PathLike, results: Mapping[str, Any], command: s
         took: duration, or None where it is not known.
 
     Returns:
-        the text of RESULTS.md.
+        path of RESULTS.md.
     """
     exp = Path(exp)
     text = tag_page(exp.resolve().name, results, command, when, took)
     write_text(exp / "results.json", to_json(results))
     write_text(exp / "RESULTS.md", text)
-    return text
+    return exp / "RESULTS.md"
 
 
 def read_results(path: str | os.PathLike) -> dict[str, Any]:
@@ -142,7 +142,7 @@ def read_results(path: str | os.PathLike) -> dict[str, Any]:
     return results
 
 
-def write_comparison(recipe_dir: str | os.PathLike, exp: str = "exp") -> str:
+def write_comparison(recipe_dir: str | os.PathLike, exp: str = "exp") -> Path:
     """Write the recipe's RESULTS.md: all tags beside each other, and the oracles once.
 
     Args:
@@ -150,7 +150,7 @@ def write_comparison(recipe_dir: str | os.PathLike, exp: str = "exp") -> str:
         exp: folder of the tags, relative to the recipe or absolute.
 
     Returns:
-        the text.
+        path of the page.
 
     Raises:
         ContrasepError: no tag has results, or a results.json cannot be read.
@@ -161,4 +161,4 @@ def write_comparison(recipe_dir: str | os.PathLike, exp: str = "exp") -> str:
         raise ContrasepError(f"{recipe_dir / exp}: no tag with a results.json; run stage 6 first")
     text = comparison_page({path.parent.name: read_results(path) for path in paths})
     write_text(recipe_dir / "RESULTS.md", text)
-    return text
+    return recipe_dir / "RESULTS.md"

@@ -274,7 +274,8 @@ SCORES = ("si_snr", "si_snri", "sdri", "si_snri_count_estimated", "si_snri_penal
 def aggregate(rows: list[Row], options: ScoreOptions) -> dict[str, Any]:
     """The means of a set, as they stand under ``sets.<set>`` of results.json.
 
-    Every score comes as a mean and, under its name with ``_ci95``, as a 95 % interval by
+    ``n`` counts mixtures, ``num_spk`` the talkers of each (a list where they differ), ``speakers``
+    the different people. Every score comes as a mean and, under its name with ``_ci95``, as a 95 % interval by
     bootstrap over speakers; None where it does not exist. ``count_accuracy`` is the share of
     utterances whose estimated count is right, among those that have an estimate. Means of
     modularity and conductance are over the utterances that have them.
@@ -293,7 +294,12 @@ def aggregate(rows: list[Row], options: ScoreOptions) -> dict[str, Any]:
         raise ContrasepError("no utterance is scored; run stage 6 again")
     if len({row.count_given for row in rows}) > 1:
         raise ContrasepError("the count of talkers was given for some utterances only; run stage 5 again")
-    made: dict[str, Any] = {"n": len(rows)}
+    talkers = sorted({row.num_spk for row in rows})
+    made: dict[str, Any] = {
+        "n": len(rows),
+        "num_spk": talkers[0] if len(talkers) == 1 else talkers,
+        "speakers": len({name for row in rows for name in row.speakers}),
+    }
     columns = [name for name in SCORES if all(getattr(row, name) is not None for row in rows)]
     values = np.array([[getattr(row, name) for name in columns] for row in rows])
     speakers = [row.speakers for row in rows]
