@@ -8,15 +8,14 @@ from __future__ import annotations
 
 import argparse
 
+from contrasep_lib.bin.common import add_config, positive, read_config
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add this command's options to a parser."""
-    parser.add_argument("--config", required=True, metavar="FILE", help="YAML; the section corpus.espeak is read")
-    parser.add_argument(
-        "--set", action="append", default=[], dest="overrides", metavar="SECTION.KEY=VALUE", help="overrides the YAML"
-    )
+    add_config(parser)
     parser.add_argument("--out", required=True, metavar="DIR", help="sources folder")
-    parser.add_argument("--nj", type=int, default=1, metavar="N", help="processes (default: %(default)s)")
+    parser.add_argument("--nj", type=positive, default=1, metavar="N", help="processes (default: %(default)s)")
 
 
 def run(args: argparse.Namespace) -> None:
@@ -25,9 +24,8 @@ def run(args: argparse.Namespace) -> None:
     Raises:
         ContrasepError: bad configuration, a folder with another corpus, eSpeak NG missing.
     """
-    from contrasep_lib.config import load_config
     from contrasep_lib.corpus.espeak import make_corpus
 
-    options = load_config(args.config, args.overrides)["corpus"].espeak
+    options = read_config(args)["corpus"].espeak
     counts = make_corpus(options, args.out, args.nj)
     print(f"{args.out}: synthetic speech, " + ", ".join(f"{name} {n} utterances" for name, n in counts.items()))

@@ -42,9 +42,10 @@ def normalise_text(sentence: str) -> str:
 
 
 def write_single_set(folder: str | os.PathLike, utterances: Iterable[Utterance]) -> None:
-    """Write ``wav.scp utt2spk spk2utt utt2dur`` and, where known, ``text`` and ``spk2gender``.
+    """Write ``wav.scp utt2spk spk2utt utt2dur`` and, where known of all, ``text`` and ``spk2gender``.
 
-    The folder is written under another name and then put in place of an earlier one, so it
+    Kaldi wants the same keys in all files, so one transcript (or gender) that is not known
+    leaves the whole file out. The folder is written under another name and then put in place of an earlier one, so it
     never mixes two versions. ``utt2dur`` is in seconds.
 
     Args:
@@ -53,8 +54,7 @@ def write_single_set(folder: str | os.PathLike, utterances: Iterable[Utterance])
 
     Raises:
         ContrasepError: no utterance, an id that stands twice or holds white space.
-        ValueError: an utterance id that does not begin with its speaker's, a transcript or
-            gender known for some only, one speaker with two genders.
+        ValueError: an utterance id that does not begin with its speaker's.
     """
     folder = Path(folder)
     utterances = list(utterances)
@@ -72,22 +72,12 @@ def write_single_set(folder: str | os.PathLike, utterances: Iterable[Utterance])
     write_table(temporary / "utt2spk", utt2spk)
     write_table(temporary / "spk2utt", invert_utt2spk(utt2spk))
     write_table(temporary / "utt2dur", [(u.utt_id, f"{u.num_samples / u.rate:.6f}") for u in utterances])
-    if _known_for_all(folder, "text", [u.text for u in utterances]):
+    if all(u.text for u in utterances):
         write_table(temporary / "text", {u.utt_id: u.text or "" for u in utterances})
-    if _known_for_all(folder, "gender", [u.gender for u in utterances]):
-        genders = {u.speaker: u.gender or "" for u in utterances}
-        for utterance in utterances:
-            if genders[utterance.speaker] != utterance.gender:
-                raise ValueError(f"{folder}: speaker '{utterance.speaker}' has two genders")
-        write_table(temporary / "spk2gender", genders)
+    if all(u.gender for u in utterances):
+        write_table(temporary / "spk2gender", {u.speaker: u.gender or "" for u in utterances})
     if folder.exists():
         os.replace(folder, old)
     os.replace(temporary, folder)
     shutil.rmtree(old, ignore_errors=True)
 
-
-def _known_for_all(folder: Path, what: str, values: list[str | None]) -> bool:
-    known = [bool(value) for value in values]
-    if any(known) and not all(known):
-        raise ValueError(f"{folder}: {what} known for {sum(known)} of {len(known)} utterances")
-    return all(known)

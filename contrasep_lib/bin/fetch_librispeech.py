@@ -1,0 +1,43 @@
+"""Stage 0, corpus mini_librispeech: Mini LibriSpeech (OpenSLR SLR31), downloaded or a local copy.
+
+Writes the single-speaker sets OUT/tr, OUT/cv, OUT/tt and, where dev-clean-2 is there,
+OUT/tt_dev; see `contrasep_lib.corpus.librispeech`.
+"""
+
+from __future__ import annotations
+
+import argparse
+
+from contrasep_lib.bin.common import add_config, positive, read_config
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add this command's options to a parser."""
+    add_config(parser)
+    parser.add_argument("--out", required=True, metavar="DIR", help="sources folder")
+    parser.add_argument("--nj", type=positive, default=1, metavar="N", help="processes (default: %(default)s)")
+    parser.add_argument(
+        "--corpus", metavar="DIR", help="local copy, the folder that holds train-clean-5; nothing is downloaded then"
+    )
+    parser.add_argument(
+        "--download-dir", default="downloads", metavar="DIR", help="for downloads (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--extra-train",
+        action="store_true",
+        help="add single utterances of train-clean-100 to tr (with a download: 6.3 GB more)",
+    )
+
+
+def run(args: argparse.Namespace) -> None:
+    """Run the command.
+
+    Raises:
+        ContrasepError: bad configuration, failed download, corpus missing or damaged.
+    """
+    from contrasep_lib.corpus.librispeech import fetch, prepare
+
+    options = read_config(args)["corpus"].librispeech
+    corpus = args.corpus or fetch(args.download_dir, args.extra_train)
+    counts = prepare(corpus, args.out, options, extra_train=args.extra_train, jobs=args.nj)
+    print(f"{args.out}: " + ", ".join(f"{name} {n} utterances" for name, n in counts.items()))
