@@ -1,0 +1,97 @@
+"""Fixtures: small corpora of noise-like speech, made on the spot."""
+
+import contextlib
+import dataclasses
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+ROOT = Path(__file__).resolve().parent.parent
+SHARED = ROOT.parent / "shared"
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(0)
+
+
+def burst(rng, seconds=1.0, rate=8000, level=0.1):
+    """Noise of speech-like colour with a pause in the middle, ``(samples,)``."""
+    samples = int(seconds * rate)
+    noise = np.convolve(rng.standard_normal(samples), np.hanning(9), mode="same")
+    noise[samples * 2 // 5 : samples // 2] *= 1e-3
+    return level * noise / np.sqrt(np.mean(noise**2))
+
+
+@pytest.fixture
+def sources_dir(tmp_path, rng):
+    """A single-speaker data directory: 4 speakers of 3 utterances."""
+    from contrasep_lib.io.scp import invert_utt2spk, write_table
+
+    folder = tmp_path / "sources" / "tt"
+    wav, utt2spk, text, dur = {}, {}, {}, {}
+    for speaker in "abcd":
+        for number in range(3):
+            utt = f"{speaker}-{number}"
+            path = tmp_path / "audio" / f"{utt}.wav"
+            path.parent.mkdir(exist_ok=True)
+            seconds = 0.6 + 0.1 * number
+            soundfile.write(path, burst(rng, seconds), 8000, subtype="PCM_16")
+            wav[utt], utt2spk[utt], text[utt], dur[utt] = str(path), speaker, f"WORD {number}", f"{seconds:.6g}"
+    for name, table in (("wav.scp", wav), ("utt2spk", utt2spk), ("text", text), ("utt2dur", dur)):
+        write_table(folder / name, table)
+    write_table(folder / "spk2utt", invert_utt2spk(utt2spk))
+    return folder
+
+
+@pytest.fixture
+def config(tmp_path):
+    """A configuration file with defaults."""
+    path = tmp_path / "config.yaml"
+    path.write_text("mix:\n  sets: {tt: 5}\ndump:\n  shard: 2\n")
+    return path
+
+
+@dataclasses.dataclass
+class Finished:
+    """What a command left: exit status and output."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+@pytest.fixture
+def contrasep(tmp_path, monkeypatch):
+    """The console command: ``contrasep('mix', '--list', ...)``, run in this process from ``tmp_path``."""
+    from contrasep_lib.bin.main import main
+
+    monkeypatch.chdir(tmp_path)
+
+    def call(*arguments, check=False):
+        out, err = io.StringIO(), io.StringIO()
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+            try:
+                status = main([str(argument) for argument in arguments])
+            except SystemExit as end:
+                status = end.code
+        done = Finished(status, out.getvalue(), err.getvalue())
+        assert not check or status == 0, done.stderr
+        return done
+
+    return call
+
+
+@pytest.fixture
+def mixed(sources_dir, config, contrasep, tmp_path):
+    """Five two-talker mixtures, their data directory and their dump: (list, tree, data, dump)."""
+    contrasep("make-lists", "--config", config, "--sources", sources_dir.parent, "--num-spk", 2, "--out", "lists", check=True)
+    lists, tree, data, dump = (tmp_path / name for name in ("lists/tt.txt", "tree/tt", "data/tt_2mix", "dump/tt_2mix"))
+    contrasep("mix", "--config", config, "--list", lists, "--sources", sources_dir, "--out", tree, check=True)
+    contrasep("prepare-data", "--sources", sources_dir, "--list", lists, "--mixtures", tree, "--out", data, check=True)
+    contrasep("dump", "--config", config, "--data", data, "--out", dump, check=True)
+    contrasep("dump", "--config", config, "--data", data, "--out", dump, "--merge", check=True)
+    return lists, tree, data, dump

@@ -1,0 +1,92 @@
+"""Lists: drawing, format, faults; against lines in the format of WSJ0-mix."""
+
+import collections
+
+import numpy as np
+import pytest
+
+from contrasep_lib.errors import ContrasepError
+from contrasep_lib.mix.lists import Mixture, draw_gains, draw_list, format_gain, read_list, write_list
+
+UTT2SPK = {f"s{speaker}-{number}": f"s{speaker}" for speaker in range(6) for number in range(speaker + 1)}
+
+
+@pytest.mark.parametrize("gain, printed", [(0.450124, "0.45012"), (-1.9857, "-1.9857"), (0.0799691, "0.079969"),
+                                           (0.0, "0"), (2.5, "2.5"), (1.6170000001, "1.617")])
+def test_gains_are_printed_as_matlab_does(gain, printed):
+    assert format_gain(gain) == printed
+
+
+@pytest.mark.parametrize("num_spk", range(1, 8))
+def test_gains_come_in_opposite_pairs(num_spk, rng):
+    for _ in range(50):
+        gains = draw_gains(num_spk, 2.5, rng)
+        assert len(gains) == num_spk
+        for first, second in zip(gains[::2], gains[1::2]):
+            assert first == -second and 0 < first <= 2.5
+        assert num_spk % 2 == 0 or gains[-1] == 0
+
+
+@pytest.mark.parametrize("num_spk", [2, 3, 5])
+def test_speakers_differ_and_are_drawn_evenly(num_spk):
+    mixtures = draw_list(UTT2SPK, num_spk, 600, 2.5, [0])
+    assert len({mixture.name for mixture in mixtures}) == 600
+    uses = collections.Counter()
+    for mixture in mixtures:
+        speakers = [UTT2SPK[utt] for utt in mixture.sources]
+        assert len(set(speakers)) == num_spk
+        uses.update(speakers)
+    expected = 600 * num_spk / 6
+    assert max(abs(count - expected) for count in uses.values()) < 5 * np.sqrt(expected)
+
+
+def test_utterances_of_a_speaker_are_used_evenly():
+    uses = collections.Counter(utt for m in draw_list(UTT2SPK, 2, 300, 2.5, [1]) for utt in m.sources)
+    for speaker in range(6):
+        counts = [uses[f"s{speaker}-{number}"] for number in range(speaker + 1)]
+        assert max(counts) - min(counts) <= 1
+
+
+def test_the_seed_decides():
+    assert draw_list(UTT2SPK, 3, 20, 2.5, [3]) == draw_list(dict(reversed(UTT2SPK.items())), 3, 20, 2.5, [3])
+    assert draw_list(UTT2SPK, 3, 20, 2.5, [3]) != draw_list(UTT2SPK, 3, 20, 2.5, [4])
+
+
+def test_too_few_speakers_or_utterances():
+    with pytest.raises(ContrasepError, match="7 talkers wanted.* 6 speakers"):
+        draw_list(UTT2SPK, 7, 1, 2.5, [0])
+    assert len(draw_list(UTT2SPK, 1, len(UTT2SPK), 2.5, [0])) == len(UTT2SPK)
+    with pytest.raises(ContrasepError, match="22 single-talker items wanted"):
+        draw_list(UTT2SPK, 1, 22, 2.5, [0])
+
+
+def test_round_trip(tmp_path):
+    mixtures = draw_list(UTT2SPK, 3, 10, 2.5, [0])
+    write_list(tmp_path / "l", mixtures)
+    assert read_list(tmp_path / "l", 3) == mixtures
+
+
+def test_paths_name_files_as_wsj0_mix_does(tmp_path):
+    (tmp_path / "l").write_text("wsj0/si_tr_s/40n/40na010x.wav 1.9857 wsj0/si_tr_s/01x/01xo031a.wav -1.9857 \n")
+    [mixture] = read_list(tmp_path / "l")
+    assert mixture.name == "40na010x_1.9857_01xo031a_-1.9857"
+    assert Mixture(("a", "b", "c"), ("1", "-1", "0")).name == "a_1_b_-1_c_0"
+
+
+def test_all_faults_are_told_at_once(tmp_path):
+    (tmp_path / "l").write_text("a 1 b -1\na 1 b\nc x d 1\na 1 b -1\n")
+    with pytest.raises(ContrasepError) as error:
+        read_list(tmp_path / "l")
+    message = str(error.value)
+    assert "line 2 has 3 fields, 4 wanted" in message
+    assert "line 3: 'x' is no gain" in message
+    assert "line 4 has the name of line 1" in message and "\n" not in message
+
+
+@pytest.mark.parametrize("content", ["", "\n\n"])
+def test_empty_or_missing_list(tmp_path, content):
+    with pytest.raises(ContrasepError, match="no such list"):
+        read_list(tmp_path / "none")
+    (tmp_path / "l").write_text(content)
+    with pytest.raises(ContrasepError, match="empty list"):
+        read_list(tmp_path / "l")
