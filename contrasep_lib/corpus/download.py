@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import http.client
 import os
@@ -105,7 +106,8 @@ def _transfer(url: str, part: Path, name: str) -> None:
         with bar, _opened(part, "ab" if held else "wb") as file:
             while block := answer.read(BLOCK):
                 try:
-                    file.write(block)
+                    if file.write(block) < len(block):
+                        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
                 except OSError as error:
                     raise _disk_fault(part, error) from None
                 bar.update(len(block))

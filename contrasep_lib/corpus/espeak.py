@@ -47,11 +47,11 @@ HIGH_FAMILIES = (
     ("f3",), ("f4",), ("grandma",), ("shelby",), ("steph", "steph2"),
 )  # fmt: skip
 # eSpeak NG's pitch scale: 50 is the variant's own (medians of 75 to 147 Hz and of 175 to 265 Hz);
-# these bounds keep low voices between about 65 and 170 Hz and high ones between 150 and 300 Hz
-LOW_PITCH, HIGH_PITCH = (20, 78), (12, 58)
+# these bounds keep low voices between about 65 and 190 Hz and high ones between 135 and 300 Hz
+LOW_PITCH, HIGH_PITCH = (20, 74), (24, 62)
 PITCH_RANGES = (30, 75)
-WORDS_PER_MINUTE = (135, 195)
-# voices that share a variant differ in pitch by at least a tenth of the pitch bounds, and in accent
+WORDS_PER_MINUTE = (120, 185)
+# voices that share a variant differ in accent, and in pitch by at least an eighth of its bounds
 VOICES_PER_VARIANT = 8
 # shares of the sentences that each set draws from
 SENTENCE_SHARES = {"tr": 0.6, "cv": 0.1, "tt": 0.3}

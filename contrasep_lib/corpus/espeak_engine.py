@@ -97,14 +97,12 @@ class Engine:
         reader, writer = os.pipe()
         child = os.fork()
         if child == 0:
-            os.close(reader)
-            # whatever goes wrong is told through the pipe; the child must not run the caller's cleanup
+            # the child must never go on as a second caller, whatever happens (a killed caller breaks the pipe)
             try:
-                answer = {"samples": self._speak_here(line)}
-            except BaseException as error:
-                answer = {"error": f"{error}" or type(error).__name__}
-            os.write(writer, json.dumps(answer).encode())
-            os._exit(0)
+                os.close(reader)
+                os.write(writer, json.dumps(self._attempt(line)).encode())
+            finally:
+                os._exit(0)
         os.close(writer)
         with os.fdopen(reader, "rb") as pipe:
             told = pipe.read()
@@ -113,6 +111,13 @@ class Engine:
         if "error" in answer:
             raise ContrasepError(f"{line.path}: not spoken by {line.voice} ({answer['error']}); run it again")
         return answer["samples"]
+
+    def _attempt(self, line: Line) -> dict[str, Any]:
+        end_with_parent()
+        try:
+            return {"samples": self._speak_here(line)}
+        except Exception as error:
+            return {"error": f"{error}" or type(error).__name__}
 
     def _speak_here(self, line: Line) -> int:
         self._library.espeak_ng_SetRandSeed(ctypes.c_long(line.seed))
@@ -151,8 +156,8 @@ def wav_length(path: str) -> int | None:
 _engine: Engine | None = None
 
 
-def _end_with_parent() -> None:
-    """Have Linux end this worker when its parent is killed: it would wait for work for ever."""
+def end_with_parent() -> None:
+    """Have Linux end this process when its parent is killed; a worker would wait for ever."""
     if sys.platform == "linux":
         set_parent_death_signal = 1
         ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGKILL)
@@ -173,18 +178,22 @@ def speak_all(lines: Sequence[Line], jobs: int) -> Iterator[list[int]]:
         numbers of samples of the next lines, batch by batch, in the order of ``lines``.
 
     Raises:
-        ContrasepError: see `Engine.speak`; the remaining batches are dropped.
+        ContrasepError: see `Engine.speak`, or a killed process; the remaining batches are dropped.
     """
     import multiprocessing
     from concurrent.futures import ProcessPoolExecutor
+    from concurrent.futures.process import BrokenProcessPool
 
     size = 8
     batches = [list(lines[start : start + size]) for start in range(0, len(lines), size)]
     jobs = max(1, min(jobs, len(batches)))
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(jobs, mp_context=context, initializer=_end_with_parent) as pool:
+    with ProcessPoolExecutor(jobs, mp_context=context, initializer=end_with_parent) as pool:
         try:
             yield from pool.map(_speak_batch, batches)
+        except BrokenProcessPool:
+            folder = os.path.dirname(lines[0].path)
+            raise ContrasepError(f"{folder}: a speaking process was killed; run again, what is whole is kept") from None
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
