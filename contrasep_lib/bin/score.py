@@ -42,7 +42,10 @@ def run(args: argparse.Namespace) -> None:
         scorer = Scorer(dump, separated, config["score"], config["features"], config["separate"].silence_db)
         job, jobs = args.part or (1, 1)
         keys = share(dump.keys, (job, jobs))
-        write_rows(parts / f"{job}.tsv", scorer.rows(progress(keys, f"scoring {dump.name}")))
+        # closed before a fault is told, so that its line stands alone
+        with progress(keys, f"scoring {dump.name}") as shown:
+            rows = scorer.rows(shown)
+        write_rows(parts / f"{job}.tsv", rows)
     if args.part is None:
         tables = [parts / f"{job}.tsv" for job in range(1, (args.merge or 1) + 1)]
         rows = merge_parts(tables, dump.keys, out / "scores.tsv")

@@ -86,7 +86,9 @@ def _talkers(num_spk: int | Sequence[int]) -> str:
 
 
 def _what(means: Mapping[str, Any]) -> str:
-    return f"{means['n']} mixtures of {_talkers(means['num_spk'])} talkers ({means['speakers']} speakers in all)"
+    plural = "" if means["num_spk"] == 1 else "s"
+    talkers = f"{_talkers(means['num_spk'])} talker{plural}"
+    return f"{means['n']} mixtures of {talkers} ({means['speakers']} speakers in all)"
 
 
 def _count(means: Mapping[str, Any]) -> str:

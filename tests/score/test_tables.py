@@ -1,0 +1,171 @@
+"""Score tables: writing, reading, joining, means."""
+
+import dataclasses
+
+import pytest
+
+from contrasep_lib.errors import ContrasepError
+from contrasep_lib.score import tables
+from contrasep_lib.score.metrics import UtteranceScore
+from contrasep_lib.score.options import ScoreOptions
+from contrasep_lib.score.tables import Evidence, aggregate, make_row, merge_parts, read_evidence, read_rows, write_rows
+
+OPTIONS = ScoreOptions(bootstrap=200)
+
+
+def row(utt, speakers="a_b", gain=1.0, given=True, estimated=None, alone=False):
+    score = UtteranceScore(
+        num_spk=1 if alone else 2,
+        outputs=1 if alone else estimated or 2,
+        count_given=given,
+        permutation=(0,) if alone else (1, None if estimated == 1 else 0),
+        si_snr_mix=None if alone else 0.25,
+        si_snr=gain + 0.25,
+        si_snri=gain if given and not alone else None,
+        sdr_mix=None if alone else 0.5,
+        sdr=gain + 0.5,
+        sdri=gain if given and not alone else None,
+        si_snri_count_estimated=None if given or alone else gain,
+        si_snri_penalised=None if given or alone else gain / 2,
+        source_si_snri=None if alone else (gain, gain),
+        source_sdri=None if alone else (gain, gain),
+    )
+    oracles = dict.fromkeys(("frame_binary", "ibm", "irm", "psm"), None if alone else 2 * gain)
+    evidence = Evidence(given, estimated, None if given else 0.5 * gain, None if given else 0.25)
+    return make_row(utt, speakers, score, oracles, evidence)
+
+
+def test_rows_come_back_and_are_sorted(tmp_path):
+    rows = [row("b", gain=-0.5), row("a", "x-1_y-2", 3.125), row("c", given=False, estimated=1)]
+    path = tmp_path / "scores.tsv"
+    write_rows(path, rows)
+    back = read_rows(path)
+    assert [entry.utt for entry in back] == ["a", "b", "c"]
+    assert back == [rows[1], rows[0], rows[2]]
+    assert back[0].speakers == ("x-1", "y-2")
+    lines = path.read_text().splitlines()
+    assert lines[0].split("\t") == list(tables.COLUMNS)
+    assert "\t2,1\t" in lines[1] and "\t2,-\t" in lines[3]
+    assert "nan" not in path.read_text() and "None" not in path.read_text()
+
+
+def test_negative_zero_is_written_as_zero(tmp_path):
+    write_rows(tmp_path / "t", [row("a", gain=-1e-9)])
+    assert "-0.0000" not in (tmp_path / "t").read_text()
+
+
+def test_parts_join_to_the_same_bytes_whatever_their_number(tmp_path):
+    rows = [row(f"u{index}", gain=index) for index in range(7)]
+    made = set()
+    for jobs in (1, 2, 3, 7):
+        parts = []
+        for job in range(jobs):
+            parts.append(tmp_path / str(jobs) / f"{job + 1}.tsv")
+            write_rows(parts[-1], rows[job::jobs])
+        merge_parts(parts, [entry.utt for entry in rows], tmp_path / "scores.tsv")
+        made.add((tmp_path / "scores.tsv").read_bytes())
+    assert len(made) == 1
+
+
+def test_joining_refuses_missing_double_and_foreign_utterances(tmp_path):
+    one, two = tmp_path / "1.tsv", tmp_path / "2.tsv"
+    write_rows(one, [row("a"), row("b")])
+    write_rows(two, [row("b")])
+    for utts in ("ab", "a"):
+        with pytest.raises(ContrasepError, match="parts of different runs"):
+            merge_parts([one, two], utts, tmp_path / "scores.tsv")
+    with pytest.raises(ContrasepError, match=r"no scores of 'c' \(1 in all\)"):
+        merge_parts([one], "abc", tmp_path / "scores.tsv")
+    with pytest.raises(ContrasepError, match="3.tsv: not there; run stage 6"):
+        merge_parts([one, tmp_path / "3.tsv"], "ab", tmp_path / "scores.tsv")
+    assert not (tmp_path / "scores.tsv").exists()
+
+
+@pytest.mark.parametrize(
+    "damage, message",
+    [
+        (lambda text: text[:-1], "no newline"),
+        (lambda text: "", "empty"),
+        (lambda text: text.replace("sdri", "other", 1), "other columns"),
+        (lambda text: text.replace("1.2500", "nan", 1), "si_snr: 'nan' is no finite number"),
+        (lambda text: text.replace("\t1.2500", "", 1), "22 fields, 23 wanted"),
+        (lambda text: text + text.split("\n")[1] + "\n", "'a' stands twice"),
+    ],
+)
+def test_damaged_tables_are_refused(tmp_path, damage, message):
+    path = tmp_path / "scores.tsv"
+    write_rows(path, [row("a")])
+    path.write_text(damage(path.read_text()))
+    with pytest.raises(ContrasepError, match=message):
+        read_rows(path)
+
+
+EVIDENCE = "utt\tnum_spk_given\textra\tnum_spk_est\tmodularity\tconductance\n"
+
+
+def test_evidence_tolerates_further_columns(tmp_path):
+    path = tmp_path / "evidence.tsv"
+    path.write_text(EVIDENCE + "a\t1\tx\t\t\t\nb\t0\ty\t3\t0.41\t0.2\n")
+    assert read_evidence(path) == {"a": Evidence(True), "b": Evidence(False, 3, 0.41, 0.2)}
+
+
+@pytest.mark.parametrize(
+    "text, message",
+    [
+        ("utt\tnum_spk_given\n", "column 'num_spk_est' missing"),
+        (EVIDENCE + "a\tyes\t\t\t\t\n", "evidence.tsv:2: 'a': 0 or 1 wanted"),
+        (EVIDENCE + "a\t0\t\ttwo\t\t\n", "'a': invalid literal"),
+        (EVIDENCE + "a\t0\t\t2\tnan\t\n", "'nan' is no finite number"),
+        (EVIDENCE + "a\t0\n", "2 fields, 6 wanted"),
+        ("", "empty"),
+    ],
+)
+def test_bad_evidence_is_refused(tmp_path, text, message):
+    path = tmp_path / "evidence.tsv"
+    path.write_text(text)
+    with pytest.raises(ContrasepError, match=message):
+        read_evidence(path)
+
+
+def test_means_with_the_count_given():
+    rows = [row("a", "x_y", 1.0), row("b", "y_z", 3.0), row("c", "x_z", 5.0)]
+    made = aggregate(rows, OPTIONS)
+    assert made["n"] == 3 and made["num_spk"] == 2 and made["speakers"] == 3
+    assert made["si_snri"] == made["sdri"] == 3.0 and made["si_snr"] == 3.25
+    low, high = made["si_snri_ci95"]
+    assert 1.0 <= low < 3.0 < high <= 5.0
+    assert made["oracle"] == {"frame_binary": 6.0, "ibm": 6.0, "irm": 6.0, "psm": 6.0}
+    for name in ("si_snri_count_estimated", "si_snri_penalised", "count_accuracy", "mean_modularity"):
+        assert made[name] is None
+    assert made["si_snri_count_estimated_ci95"] is None
+
+
+def test_means_with_the_count_estimated():
+    rows = [row("a", "x_y", 1.0, False, 2), row("b", "y_z", 3.0, False, 3), row("c", "x_z", 5.0, False, 1)]
+    made = aggregate(rows, OPTIONS)
+    assert made["si_snri"] is None and made["si_snri_ci95"] is None and made["sdri"] is None
+    assert made["si_snri_count_estimated"] == 3.0 and made["si_snri_penalised"] == 1.5
+    assert made["count_accuracy"] == pytest.approx(1 / 3, abs=1e-4)
+    assert made["mean_modularity"] == 1.5 and made["mean_conductance"] == 0.25
+
+
+def test_means_of_single_talkers():
+    made = aggregate([row("a", "x", 20.0, alone=True), row("b", "y", 10.0, alone=True)], OPTIONS)
+    assert made["si_snr"] == 15.25 and made["si_snri"] is None
+    assert made["oracle"] == dict.fromkeys(("frame_binary", "ibm", "irm", "psm"))
+
+
+def test_one_speaker_has_no_interval():
+    made = aggregate([row("a", "x", alone=True), row("b", "x", alone=True)], OPTIONS)
+    assert made["si_snr_ci95"] is None
+
+
+def test_no_mean_over_given_and_estimated_counts():
+    with pytest.raises(ContrasepError, match="given for some utterances only"):
+        aggregate([row("a"), row("b", given=False, estimated=2)], OPTIONS)
+    with pytest.raises(ContrasepError, match="no utterance"):
+        aggregate([], OPTIONS)
+
+
+def test_every_column_is_a_field():
+    assert set(tables.COLUMNS) == {field.name for field in dataclasses.fields(tables.Row)}
