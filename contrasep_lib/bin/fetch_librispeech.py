@@ -15,9 +15,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add this command's options to a parser."""
     add_config(parser)
     parser.add_argument("--out", required=True, metavar="DIR", help="sources folder")
-    parser.add_argument("--nj", type=positive, default=1, metavar="N", help="processes (default: %(default)s)")
     parser.add_argument(
-        "--corpus", metavar="DIR", help="local copy, the folder that holds train-clean-5; nothing is downloaded then"
+        "--nj", type=positive, default=1, metavar="N", help="processes (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--corpus",
+        metavar="DIR",
+        help="local copy, the folder that holds train-clean-5; nothing is downloaded then",
     )
     parser.add_argument(
         "--download-dir", default="downloads", metavar="DIR", help="for downloads (default: %(default)s)"

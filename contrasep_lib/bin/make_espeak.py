@@ -15,7 +15,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add this command's options to a parser."""
     add_config(parser)
     parser.add_argument("--out", required=True, metavar="DIR", help="sources folder")
-    parser.add_argument("--nj", type=positive, default=1, metavar="N", help="processes (default: %(default)s)")
+    parser.add_argument(
+        "--nj", type=positive, default=1, metavar="N", help="processes (default: %(default)s)"
+    )
 
 
 def run(args: argparse.Namespace) -> None:
@@ -28,4 +30,6 @@ def run(args: argparse.Namespace) -> None:
 
     options = read_config(args)["corpus"].espeak
     counts = make_corpus(options, args.out, args.nj)
-    print(f"{args.out}: synthetic speech, " + ", ".join(f"{name} {n} utterances" for name, n in counts.items()))
+    print(
+        f"{args.out}: synthetic speech, " + ", ".join(f"{name} {n} utterances" for name, n in counts.items())
+    )

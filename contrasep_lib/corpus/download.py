@@ -20,7 +20,9 @@ BLOCK = 1 << 18
 TIMEOUT_SECONDS = 30
 
 
-def download(urls: Sequence[str], path: str | os.PathLike, md5: str, attempts: int = 5, pause: float = 1.0) -> Path:
+def download(
+    urls: Sequence[str], path: str | os.PathLike, md5: str, attempts: int = 5, pause: float = 1.0
+) -> Path:
     """Fetch a file, resuming what an earlier run left in ``PATH.part``.
 
     ``PATH`` exists only with the right checksum; a file found there is checked, not trusted.
@@ -80,12 +82,16 @@ def download(urls: Sequence[str], path: str | os.PathLike, md5: str, attempts: i
             part.unlink()
             mismatches += 1
             if mismatches == 2:
-                raise ContrasepError(f"{url}: MD5 {found} where {md5} is right, twice; try later or use --corpus DIR")
+                raise ContrasepError(
+                    f"{url}: MD5 {found} where {md5} is right, twice; try later or use --corpus DIR"
+                )
             continue
         failures = failures + 1 if _size(part) <= held else 1
         if failures >= attempts:
             kept = f"; {part} is kept and the next run goes on from there" if _size(part) else ""
-            raise ContrasepError(f"{path.name}: cannot be downloaded ({broken}){kept}; --corpus DIR takes a local copy")
+            raise ContrasepError(
+                f"{path.name}: cannot be downloaded ({broken}){kept}; --corpus DIR takes a local copy"
+            )
         time.sleep(min(pause * 2 ** (failures - 1), 60.0))
 
 
@@ -96,7 +102,9 @@ def _transfer(url: str, part: Path, name: str) -> None:
     held = _size(part)
     request = urllib.request.Request(url, headers={"Range": f"bytes={held}-"} if held else {})
     with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS) as answer:
-        resumed = answer.status == 206 and answer.headers.get("Content-Range", "").startswith(f"bytes {held}-")
+        resumed = answer.status == 206 and answer.headers.get("Content-Range", "").startswith(
+            f"bytes {held}-"
+        )
         if held and not resumed:
             # a server without ranges sends all of it again
             held = 0
@@ -124,7 +132,9 @@ def _opened(path: Path, mode: str) -> IO[bytes]:
 
 
 def _disk_fault(path: Path, error: OSError) -> ContrasepError:
-    return ContrasepError(f"{path}: cannot be written ({error.strerror}); make room there or choose another folder")
+    return ContrasepError(
+        f"{path}: cannot be written ({error.strerror}); make room there or choose another folder"
+    )
 
 
 def _size(path: Path) -> int:
@@ -168,7 +178,9 @@ def unpack_part(archive: str | os.PathLike, folder: str | os.PathLike, part: str
             for member in tar:
                 inside = PurePosixPath(member.name)
                 if not (member.isfile() or member.isdir()) or inside.is_absolute() or ".." in inside.parts:
-                    raise ContrasepError(f"{archive}: unsafe entry '{member.name}'; remove it and fetch it again")
+                    raise ContrasepError(
+                        f"{archive}: unsafe entry '{member.name}'; remove it and fetch it again"
+                    )
                 tar.extract(member, temporary, **safely)
     except (tarfile.TarError, EOFError, OSError) as error:
         shutil.rmtree(temporary, ignore_errors=True)

@@ -31,21 +31,28 @@ ACCENTS = (
     "en-us", "en", "en-gb-scotland", "en-us-nyc", "en-gb-x-rp", "en-029", "en-gb-x-gbclan", "en-gb-x-gbcwmd"
 )  # fmt: skip
 
+
+def _families(names: str) -> tuple[tuple[str, ...], ...]:
+    return tuple(tuple(family.split()) for family in names.split(","))
+
+
 # Variants that sound alike stand in one family, and a family is never split between training and
 # test. Left out: whispering, creaking and robot voices, strong echo, near copies of the default
 # voice, and what clips, drags or squeaks.
-LOW_FAMILIES = (
-    ("Alex",), ("Andy", "AnxiousAndy"), ("Denis", "victor"), ("Diogo", "Henrique", "Hugo", "michel", "miguel"),
-    ("Gene", "Gene2"), ("Jacky",), ("Lee",), ("Mario", "Michael"), ("Mike",), ("Nguyen", "m7"), ("Reed",),
-    ("Storm",), ("adam", "benjamin", "edward2"), ("antonio",), ("boris", "max"), ("ed",), ("grandpa",),
-    ("gustave",), ("iven2", "iven3", "iven4"), ("john", "norbert", "pablo"), ("m1",), ("m2",), ("m3",), ("m4",),
-    ("m5",), ("m6",), ("m8",), ("marcelo",), ("mike2",), ("paul",), ("pedro",), ("quincy",), ("rob", "robert"),
-    ("sandro",), ("travis",),
-)  # fmt: skip
-HIGH_FAMILIES = (
-    ("Alicia",), ("Andrea",), ("Annie",), ("anika",), ("aunty",), ("belinda", "linda"), ("f1",), ("f2", "f5"),
-    ("f3",), ("f4",), ("grandma",), ("shelby",), ("steph", "steph2"),
-)  # fmt: skip
+LOW_FAMILIES = _families(
+    """
+    Alex, Andy AnxiousAndy, Denis victor, Diogo Henrique Hugo michel miguel, Gene Gene2, Jacky, Lee,
+    Mario Michael, Mike, Nguyen m7, Reed, Storm, adam benjamin edward2, antonio, boris max, ed,
+    grandpa, gustave, iven2 iven3 iven4, john norbert pablo, m1, m2, m3, m4, m5, m6, m8, marcelo,
+    mike2, paul, pedro, quincy, rob robert, sandro, travis
+    """
+)
+HIGH_FAMILIES = _families(
+    """
+    Alicia, Andrea, Annie, anika, aunty, belinda linda, f1, f2 f5, f3, f4, grandma, shelby, steph
+    steph2
+    """
+)
 # eSpeak NG's pitch scale: 50 is the variant's own (medians of 75 to 147 Hz and of 175 to 265 Hz);
 # these bounds keep low voices between about 65 and 190 Hz and high ones between 135 and 300 Hz
 LOW_PITCH, HIGH_PITCH = (20, 74), (24, 62)
@@ -98,7 +105,12 @@ def draw_voices(options: EspeakOptions) -> tuple[list[Voice], list[Voice]]:
 
 
 def _draw_register(
-    rng: random.Random, families: list[tuple[str, ...]], count: int, gender: str, letter: str, pitch: tuple[int, int]
+    rng: random.Random,
+    families: list[tuple[str, ...]],
+    count: int,
+    gender: str,
+    letter: str,
+    pitch: tuple[int, int],
 ) -> list[Voice]:
     # one variant of every family first, then second ones: few voices come from as many families as can be
     depth = max(len(family) for family in families)
@@ -154,8 +166,8 @@ def draw_sentences(options: EspeakOptions) -> dict[str, list[str]]:
     for name, wanted in utterances_per_voice(options).items():
         if wanted > len(pools[name]):
             raise ContrasepError(
-                f"corpus.espeak.sentences_per_voice: {options.sentences_per_voice} leave {wanted} for each voice of "
-                f"'{name}', which has {len(pools[name])} sentences; lower it and raise the number of voices"
+                f"corpus.espeak.sentences_per_voice: {options.sentences_per_voice} leave {wanted} for each "
+                f"voice of '{name}', which has {len(pools[name])} sentences; lower it and take more voices"
             )
     return pools
 
@@ -210,9 +222,14 @@ def make_corpus(options: EspeakOptions, folder: str | os.PathLike, jobs: int = 1
                 utt_id = f"{voice.speaker}-{number:04d}"
                 path = folder / "wav" / voice.speaker / f"{utt_id}.wav"
                 line = Line(
-                    os.fspath(path), sentence, voice.name, voice.pitch, voice.pitch_range, voice.words_per_minute,
-                    zlib.crc32(utt_id.encode()),
-                )  # fmt: skip
+                    path=os.fspath(path),
+                    text=sentence,
+                    voice=voice.name,
+                    pitch=voice.pitch,
+                    pitch_range=voice.pitch_range,
+                    words_per_minute=voice.words_per_minute,
+                    seed=zlib.crc32(utt_id.encode()),
+                )
                 planned.append((name, voice, utt_id, line))
     lengths: list[int] = []
     with tqdm(total=len(planned), desc="speaking", unit="utt", disable=None) as bar:
@@ -222,7 +239,9 @@ def make_corpus(options: EspeakOptions, folder: str | os.PathLike, jobs: int = 1
     sets: dict[str, list[Utterance]] = {name: [] for name in SETS}
     for (name, voice, utt_id, line), samples in zip(planned, lengths):
         text = normalise_text(line.text)
-        sets[name].append(Utterance(utt_id, voice.speaker, line.path, text, voice.gender, samples, engine.rate))
+        sets[name].append(
+            Utterance(utt_id, voice.speaker, line.path, text, voice.gender, samples, engine.rate)
+        )
     for name, utterances in sets.items():
         write_single_set(folder / name, utterances)
     return {name: len(utterances) for name, utterances in sets.items()}
@@ -234,8 +253,12 @@ def _claim(folder: Path, record: dict) -> None:
     content = json.dumps(record, indent=1, sort_keys=True) + "\n"
     if path.exists():
         if path.read_text(encoding="utf-8") != content:
-            raise ContrasepError(f"{folder}: holds a corpus of other options; remove the folder or choose another")
+            raise ContrasepError(
+                f"{folder}: holds a corpus of other options; remove the folder or choose another"
+            )
     elif (folder / "wav").exists():
-        raise ContrasepError(f"{folder}: holds wav files but no corpus.json; remove the folder or choose another")
+        raise ContrasepError(
+            f"{folder}: holds wav files but no corpus.json; remove the folder or choose another"
+        )
     else:
         write_text(path, content)

@@ -28,6 +28,8 @@ UTF8_TEXT = 1
 RATE, VOLUME, PITCH, RANGE = 1, 2, 3, 4
 # more makes eSpeak NG's limiter press the louder variants
 VOLUME_PERCENT = 40
+# lines that a worker takes at once
+BATCH = 8
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,7 +77,9 @@ class Engine:
         self._callback = kind(self._collect)
         self.rate = self._library.espeak_Initialize(SYNCHRONOUS, 0, data, DONT_EXIT)
         if self.rate <= 0:
-            raise ContrasepError(f"eSpeak NG does not start with its data in {data.decode()}; install the wheel again")
+            raise ContrasepError(
+                f"eSpeak NG does not start with its data in {data.decode()}; install the wheel again"
+            )
         self._library.espeak_SetSynthCallback(self._callback)
         self._library.espeak_Info.restype = ctypes.c_char_p
         self.version: str = self._library.espeak_Info(None).decode()
@@ -97,7 +101,7 @@ class Engine:
         reader, writer = os.pipe()
         child = os.fork()
         if child == 0:
-            # the child must never go on as a second caller, whatever happens (a killed caller breaks the pipe)
+            # the child must never go on as a second caller, even when a killed caller breaks the pipe
             try:
                 os.close(reader)
                 os.write(writer, json.dumps(self._attempt(line)).encode())
@@ -123,7 +127,12 @@ class Engine:
         self._library.espeak_ng_SetRandSeed(ctypes.c_long(line.seed))
         if self._library.espeak_SetVoiceByName(line.voice.encode()) != 0:
             raise ValueError("eSpeak NG does not know this voice")
-        parameters = {VOLUME: VOLUME_PERCENT, RATE: line.words_per_minute, PITCH: line.pitch, RANGE: line.pitch_range}
+        parameters = {
+            VOLUME: VOLUME_PERCENT,
+            RATE: line.words_per_minute,
+            PITCH: line.pitch,
+            RANGE: line.pitch_range,
+        }
         for parameter, value in parameters.items():
             self._library.espeak_SetParameter(parameter, value, 0)
         text = line.text.encode() + b"\0"
@@ -184,16 +193,20 @@ def speak_all(lines: Sequence[Line], jobs: int) -> Iterator[list[int]]:
     from concurrent.futures import ProcessPoolExecutor
     from concurrent.futures.process import BrokenProcessPool
 
-    size = 8
+    if jobs > len(lines):
+        print(f"{jobs} jobs for {len(lines)} utterances: {len(lines)} do", file=sys.stderr)
+        jobs = len(lines)
+    size = min(BATCH, -(-len(lines) // jobs))
     batches = [list(lines[start : start + size]) for start in range(0, len(lines), size)]
-    jobs = max(1, min(jobs, len(batches)))
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(jobs, mp_context=context, initializer=end_with_parent) as pool:
         try:
             yield from pool.map(_speak_batch, batches)
         except BrokenProcessPool:
             folder = os.path.dirname(lines[0].path)
-            raise ContrasepError(f"{folder}: a speaking process was killed; run again, what is whole is kept") from None
+            raise ContrasepError(
+                f"{folder}: a speaking process was killed; run again, what is whole is kept"
+            ) from None
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise

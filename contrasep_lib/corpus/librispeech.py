@@ -95,16 +95,22 @@ def prepare(
         parts[DEV] = read_part(corpus / DEV, genders, jobs)
     if extra_train:
         if not (corpus / EXTRA).is_dir():
-            raise ContrasepError(f"{corpus}: no {EXTRA} in it, which --extra-train wants; add it or leave that out")
+            raise ContrasepError(
+                f"{corpus}: no {EXTRA} in it, which --extra-train wants; add it or leave that out"
+            )
         parts[EXTRA] = read_part(corpus / EXTRA, genders, jobs)
 
     test = set(options.test_speakers)
     speakers = {utterance.speaker for utterance in parts[TRAIN]}
     unknown = sorted(test - speakers)
     if unknown:
-        raise ContrasepError(f"corpus.librispeech.test_speakers: {', '.join(unknown)} not in {corpus / TRAIN}")
+        raise ContrasepError(
+            f"corpus.librispeech.test_speakers: {', '.join(unknown)} not in {corpus / TRAIN}"
+        )
     if not speakers - test:
-        raise ContrasepError(f"corpus.librispeech.test_speakers: no speaker of {corpus / TRAIN} is left to train on")
+        raise ContrasepError(
+            f"corpus.librispeech.test_speakers: no speaker of {corpus / TRAIN} is left to train on"
+        )
     sets: dict[str, list[Utterance]] = {"tr": [], "cv": [], "tt": []}
     for speaker in sorted(speakers):
         own = [utterance for utterance in parts[TRAIN] if utterance.speaker == speaker]
@@ -121,7 +127,9 @@ def prepare(
         training = {utterance.speaker for utterance in sets["tr"]}
         shared = sorted({utterance.speaker for utterance in parts[DEV]} & training)
         if shared:
-            raise ContrasepError(f"{corpus / DEV}: speakers {', '.join(shared)} are in training too; mend the copy")
+            raise ContrasepError(
+                f"{corpus / DEV}: speakers {', '.join(shared)} are in training too; mend the copy"
+            )
         sets["tt_dev"] = parts[DEV]
     else:
         # a second test set of an earlier run would be taken for this corpus's
@@ -171,10 +179,14 @@ def read_part(folder: Path, genders: dict[str, str], jobs: int = 1) -> list[Utte
             faults.append(f"{path} ({fault})")
             continue
         gender = genders.get(speaker)
-        utterances.append(Utterance(utt_id, speaker, os.fspath(path), texts.get(utt_id), gender, samples, rate))
+        utterances.append(
+            Utterance(utt_id, speaker, os.fspath(path), texts.get(utt_id), gender, samples, rate)
+        )
     if faults:
         more = f" and {len(faults) - FAULTS_NAMED} more" if len(faults) > FAULTS_NAMED else ""
-        raise ContrasepError(f"{len(faults)} bad audio files, fetch them again: {', '.join(faults[:FAULTS_NAMED])}{more}")
+        raise ContrasepError(
+            f"{len(faults)} bad audio files, fetch them again: {', '.join(faults[:FAULTS_NAMED])}{more}"
+        )
     return sorted(utterances, key=lambda utterance: utterance.utt_id)
 
 

@@ -45,8 +45,8 @@ def write_single_set(folder: str | os.PathLike, utterances: Iterable[Utterance])
     """Write ``wav.scp utt2spk spk2utt utt2dur`` and, where known of all, ``text`` and ``spk2gender``.
 
     Kaldi wants the same keys in all files, so one transcript (or gender) that is not known
-    leaves the whole file out. The folder is written under another name and then put in place of an earlier one, so it
-    never mixes two versions. ``utt2dur`` is in seconds.
+    leaves the whole file out. The folder is written under another name and then put in place of
+    an earlier one, so it never mixes two versions. ``utt2dur`` is in seconds.
 
     Args:
         folder: the data directory.
@@ -80,4 +80,3 @@ def write_single_set(folder: str | os.PathLike, utterances: Iterable[Utterance])
         os.replace(folder, old)
     os.replace(temporary, folder)
     shutil.rmtree(old, ignore_errors=True)
-

@@ -79,7 +79,9 @@ def test_equals_the_definition(rate, seed):
 @pytest.mark.parametrize("rate", [8000, 11025, 16000])
 @pytest.mark.parametrize("length", [0.05, 0.15, 0.3])
 def test_equals_the_definition_around_the_hangover(rate, length):
-    x = np.concatenate([np.zeros(97), sine(length, rate), np.zeros(round(0.21 * rate)), sine(0.1, rate, 0.01)])
+    x = np.concatenate(
+        [np.zeros(97), sine(length, rate), np.zeros(round(0.21 * rate)), sine(0.1, rate, 0.01)]
+    )
     power, activity = active_level(x, rate)
     reference_power, reference_activity = voltmeter(x, rate, range(-15, 0))
     assert power == pytest.approx(reference_power, rel=1e-9)
@@ -130,7 +132,9 @@ def test_silence_leaves_the_level_and_lowers_the_activity():
         padded_power, padded_activity = active_level(padded, 8000)
         assert padded_power == pytest.approx(power, rel=1e-9)
         assert padded_activity == pytest.approx(activity * len(x) / len(padded), rel=1e-9)
-    assert rms_level(np.concatenate([x, np.zeros(len(x))]), 8000)[0] == pytest.approx(rms_level(x, 8000)[0] / 2)
+    assert rms_level(np.concatenate([x, np.zeros(len(x))]), 8000)[0] == pytest.approx(
+        rms_level(x, 8000)[0] / 2
+    )
 
 
 def test_active_power_is_at_least_the_long_term_power():
