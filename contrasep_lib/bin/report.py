@@ -27,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="replace a value of the configuration; may be repeated",
     )
     parser.add_argument("--sets", nargs="+", metavar="DIR", help="dump/SET of every test set")
-    parser.add_argument("--label", metavar="TEXT", help="what the corpus is, e.g. 'real speech (LibriSpeech)'")
+    parser.add_argument("--label", metavar="TEXT", help="the corpus, e.g. 'real speech (LibriSpeech)'")
     parser.add_argument("--command", metavar="TEXT", help="the command that repeats the run")
     parser.add_argument("--seconds", type=float, metavar="S", help="how long the run took, for RESULTS.md")
 

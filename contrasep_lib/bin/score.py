@@ -22,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", required=True, metavar="DIR", help="exp/TAG/score_SET")
     which = parser.add_mutually_exclusive_group()
     which.add_argument("--part", type=part, metavar="J/N", help="score the J-th of N shares")
-    which.add_argument("--merge", type=positive, metavar="N", help="join the tables of N jobs, draw the plots")
+    which.add_argument("--merge", type=positive, metavar="N", help="join the tables of N jobs, draw plots")
 
 
 def run(args: argparse.Namespace) -> None:

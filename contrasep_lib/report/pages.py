@@ -52,17 +52,24 @@ def _score(means: Mapping[str, Any], name: str) -> str:
 def _columns(sets: Iterable[Mapping[str, Any]]) -> dict[str, str]:
     """The columns that hold something; output SI-SNR only where no improvement exists."""
     sets = list(sets)
-    found = {title: name for title, name in SCORE_COLUMNS.items() if any(s.get(name) is not None for s in sets)}
-    return found if list(found) == ["output SI-SNR"] else {t: n for t, n in found.items() if n != "si_snr"}
+    found = {
+        title: name for title, name in SCORE_COLUMNS.items() if any(means[name] is not None for means in sets)
+    }
+    if list(found) != ["output SI-SNR"]:
+        found.pop("output SI-SNR")
+    return found
 
 
-def _oracle_cells(oracle: Mapping[str, float | None], columns: Mapping[str, str]) -> list[tuple[str, list[str]]]:
+def _oracle_cells(
+    oracle: Mapping[str, float | None], columns: Mapping[str, str]
+) -> list[tuple[str, list[str]]]:
     """(row title, cells) of the oracles that have a value; they are known by SI-SNRi alone."""
-    return [
-        (ORACLE_ROWS[name], [f"{oracle[name]:.2f}" if score == "si_snri" else "-" for score in columns.values()])
-        for name in ORACLES
-        if oracle.get(name) is not None
-    ]
+    made = []
+    for name in ORACLES:
+        if oracle[name] is not None:
+            cells = [f"{oracle[name]:.2f}" if score == "si_snri" else "-" for score in columns.values()]
+            made.append((ORACLE_ROWS[name], cells))
+    return made
 
 
 def _with_improvement(columns: dict[str, str], sets: Iterable[Mapping[str, Any]]) -> dict[str, str]:

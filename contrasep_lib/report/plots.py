@@ -209,7 +209,11 @@ def _draw_assignment(
 
 
 def draw_histogram(
-    path: str | os.PathLike, values: Sequence[float], label: str, oracles: Mapping[str, float | None], title: str
+    path: str | os.PathLike,
+    values: Sequence[float],
+    label: str,
+    oracles: Mapping[str, float | None],
+    title: str,
 ) -> None:
     """Draw how a score spreads over the utterances, with its mean and the oracles' means.
 
@@ -233,9 +237,8 @@ def draw_histogram(
     colours = (TALKER_COLOURS[5], TALKER_COLOURS[2], TALKER_COLOURS[3], TALKER_COLOURS[0])
     for (name, value), style, colour in zip(oracles.items(), styles, colours):
         if value is not None:
-            axis.axvline(
-                value, color=colour, linestyle=style, linewidth=1.6, label=f"{ORACLE_LABELS[name]} {value:.1f} dB"
-            )
+            legend = f"{ORACLE_LABELS[name]} {value:.1f} dB"
+            axis.axvline(value, color=colour, linestyle=style, linewidth=1.6, label=legend)
     axis.set_xlabel(f"{label} (dB)")
     axis.set_ylabel("utterances")
     axis.set_title(title, fontsize=10)

@@ -16,7 +16,7 @@ from contrasep_lib.errors import ContrasepError
 from contrasep_lib.io.atomic import write_text
 from contrasep_lib.io.dumpset import DumpSet, require_same_keys
 from contrasep_lib.report.pages import ORACLE_SUPERVISION, comparison_page, tag_page
-from contrasep_lib.score.tables import aggregate, read_rows
+from contrasep_lib.score.tables import SCORES, aggregate, read_rows
 
 # what was known of the mixtures, by separator: at test time for oracles, in training for models
 SUPERVISION = {
@@ -36,6 +36,7 @@ GRANULARITY = {
 }
 REPORTED_SECTIONS = ("features", "separate", "score")
 REQUIRED_KEYS = ("recipe", "config", "granularity", "separator", "supervision", "num_spk", "label", "sets")
+REQUIRED_SET_KEYS = ("n", "num_spk", "speakers", "count_accuracy", "oracle", *SCORES)
 
 
 def supervision(separator: str) -> str:
@@ -45,7 +46,8 @@ def supervision(separator: str) -> str:
         ContrasepError: a separator that says nothing about its supervision.
     """
     if separator not in SUPERVISION:
-        raise ContrasepError(f"no supervision stated for separator '{separator}'; known: {', '.join(SUPERVISION)}")
+        known = ", ".join(SUPERVISION)
+        raise ContrasepError(f"no supervision stated for separator '{separator}'; known: {known}")
     return SUPERVISION[separator]
 
 
@@ -106,7 +108,9 @@ def to_json(results: Mapping[str, Any]) -> str:
     return json.dumps(results, sort_keys=True, indent=2, allow_nan=False) + "\n"
 
 
-def write_results(exp: str | os.PathLike, results: Mapping[str, Any], command: str, when: str, took: str | None) -> Path:
+def write_results(
+    exp: str | os.PathLike, results: Mapping[str, Any], command: str, when: str, took: str | None
+) -> Path:
     """Write results.json and RESULTS.md of a tag.
 
     Args:
@@ -136,10 +140,18 @@ def read_results(path: str | os.PathLike) -> dict[str, Any]:
         results = json.loads(Path(path).read_text(encoding="utf-8"))
     except (ValueError, OSError) as error:
         raise ContrasepError(f"{path}: cannot be read ({error}); run stage 6 of this tag again") from None
-    for key in REQUIRED_KEYS:
-        if not isinstance(results, dict) or key not in results:
-            raise ContrasepError(f"{path}: key '{key}' missing; run stage 6 of this tag again")
+    if not isinstance(results, dict):
+        results = {}
+    _require_keys(results, REQUIRED_KEYS, path)
+    for means in results["sets"].values():
+        _require_keys(means, REQUIRED_SET_KEYS, path)
     return results
+
+
+def _require_keys(tree: Mapping[str, Any], keys: Sequence[str], path: str | os.PathLike) -> None:
+    for key in keys:
+        if key not in tree:
+            raise ContrasepError(f"{path}: key '{key}' missing; run stage 6 of this tag again")
 
 
 def write_comparison(recipe_dir: str | os.PathLike, exp: str = "exp") -> Path:

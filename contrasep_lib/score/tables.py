@@ -166,7 +166,7 @@ def _read_tsv(path: str | os.PathLike, made_by: str) -> tuple[list[str], list[tu
     except (UnicodeDecodeError, OSError) as error:
         raise ContrasepError(f"{path}: cannot be read ({error}); run {made_by} again") from None
     if lines.pop() != "":
-        raise ContrasepError(f"{path}: the last line has no newline, the file is truncated; run {made_by} again")
+        raise ContrasepError(f"{path}: truncated, the last line has no newline; run {made_by} again")
     if not lines:
         raise ContrasepError(f"{path}: empty; run {made_by} again")
     names = lines[0].split("\t")
@@ -235,7 +235,9 @@ def read_evidence(path: str | os.PathLike) -> dict[str, Evidence]:
     return made
 
 
-def merge_parts(parts: Iterable[str | os.PathLike], utts: Iterable[str], path: str | os.PathLike) -> list[Row]:
+def merge_parts(
+    parts: Iterable[str | os.PathLike], utts: Iterable[str], path: str | os.PathLike
+) -> list[Row]:
     """Join the tables of all jobs into one.
 
     Args:
@@ -258,7 +260,9 @@ def merge_parts(parts: Iterable[str | os.PathLike], utts: Iterable[str], path: s
     if len(set(found)) != len(found) or not wanted.issuperset(found):
         raise ContrasepError(f"{folder}: parts of different runs; remove the folder and run stage 6 again")
     if missing := sorted(wanted.difference(found)):
-        raise ContrasepError(f"{folder}: no scores of '{missing[0]}' ({len(missing)} in all); run stage 6 again")
+        raise ContrasepError(
+            f"{folder}: no scores of '{missing[0]}' ({len(missing)} in all); run stage 6 again"
+        )
     write_rows(path, rows)
     return sorted(rows, key=lambda row: row.utt)
 
@@ -275,8 +279,8 @@ def aggregate(rows: list[Row], options: ScoreOptions) -> dict[str, Any]:
     """The means of a set, as they stand under ``sets.<set>`` of results.json.
 
     ``n`` counts mixtures, ``num_spk`` the talkers of each (a list where they differ), ``speakers``
-    the different people. Every score comes as a mean and, under its name with ``_ci95``, as a 95 % interval by
-    bootstrap over speakers; None where it does not exist. ``count_accuracy`` is the share of
+    the different people. Every score comes as a mean and, under its name with ``_ci95``, as a
+    95 % interval by bootstrap over speakers; None where it does not exist. ``count_accuracy`` is the share of
     utterances whose estimated count is right, among those that have an estimate. Means of
     modularity and conductance are over the utterances that have them.
 

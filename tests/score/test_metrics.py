@@ -173,7 +173,8 @@ def test_extra_output_never_raises_the_penalised_score():
     sources = orthogonal(2)
     outputs = np.array([[1.0, 0.1], [0.1, 1.0]]) @ sources
     right = score_utterance(outputs, sources, sources.sum(0), SHORT, count_given=False)
-    extra = score_utterance(np.vstack([outputs, outputs[:1]]), sources, sources.sum(0), SHORT, count_given=False)
+    doubled = np.vstack([outputs, outputs[:1]])
+    extra = score_utterance(doubled, sources, sources.sum(0), SHORT, count_given=False)
     assert extra.si_snri_count_estimated == pytest.approx(right.si_snri_count_estimated)
     assert extra.si_snri_penalised == pytest.approx(right.si_snri_penalised * 2 / 3)
 

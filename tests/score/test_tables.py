@@ -8,7 +8,15 @@ from contrasep_lib.errors import ContrasepError
 from contrasep_lib.score import tables
 from contrasep_lib.score.metrics import UtteranceScore
 from contrasep_lib.score.options import ScoreOptions
-from contrasep_lib.score.tables import Evidence, aggregate, make_row, merge_parts, read_evidence, read_rows, write_rows
+from contrasep_lib.score.tables import (
+    Evidence,
+    aggregate,
+    make_row,
+    merge_parts,
+    read_evidence,
+    read_rows,
+    write_rows,
+)
 
 OPTIONS = ScoreOptions(bootstrap=200)
 

@@ -58,7 +58,8 @@ def mixtures(args):
         dump = DumpSet(args.dump)
         for index, key in enumerate(dump.keys[: args.mixtures]):
             sources = dump.sources(key).astype(np.float64)
-            yield degrade(np.random.default_rng(index), sources), sources, dump.mixture(key).astype(np.float64)
+            outputs = degrade(np.random.default_rng(index), sources)
+            yield outputs, sources, dump.mixture(key).astype(np.float64)
         return
     for index in range(args.mixtures):
         rng = np.random.default_rng(index)
@@ -136,11 +137,13 @@ def measure(args):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--mixtures", type=int, default=1000, metavar="N")
     parser.add_argument("--talkers", type=int, default=2, metavar="K")
-    parser.add_argument("--seconds", type=float, default=5.0, metavar="S", help="mean length of a synthetic mixture")
-    parser.add_argument("--subset", type=int, default=100, metavar="N", help="mixtures that mir_eval scores too")
+    parser.add_argument("--seconds", type=float, default=5.0, metavar="S", help="mean length, synthetic")
+    parser.add_argument("--subset", type=int, default=100, metavar="N", help="mixtures for mir_eval")
     parser.add_argument("--dump", metavar="DIR", help="take the mixtures of a dumped set")
     parser.add_argument("--json", metavar="FILE", help="write the figures there")
     args = parser.parse_args()
