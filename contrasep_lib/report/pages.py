@@ -24,7 +24,7 @@ SCORE_COLUMNS = {
 NOTES = (
     "Decibels, means over the mixtures; in brackets a 95 % interval by bootstrap over speakers. SI-SNRi and "
     "SDRi (BSS-Eval v3) are improvements over the unprocessed mixture under the best permutation. Oracle "
-    "masks know the sources and bound any separator that masks the same units."
+    "masks are made from the sources; they show what a mask over the same units can reach."
 )
 COUNT_NOTES = (
     "Where the count of talkers was estimated, a missing output scores as the mixture (0 dB) and extra ones "

@@ -1,4 +1,4 @@
-"""What the oracle masks reach on an utterance: the bound printed beside every system."""
+"""What the oracle masks reach on an utterance, printed beside every system."""
 
 from __future__ import annotations
 

@@ -191,7 +191,8 @@ def test_report_without_what_it_needs(mixed, config, contrasep, tmp_path):
     assert done.returncode == 1 and "no tag with a results.json" in done.stderr
     (tmp_path / "exp" / "bad").mkdir(parents=True)
     old = json.dumps(dict.fromkeys(REQUIRED_KEYS, "x") | {"sets": {"tt": {"n": 1}}})
-    for text, message in (("{", "cannot be read"), ("[]", "key 'recipe' missing"), (old, "key 'num_spk' missing")):
+    cases = (("{", "cannot be read"), ("[]", "key 'recipe' missing"), (old, "key 'num_spk' missing"))
+    for text, message in cases:
         (tmp_path / "exp" / "bad" / "results.json").write_text(text)
         with pytest.raises(ContrasepError, match=message):
             read_results(tmp_path / "exp" / "bad" / "results.json")
