@@ -284,7 +284,7 @@ if [ "$stage" -le 6 ] && [ "$stop_stage" -ge 6 ]; then
     cat "$exp/RESULTS.md"
     echo
     for set in $tests; do
-        echo "Audio: $PWD/$exp/separate_$set/wavs"
-        echo "Plots: $PWD/$exp/score_$set"
+        echo "Audio: $(cd "$exp/separate_$set/wavs" && pwd)"
+        echo "Plots: $(cd "$exp/score_$set" && pwd)"
     done
 fi

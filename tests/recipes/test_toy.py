@@ -1,0 +1,144 @@
+"""The toy configuration through the real run.sh: whole, resumed, killed, and called wrongly."""
+
+import hashlib
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+RUN = ROOT / "egs/mini_2mix/run.sh"
+FOLDERS = {"mixdir": "mixtures", "datadir": "data", "dumpdir": "dump", "expdir": "exp"}
+
+
+def command(folder, *options):
+    places = [word for name, sub in FOLDERS.items() for word in (f"--{name}", str(folder / sub))]
+    return [str(RUN), "--config", "conf/toy.yaml", "--nj", "2", *places, *map(str, options)]
+
+
+def run(folder, *options, cwd="/"):
+    return subprocess.run(command(folder, *options), cwd=cwd, capture_output=True, text=True, timeout=900)
+
+
+def digest(folder):
+    """Contents of all files but logs, which tell times."""
+    return {
+        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(folder.rglob("*")) if path.is_file() and "log" not in path.parts
+    }
+
+
+@pytest.fixture(scope="module")
+def toy(tmp_path_factory):
+    """Stages 0 to 6, once."""
+    folder = tmp_path_factory.mktemp("toy")
+    done = run(folder)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return folder, done
+
+
+def test_the_whole_pipeline(toy):
+    folder, done = toy
+    results = json.loads((folder / "exp/toy_oracle_ibm/results.json").read_text())
+    wanted = {"recipe", "config", "granularity", "separator", "supervision", "num_spk", "sets"}
+    assert wanted <= results.keys() and results["separator"] == "oracle_ibm"
+    scores = results["sets"]["tt_2mix"]
+    assert {"n", "si_snri", "si_snri_ci95", "sdri", "si_snri_count_estimated", "si_snri_penalised", "count_accuracy",
+            "mean_modularity", "mean_conductance", "oracle"} <= scores.keys()
+    assert scores["n"] == 4 and scores["oracle"].keys() == {"frame_binary", "ibm", "irm", "psm"}
+    # through int16 files and stage 5, the separator is the oracle that stage 6 computes in memory
+    assert scores["si_snri"] == pytest.approx(scores["oracle"]["ibm"], abs=0.02) and scores["si_snri"] > 8
+    assert scores["oracle"]["frame_binary"] < scores["oracle"]["irm"] < scores["oracle"]["psm"]
+    assert str(folder) not in (folder / "exp/toy_oracle_ibm/results.json").read_text()
+    assert "synthetic speech" in done.stdout and "SI-SNRi" in done.stdout and "Audio: " in done.stdout
+    score = folder / "exp/toy_oracle_ibm/score_tt_2mix"
+    assert len((score / "scores.tsv").read_text().splitlines()) == 5
+    assert (score / "histogram.png").read_bytes()[:4] == b"\x89PNG" and list((score / "plots").glob("*.png"))
+    log = (folder / "dump/tt_2mix/log/dump.1.log").read_text().splitlines()
+    assert log[0].startswith("# contrasep dump") and "code 0" in log[-1]
+
+
+def test_a_second_run_does_nothing(toy):
+    folder, _ = toy
+    before = {path: path.stat().st_mtime_ns for path in folder.rglob("*.ark")}
+    results = (folder / "exp/toy_oracle_ibm/results.json").read_bytes()
+    done = run(folder, cwd=ROOT)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("is done") == 2 + 5 + 5 + 1 + 1
+    assert before == {path: path.stat().st_mtime_ns for path in folder.rglob("*.ark")}
+    assert (folder / "exp/toy_oracle_ibm/results.json").read_bytes() == results
+
+
+def test_a_changed_value_redoes_what_depends_on_it(toy, tmp_path):
+    folder = tmp_path / "copy"
+    shutil.copytree(toy[0], folder, symlinks=True)
+    done = run(folder, "--stage", 2, "--stop_stage", 2, "--set", "dump.shard=3")
+    # the marker of a copied data directory still holds; its paths lead to the original
+    assert done.returncode == 0 and "is done" not in done.stdout, done.stdout + done.stderr
+    assert (folder / "dump/tt_2mix/wav.2.ark").exists() and not (folder / "dump/tt_2mix/wav.3.ark").exists()
+    done = run(folder, "--stop-stage", 0, "--set", "mix.seed=7")
+    assert done.returncode != 0 and "made with other settings" in done.stderr
+    assert (folder / "mixtures/2mix/.done").exists()
+
+
+def test_kills_in_stages_0_to_2_leave_no_trace(tmp_path):
+    folder = tmp_path / "run"
+    done = run(folder, "--stop-stage", 2)
+    assert done.returncode == 0, done.stderr
+    undisturbed = digest(folder)
+    shutil.rmtree(folder)
+    chance, killed = random.Random(0), 0
+    for _ in range(8):
+        process = subprocess.Popen(
+            command(folder, "--stop-stage", 2), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+        )
+        try:
+            process.wait(chance.uniform(0.3, 4.0))
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+            killed += 1
+        time.sleep(0.05)
+    assert killed >= 3
+    done = run(folder, "--stop-stage", 2)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert digest(folder) == undisturbed
+
+
+@pytest.mark.parametrize("options, says", [
+    (["--stage", 5], "run stage 2 first"),
+    (["--stage", 1, "--stop-stage", 1], "run stage 0 first"),
+    (["--stage", 2, "--stop-stage", 2], "run stage 0 first"),
+    (["--no-such-option", 1], "unknown option '--no-such-option'"),
+    (["--nj"], "--nj needs a value"),
+    (["--nj", "many"], "--nj: a whole number wanted"),
+    (["--nj", 0], "at least 1 job"),
+    (["--num-spk", 0], "at least 1 talker"),
+    (["--stage", 3, "--stop-stage", 2], "lies after"),
+    (["--separator", "oracle_best"], "separate.separator: one of"),
+    (["--set", "mix.sed=1"], "unknown key 'sed'; did you mean 'seed'"),
+    (["--config", "conf/none.yaml"], "no such configuration"),
+    (["--tag", "a/b"], "--tag: letters"),
+    (["--corpus", "no/such/corpus"], "no such folder"),
+    (["--corpus", "/"], "unrecognized arguments: --corpus"),
+    (["--num-spk", 40, "--stop-stage", 0], "40 talkers wanted in a mixture"),
+])
+def test_wrong_calls(tmp_path, options, says):
+    done = run(tmp_path, *options)
+    assert done.returncode != 0
+    assert says in done.stderr, done.stderr
+    assert "Traceback" not in done.stderr
+    assert not list(tmp_path.rglob(".done")) or "--num-spk" in options
+
+
+def test_librispeech_recipe_without_a_corpus(tmp_path):
+    (tmp_path / "empty").mkdir()
+    run_sh = ROOT / "egs/mini_librispeech_3mix/run.sh"
+    done = subprocess.run([run_sh, "--corpus", "empty", "--mixdir", tmp_path / "m"], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode != 0 and "train-clean-5" in done.stderr and "Traceback" not in done.stderr
