@@ -1,7 +1,10 @@
 """Modularity clustering of embedded nodes: graphs, objective, solvers, counting, diagnostics."""
 
+from contrasep_lib.modularity.counting import CountDecision, Evidence, count_communities, fit_null
+from contrasep_lib.modularity.diagnostics import Diagnosis, Signature, Thresholds, diagnose
 from contrasep_lib.modularity.graphs import Graph, KernelGraph, ThresholdGraph
 from contrasep_lib.modularity.nodes import NodeSet
+from contrasep_lib.modularity.null import Null
 from contrasep_lib.modularity.objective import (
     collapse,
     degrees,
@@ -10,19 +13,39 @@ from contrasep_lib.modularity.objective import (
     modularity_matvec,
     quantities,
 )
-from contrasep_lib.modularity.solvers import KMeansSolver, Solution, Solver, SpectralSolver
+from contrasep_lib.modularity.solvers import (
+    DirectSolver,
+    KMeansSolver,
+    ModularityNetwork,
+    NetworkSolver,
+    Solution,
+    Solver,
+    SpectralSolver,
+)
 
 __all__ = [
+    "CountDecision",
+    "Diagnosis",
+    "DirectSolver",
+    "Evidence",
     "Graph",
     "KMeansSolver",
     "KernelGraph",
+    "ModularityNetwork",
+    "NetworkSolver",
     "NodeSet",
+    "Null",
+    "Signature",
     "Solution",
     "Solver",
     "SpectralSolver",
     "ThresholdGraph",
+    "Thresholds",
     "collapse",
+    "count_communities",
     "degrees",
+    "diagnose",
+    "fit_null",
     "modularity",
     "modularity_loss",
     "modularity_matvec",

@@ -120,8 +120,11 @@ def gram(z: torch.Tensor, x: torch.Tensor, graph: KernelGraph) -> torch.Tensor:
 
     Args:
         z: ``(batch, nodes, dim)`` float32 or float64.
-        x: ``(batch, nodes, columns)`` of the same dtype, zero where a node takes no part.
+        x: ``(batch, nodes, columns)`` of the same dtype, zero where a node takes no part;
+            the last column holds the node weights.
         graph: the kernel.
+
+    A graph whose 2m (the last corner) is rounding alone gives zeros.
     """
     moments = _Moments.apply(z, x, graph.power)
     columns = moments.unflatten(-1, (x.shape[-1], z.shape[-1] + 1)).transpose(1, 2).flatten(2)
@@ -129,8 +132,9 @@ def gram(z: torch.Tensor, x: torch.Tensor, graph: KernelGraph) -> torch.Tensor:
     full = columns @ columns.transpose(1, 2)
     out = full - loops
     # A graph without edges leaves rounding behind where the diagonal is taken out.
-    noise = 16 * torch.finfo(z.dtype).eps * full.detach().abs()
-    return torch.where(out.abs() > noise, out, torch.zeros_like(out))
+    noise = 16 * torch.finfo(z.dtype).eps * full.detach()[:, -1:, -1:]
+    edges = out.detach()[:, -1:, -1:] > noise
+    return torch.where(edges, out, torch.zeros_like(out))
 
 
 def matmul(z: torch.Tensor, x: torch.Tensor, graph: KernelGraph) -> torch.Tensor:

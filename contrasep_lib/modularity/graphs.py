@@ -51,6 +51,12 @@ class ThresholdGraph:
             return (cosine > self.tau).to(cosine.dtype)
         return torch.nn.functional.threshold(cosine, self.tau, 0.0)
 
+    def affinity_(self, cosine: torch.Tensor) -> torch.Tensor:
+        """:meth:`affinity` that may overwrite its argument."""
+        if self.binary:
+            return cosine.gt_(self.tau)
+        return torch.nn.functional.threshold_(cosine, self.tau, 0.0)
+
 
 @dataclasses.dataclass(frozen=True)
 class KernelGraph:

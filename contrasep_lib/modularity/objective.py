@@ -49,8 +49,17 @@ def check_assign(nodes: NodeSet, assign: torch.Tensor) -> None:
 def _gram(packed: Packed, assign: torch.Tensor, graph: Graph) -> torch.Tensor:
     """``[C, 1]' A [C, 1]`` in float64: C'AC, the volumes C'd, and 2m in the last corner."""
     weight = packed.weight.unsqueeze(-1)
-    columns = torch.cat([packed.gather(assign) * weight, weight], dim=-1)
-    return backend(graph).gram(packed.z, columns, graph).double()
+    inside = packed.gather(assign)
+    # Taken about its mean, an assignment leaves small sums where B takes differences of
+    # large ones; the mean comes back in exact enough arithmetic on the few sums.
+    with torch.no_grad():
+        mass = packed.weight.double().unsqueeze(1)
+        mean = mass @ inside.double() / mass.sum(2, keepdim=True).clamp(min=1e-300)
+    columns = torch.cat([(inside - mean.to(inside.dtype)) * weight, weight], dim=-1)
+    gram = backend(graph).gram(packed.z, columns, graph).double()
+    shift = torch.eye(gram.shape[-1], dtype=gram.dtype, device=gram.device).repeat(len(gram), 1, 1)
+    shift[:, :-1, -1] = mean.to(inside.dtype).squeeze(1)
+    return shift @ gram @ shift.transpose(1, 2)
 
 
 def quantities(

@@ -46,7 +46,8 @@ class GraphOperator:
     def matmul(self, columns: torch.Tensor) -> torch.Tensor:
         """``A X`` for ``(nodes, columns)``."""
         if self._dense is not None:
-            return self._dense @ columns
+            # A is symmetric; this order of the same product is several times faster.
+            return (columns.T.contiguous() @ self._dense).T
         weight = self.weight.unsqueeze(-1)
         with torch.no_grad():
             product = self._backend.matmul(self.z[None], (columns * weight)[None], self.graph)
@@ -66,7 +67,7 @@ class GraphOperator:
         columns = torch.cat([assign.to(weight.dtype) * weight, weight], dim=-1)
         if self._dense is not None:
             ones = torch.cat([assign.to(weight.dtype), torch.ones_like(weight)], dim=-1).double()
-            gram = (ones.T @ (self._dense @ ones.to(weight.dtype)).double())[None]
+            gram = (self.matmul(ones.to(weight.dtype)).double().T @ ones)[None]
         else:
             with torch.no_grad():
                 gram = self._backend.gram(self.z[None], columns[None], self.graph).double()

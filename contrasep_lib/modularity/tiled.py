@@ -14,102 +14,142 @@ from torch.autograd.function import once_differentiable
 
 from contrasep_lib.modularity.graphs import ThresholdGraph
 
-_TILE_ELEMENTS = {"cpu": 1 << 19, "cuda": 1 << 25}
+_TILE_ELEMENTS = {"cpu": 1 << 18, "cuda": 1 << 25}
 
 
-def _tiles(z: torch.Tensor) -> Iterator[tuple[slice, slice, torch.Tensor]]:
-    """Rows, columns and cosines of the tiles on and above the diagonal; -2 on the diagonal itself."""
-    batch, nodes, _ = z.shape
-    budget = _TILE_ELEMENTS.get(z.device.type, _TILE_ELEMENTS["cpu"])
+def _tiles(zt: torch.Tensor, tau: float) -> Iterator[tuple[slice, slice, torch.Tensor]]:
+    """Rows, columns and cosines of the tiles on and above the diagonal; -2 on the diagonal itself.
+
+    ``zt`` is ``(batch, dim, nodes)``: with nodes along the last axis, as everywhere inside
+    this module, products with a few columns run at several times the speed.
+    """
+    batch, _, nodes = zt.shape
+    budget = _TILE_ELEMENTS.get(zt.device.type, _TILE_ELEMENTS["cpu"])
     size = max(math.isqrt(budget // max(batch, 1)), 64)
     for top in range(0, nodes, size):
         rows = slice(top, top + size)
         for left in range(top, nodes, size):
             columns = slice(left, left + size)
-            cosine = z[:, rows] @ z[:, columns].transpose(1, 2)
+            cosine = zt[..., rows].transpose(1, 2) @ zt[..., columns]
+            if cosine.dtype != torch.float64:
+                _settle_ties(cosine, zt[..., rows], zt[..., columns], tau)
             if left == top:
                 # Below every threshold, so that no node is its own neighbour.
                 cosine.diagonal(dim1=1, dim2=2).fill_(-2.0)
             yield rows, columns, cosine
 
 
-def _product(z: torch.Tensor, x: torch.Tensor, graph: ThresholdGraph) -> torch.Tensor:
-    """``A x`` accumulated over tiles in float64, ``(batch, nodes, columns)``."""
-    out = torch.zeros_like(x, dtype=torch.float64)
-    for rows, columns, cosine in _tiles(z):
-        tile = graph.affinity(cosine)
-        out[:, rows] += tile @ x[:, columns]
-        if rows.start != columns.start:
-            out[:, columns] += tile.transpose(1, 2) @ x[:, rows]
-    return out
+def _settle_ties(cosine: torch.Tensor, left: torch.Tensor, right: torch.Tensor, tau: float) -> None:
+    """Decide in float64 which cosines within rounding of ``tau`` are edges.
 
-
-def _backward(z, graph, left, right, column, need_z, need_column):
-    """Both gradients of one walk over the tiles.
-
-    Returns ``(M o (left right')) z`` for a symmetric ``left right'``, where M tells the
-    edges, and ``A column``; each is None where it is not needed.
+    Among millions of pairs some are that close, and one edge more or less is seen in the
+    gradient of its two nodes.
     """
-    need_z = need_z and not graph.binary
-    grad_z = torch.zeros_like(z, dtype=torch.float64) if need_z else None
-    product = torch.zeros_like(column, dtype=torch.float64) if need_column else None
-    if not (need_z or need_column):
-        return grad_z, product
-    for rows, columns, cosine in _tiles(z):
-        mirrored = rows.start != columns.start
-        if need_z:
-            slope = left[:, rows] @ right[:, columns].transpose(1, 2)
-            slope = torch.ops.aten.threshold_backward(slope, cosine, graph.tau)
-            grad_z[:, rows] += slope @ z[:, columns]
-            if mirrored:
-                grad_z[:, columns] += slope.transpose(1, 2) @ z[:, rows]
-        if need_column:
-            tile = graph.affinity(cosine)
-            product[:, rows] += tile @ column[:, columns]
-            if mirrored:
-                product[:, columns] += tile.transpose(1, 2) @ column[:, rows]
-    return grad_z, product
+    rounding = torch.finfo(cosine.dtype).eps * max(left.shape[1] / 2, 8)
+    gap = torch.sub(cosine, tau).abs_()
+    if float(gap.min()) > rounding:
+        return
+    batch, row, column = (gap <= rounding).nonzero(as_tuple=True)
+    exact = (left[batch, :, row].double() * right[batch, :, column].double()).sum(-1)
+    # Thresholds are compared in the dtype of the tile.
+    limit = cosine.new_tensor(tau)
+    above = torch.nextafter(limit, limit + 1)
+    value = cosine[batch, row, column]
+    cosine[batch, row, column] = torch.where(exact > tau, value.maximum(above), value.minimum(limit))
+
+
+def _add_product(out, tile, rows, columns, xt):
+    """``out += x' A`` for a symmetric matrix of which ``tile`` is one tile and its mirror image."""
+    out[..., columns] += xt[..., rows] @ tile
+    if rows.start != columns.start:
+        out[..., rows] += xt[..., columns] @ tile.transpose(1, 2)
+
+
+def _walk(zt, graph, vector=None, left=None, right=None):
+    """All sums over pairs, in one walk over the tiles.
+
+    Returns ``vector' A`` for ``vector (batch, columns, nodes)`` in float64, and
+    ``z' (M o (left' right))`` for a symmetric ``left' right``, where M tells the edges;
+    each is None where it is not asked for. Sums are accumulated in float64.
+    """
+    dtype = zt.dtype
+    product = slopes = None
+    # Below 0 most pairs are edges: the missing ones are summed and taken from all pairs,
+    # or B of a nearly complete graph would be lost in rounding.
+    complement = graph.binary and graph.tau < 0
+    if vector is not None:
+        product = torch.zeros_like(vector, dtype=torch.float64)
+        part = vector.to(dtype)
+    if left is not None:
+        slopes = torch.zeros_like(zt, dtype=torch.float64)
+    for rows, columns, cosine in _tiles(zt, graph.tau):
+        if slopes is not None:
+            slope = left[..., rows].transpose(1, 2) @ right[..., columns]
+            torch.ops.aten.threshold_backward.grad_input(slope, cosine, graph.tau, grad_input=slope)
+            _add_product(slopes, slope, rows, columns, zt)
+        if product is not None:
+            tile = cosine.le_(graph.tau) if complement else graph.affinity_(cosine)
+            _add_product(product, tile, rows, columns, part)
+    if complement and product is not None:
+        product = vector.double().sum(-1, keepdim=True) - product
+        # Nodes without an edge must not keep the rounding of this difference as one.
+        noise = 1e-14 * vector.double().abs().sum(-1, keepdim=True)
+        product = torch.where(product.abs() > noise, product, 0.0)
+    return product, slopes
 
 
 class _Gram(torch.autograd.Function):
-    """``(z, x) -> x' A x``."""
+    """``(z', x') -> x' A x``."""
 
     @staticmethod
-    def forward(ctx, z, x, graph):
-        ctx.save_for_backward(z, x)
+    def forward(ctx, zt, xt, graph):
+        ctx.save_for_backward(zt, xt)
         ctx.graph = graph
-        return x.double().transpose(1, 2) @ _product(z, x, graph)
+        return _walk(zt, graph, xt)[0] @ xt.double().transpose(1, 2)
 
     @staticmethod
     @once_differentiable
     def backward(ctx, grad):
-        z, x = ctx.saved_tensors
+        zt, xt = ctx.saved_tensors
         # A (x G) instead of (A x) G: the second takes small differences of large sums.
-        mixed = (x.double() @ (grad + grad.transpose(1, 2))).to(x.dtype)
-        grad_z, grad_x = _backward(z, ctx.graph, mixed, x, mixed, *ctx.needs_input_grad[:2])
-        return _cast(grad_z, z), _cast(grad_x, x), None
+        mixed = (grad + grad.transpose(1, 2)) @ xt.double()
+        return _gradients(ctx, zt, xt, mixed, mixed.to(xt.dtype), xt)
 
 
 class _Matmul(torch.autograd.Function):
-    """``(z, x) -> A x``."""
+    """``(z', x') -> x' A``."""
 
     @staticmethod
-    def forward(ctx, z, x, graph):
-        ctx.save_for_backward(z, x)
+    def forward(ctx, zt, xt, graph):
+        ctx.save_for_backward(zt, xt)
         ctx.graph = graph
-        return _product(z, x, graph).to(x.dtype)
+        return _walk(zt, graph, xt)[0].to(xt.dtype)
 
     @staticmethod
     @once_differentiable
     def backward(ctx, grad):
-        z, x = ctx.saved_tensors
-        left, right = torch.cat([grad, x], -1), torch.cat([x, grad], -1)
-        grad_z, grad_x = _backward(z, ctx.graph, left, right, grad, *ctx.needs_input_grad[:2])
-        return _cast(grad_z, z), _cast(grad_x, x), None
+        zt, xt = ctx.saved_tensors
+        grad = grad.contiguous()
+        return _gradients(ctx, zt, xt, grad, torch.cat([grad, xt], 1), torch.cat([xt, grad], 1))
 
 
-def _cast(value: torch.Tensor | None, like: torch.Tensor) -> torch.Tensor | None:
-    return None if value is None else value.to(like.dtype)
+def _gradients(ctx, zt, xt, vector, left, right):
+    """Gradients of both functions with respect to z', x' and (none) the graph."""
+    need_z = ctx.needs_input_grad[0] and not ctx.graph.binary
+    need_x = ctx.needs_input_grad[1]
+    grad_x = grad_z = None
+    if need_z or need_x:
+        sides = (left, right) if need_z else (None, None)
+        grad_x, grad_z = _walk(zt, ctx.graph, vector if need_x else None, *sides)
+    return (
+        None if grad_z is None else grad_z.to(zt.dtype),
+        None if grad_x is None else grad_x.to(xt.dtype),
+        None,
+    )
+
+
+def _nodes_last(values: torch.Tensor) -> torch.Tensor:
+    return values.transpose(1, 2).contiguous()
 
 
 def gram(z: torch.Tensor, x: torch.Tensor, graph: ThresholdGraph) -> torch.Tensor:
@@ -120,21 +160,22 @@ def gram(z: torch.Tensor, x: torch.Tensor, graph: ThresholdGraph) -> torch.Tenso
         x: ``(batch, nodes, columns)`` of the same dtype, zero where a node takes no part.
         graph: the threshold.
     """
-    return _Gram.apply(z, x, graph)
+    return _Gram.apply(_nodes_last(z), _nodes_last(x), graph)
 
 
 def matmul(z: torch.Tensor, x: torch.Tensor, graph: ThresholdGraph) -> torch.Tensor:
     """``A x``, ``(batch, nodes, columns)``; arguments as for :func:`gram`."""
-    return _Matmul.apply(z, x, graph)
+    return _Matmul.apply(_nodes_last(z), _nodes_last(x), graph).transpose(1, 2)
 
 
 def cross(z: torch.Tensor, other: torch.Tensor, x: torch.Tensor, graph: ThresholdGraph) -> torch.Tensor:
     """Edges from ``z (batch, nodes, dim)`` to ``other (batch, others, dim)``, times
     ``x (batch, others, columns)``: ``(batch, nodes, columns)``, no diagonal taken out."""
-    out = x.new_zeros(z.shape[0], z.shape[1], x.shape[-1])
+    xt = _nodes_last(x)
+    out = x.new_empty(x.shape[0], x.shape[2], z.shape[1])
     budget = _TILE_ELEMENTS.get(z.device.type, _TILE_ELEMENTS["cpu"])
     size = max(budget // max(z.shape[0] * other.shape[1], 1), 64)
     for start in range(0, z.shape[1], size):
-        rows = slice(start, start + size)
-        out[:, rows] = graph.affinity(z[:, rows] @ other.transpose(1, 2)) @ x
-    return out
+        part = slice(start, start + size)
+        out[..., part] = xt @ graph.affinity_(other @ z[:, part].transpose(1, 2))
+    return out.transpose(1, 2)

@@ -8,14 +8,18 @@ from contrasep_lib.modularity.operator import GraphOperator, one_hot
 
 
 def sweep(
-    operator: GraphOperator, labels: torch.Tensor, num_communities: int, max_sweeps: int = 50
+    operator: GraphOperator,
+    labels: torch.Tensor,
+    num_communities: int,
+    max_sweeps: int = 50,
+    min_gain: float = 1e-7,
 ) -> tuple[torch.Tensor, float]:
     """Batched Kernighan-Lin style moves; Q never falls.
 
     The gain of moving node i from a to b is, up to 2/2m,
     ``(AC)_ib - (AC)_ia - d_i (vol_b - vol_a + d_i) / 2m``. All nodes with a gain move at
     once, which for kernels (close to a positive semidefinite form) always raises Q. Where
-    moves spoil one another and Q falls, only the better half of them is tried again, down
+    moves spoil one another and Q falls, only the best quarter of them is tried again, down
     to the single best one, whose gain is exact.
 
     Args:
@@ -23,6 +27,7 @@ def sweep(
         labels: ``(nodes,)`` in 0..K-1.
         num_communities: K.
         max_sweeps: products with A at most.
+        min_gain: sweeps end once one raises Q by less.
 
     Returns:
         Labels and their exact Q.
@@ -39,7 +44,10 @@ def sweep(
         own = edges.gather(1, labels.unsqueeze(1)).squeeze(1)
         quality = float(own.double().sum()) / two_m - float((volume / two_m).square().sum())
         if quality > best_quality + tolerance:
+            small = quality - best_quality < min_gain
             best_labels, best_quality = labels, quality
+            if small:
+                break
             score = edges - degrees.unsqueeze(1) * (volume / two_m).to(edges.dtype)
             score += current * (degrees.square() / two_m).unsqueeze(1)
             top, target = score.max(1)
@@ -51,7 +59,7 @@ def sweep(
         elif moves == 1:
             break
         else:
-            moves //= 2
+            moves = -(-moves // 4)
         if not moves:
             break
         chosen = ranking[:moves]

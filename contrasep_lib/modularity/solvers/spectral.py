@@ -34,7 +34,7 @@ class SpectralSolver(Solver):
     restarts: int = 16
     refined: int = 3
     sample: int = 4096
-    max_sweeps: int = 20
+    max_sweeps: int = 10
 
     def __post_init__(self) -> None:
         for name in ("restarts", "refined", "sample", "max_sweeps"):
@@ -57,7 +57,7 @@ class SpectralSolver(Solver):
         if small is not operator:
             hard = one_hot(labels, num_communities, operator.z.dtype)
             labels = operator.attraction(small, hard).argmax(1)
-            labels, quality = sweep(operator, labels, num_communities, self.max_sweeps)
+            labels, quality = sweep(operator, labels, num_communities, self.max_sweeps, min_gain=1e-5)
         return one_hot(labels, num_communities, operator.z.dtype), quality
 
     def _search(
