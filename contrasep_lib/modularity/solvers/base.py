@@ -48,10 +48,18 @@ class Solver(abc.ABC):
             seed: of all random choices.
 
         Raises:
-            ValueError: K is below 1, or an embedding of a valid node has no unit norm.
+            ValueError: K is below 1, a graph has nodes but none of them is valid (an
+                all-silent mixture), or an embedding of a valid node has no unit norm.
         """
         if isinstance(num_communities, bool) or not isinstance(num_communities, int) or num_communities < 1:
             raise ValueError(f"num_communities: an integer of at least 1 wanted, got {num_communities!r}")
+        heard = nodes.valid.any(1)
+        if nodes.valid.shape[1] and not bool(heard.all()):
+            row = int(heard.long().argmin())
+            raise ValueError(
+                f"valid: at least one valid node wanted, graph {row} of the batch (an all-silent mixture?) has "
+                f"{nodes.valid.shape[1]} nodes, none valid"
+            )
         with torch.no_grad():
             packed = pack(nodes)
             parts = [

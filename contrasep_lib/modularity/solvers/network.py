@@ -89,9 +89,9 @@ class NetworkSolver(Solver):
     """
 
     network: ModularityNetwork | None = None
-    steps: int = 150
+    steps: int = 100
     learning_rate: float = 0.02
-    collapse_weight: float = 0.0
+    collapse_weight: float = 0.3
     batch_nodes: int = 2048
 
     def __post_init__(self) -> None:

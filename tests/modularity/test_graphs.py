@@ -1,0 +1,81 @@
+"""Graphs: parameter ranges, exact kernel features, and which kernels tell antipodal talkers apart."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from contrasep_lib.modularity import KernelGraph, NodeSet, ThresholdGraph, modularity
+
+
+def unit(*shape, seed=0, dtype=torch.float64):
+    z = torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    return torch.nn.functional.normalize(z, dim=-1).to(dtype)
+
+
+@pytest.mark.parametrize("tau", [-0.01, 1.0, 1.5, math.nan])
+def test_weighted_threshold_out_of_range(tau):
+    with pytest.raises(ValueError, match=r"tau: a value in \[0, 1\).*got"):
+        ThresholdGraph(tau=tau)
+
+
+@pytest.mark.parametrize("tau", [-1.01, 1.0, math.nan])
+def test_binary_threshold_out_of_range(tau):
+    with pytest.raises(ValueError, match=r"tau: a value in \[-1, 1\).*got"):
+        ThresholdGraph(tau=tau, binary=True)
+
+
+def test_thresholds_at_the_ends_of_their_ranges():
+    assert ThresholdGraph(0.0).tau == 0.0
+    assert ThresholdGraph(-1.0, binary=True).tau == -1.0
+
+
+@pytest.mark.parametrize("power", [0, -1, 1.5, True, "2"])
+def test_power_out_of_range(power):
+    with pytest.raises(ValueError, match="power: an integer of at least 1 wanted, got"):
+        KernelGraph(power=power)
+
+
+@pytest.mark.parametrize("power", [1, 2, 3, 4])
+@pytest.mark.parametrize("dim", [1, 2, 7])
+def test_features_are_exact(power, dim):
+    z = unit(30, dim)
+    phi = KernelGraph(power).features(z)
+    assert phi.shape == (30, math.comb(dim + power, power))
+    expected = ((1 + z.numpy() @ z.numpy().T) / 2) ** power
+    np.testing.assert_allclose((phi @ phi.T).numpy(), expected, atol=1e-14)
+
+
+def test_features_of_the_default_setting_number_231():
+    assert KernelGraph().features(unit(2, 3, 20)).shape == (2, 3, 231)
+
+
+@pytest.mark.parametrize("talkers, kernel, relu", [(2, 0.500, 0.500), (3, 0.554, 0.667), (5, 0.435, 0.800)])
+def test_split_of_a_simplex_of_talkers(talkers, kernel, relu):
+    """The table of the design: Q of the true split of K tight clouds at cosine -1/(K-1).
+
+    ReLU is the threshold graph at 0. The square s^2 merges two talkers (Q of -.005).
+    """
+    corners = torch.eye(talkers, dtype=torch.float64) - 1 / talkers
+    corners = torch.nn.functional.normalize(corners, dim=-1)
+    per_talker = 200
+    z = corners.repeat_interleave(per_talker, 0)[None]
+    assign = torch.eye(talkers, dtype=torch.float64).repeat_interleave(per_talker, 0)[None]
+    nodes = NodeSet.from_embeddings(z)
+    # The table counts self-loops out at 100 to 200 nodes a talker: agreement to a few 1e-3.
+    assert modularity(nodes, assign, KernelGraph(2)).item() == pytest.approx(kernel, abs=5e-3)
+    assert modularity(nodes, assign, ThresholdGraph(0.0)).item() == pytest.approx(relu, abs=5e-3)
+
+
+def test_the_square_merges_two_talkers_and_the_kernel_does_not():
+    z = torch.tensor([[1.0, 0.0], [-1.0, 0.0]], dtype=torch.float64).repeat_interleave(100, 0)
+    labels = torch.tensor([0, 1]).repeat_interleave(100)
+    square = (z @ z.T) ** 2
+    square.fill_diagonal_(0)
+    degree = square.sum(1)
+    same = (labels[:, None] == labels).double()
+    q_square = ((square - degree[:, None] * degree / degree.sum()) * same).sum() / degree.sum()
+    assert q_square.item() == pytest.approx(-0.0025, abs=1e-3)
+    assign = torch.nn.functional.one_hot(labels).double()[None]
+    assert modularity(NodeSet.from_embeddings(z[None]), assign, KernelGraph()).item() == pytest.approx(0.5)
