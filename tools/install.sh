@@ -57,7 +57,8 @@ uv() { VIRTUAL_ENV=$venv "$venv/bin/uv" "$@"; }
 if [ -n "$torch_index" ]; then
     uv pip install --default-index "$torch_index" torch==2.11.0 torchaudio==2.11.0
 fi
-uv pip install --constraint "$root/tools/constraints.txt" --override "$root/tools/overrides.txt" \
+# bytecode now: jobs start side by side, and where Python may not write it each start would cost seconds
+uv pip install --compile-bytecode --constraint "$root/tools/constraints.txt" --override "$root/tools/overrides.txt" \
     --editable "$root[test]"
 printf '%s\n%s\n' "$wanted" "$torch_index" >"$stamp.tmp"
 mv "$stamp.tmp" "$stamp"

@@ -59,7 +59,10 @@ def share(items: Sequence[Item], which: tuple[int, int]) -> list[Item]:
 
 
 def progress(items: Sequence[Item], what: str) -> Any:
-    """``items`` under a progress bar: drawn on a terminal, a line now and then in a log."""
+    """``items`` under a progress bar: drawn on a terminal, a line now and then in a log.
+
+    Used as ``with progress(items, what) as shown``, so that the bar is closed before a fault is told.
+    """
     import sys
 
     from tqdm import tqdm
@@ -85,13 +88,15 @@ def in_processes(work: Callable[..., Any], items: Sequence[Sequence[Any]], nj: i
         ContrasepError: the first fault of ``work``, or a process that died.
     """
     if nj == 1 or len(items) < 2:
-        return [work(*item) for item in progress(items, what)]
+        with progress(items, what) as shown:
+            return [work(*item) for item in shown]
     from concurrent.futures import ProcessPoolExecutor
     from concurrent.futures.process import BrokenProcessPool
 
     try:
         with ProcessPoolExecutor(min(nj, len(items))) as pool:
             results = pool.map(_Spread(work), items, chunksize=max(1, len(items) // (nj * 8)))
-            return [result for _, result in zip(progress(range(len(items)), what), results)]
+            with progress(range(len(items)), what) as shown:
+                return [result for _, result in zip(shown, results)]
     except BrokenProcessPool:
         raise ContrasepError(f"{what}: a worker process was killed; out of memory? use a smaller --nj") from None

@@ -30,6 +30,7 @@ def run(args: argparse.Namespace) -> None:
     job, jobs = args.part
     tables = dumper.tables()
     # strided: shards differ in length only at the end
-    for shard, keys in progress(dumper.shards()[job - 1 :: jobs], "dumping shards"):
-        if not dumper.is_whole(shard):
-            dumper.write_shard(shard, keys, tables)
+    with progress(dumper.shards()[job - 1 :: jobs], "dumping shards") as shown:
+        for shard, keys in shown:
+            if not dumper.is_whole(shard):
+                dumper.write_shard(shard, keys, tables)

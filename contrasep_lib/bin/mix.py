@@ -34,5 +34,6 @@ def run(args: argparse.Namespace) -> None:
             f"{args.list}: {len(unknown)} sources are not in {args.sources}/wav.scp, e.g. {', '.join(unknown[:3])}"
         )
     mixer = Mixer(wav, options)
-    written = sum(write_mixture(args.out, mixture, mixer) for mixture in progress(share(mixtures, args.part), "mixing"))
+    with progress(share(mixtures, args.part), "mixing") as shown:
+        written = sum(write_mixture(args.out, mixture, mixer) for mixture in shown)
     print(f"mix: {written} mixtures written to {args.out}")

@@ -29,7 +29,7 @@ def run(args: argparse.Namespace) -> None:
 
     from contrasep_lib.errors import ContrasepError
     from contrasep_lib.io.dumpset import DumpSet
-    from contrasep_lib.separate.oracle import separate_oracle
+    from contrasep_lib.separate.oracle import Oracle
     from contrasep_lib.separate.writer import Writer
 
     # the set is parted over jobs, so more threads in each would only compete
@@ -37,11 +37,10 @@ def run(args: argparse.Namespace) -> None:
     options, features = config["separate"], config["features"]
     dump = DumpSet(args.dump)
     with Writer(args.out, args.part[0], dump.rate) as writer:
-        for key in progress(share(dump.keys, args.part), "separating"):
-            mixture, sources = dump.mixture(key), dump.sources(key)
-            if sources.shape[1] != len(mixture):
-                raise ContrasepError(
-                    f"{args.dump}: sources of '{key}' have {sources.shape[1]} samples, the mixture {len(mixture)}; "
-                    "run stage 2 again"
-                )
-            writer.write(key, separate_oracle(options.separator, mixture, sources, features, options.silence_db))
+        with progress(share(dump.keys, args.part), "separating") as keys:
+            for key in keys:
+                try:
+                    oracle = Oracle(dump.mixture(key), dump.sources(key), features, options.silence_db)
+                except ContrasepError as error:
+                    raise ContrasepError(f"{args.dump}: '{key}': {error}; run stage 2 again") from None
+                writer.write(key, oracle.separate(options.separator))

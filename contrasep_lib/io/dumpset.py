@@ -41,15 +41,15 @@ def read_entry(table: str | os.PathLike, key: str, entry: str) -> tuple[np.ndarr
         if isinstance(rate, np.ndarray):
             rate, samples = samples, rate
     except FileNotFoundError:
-        raise ContrasepError(f"{table}: '{key}' points to {ark}, which is not there; run stage 2 again") from None
+        raise ContrasepError(f"{table}: '{key}' points to {ark}, which is not there; run the stage that makes it again") from None
     except Exception as error:
         # whatever a damaged header makes the readers trip over (struct, wave, soundfile, value errors)
         reason = " ".join(str(error).split()) or type(error).__name__
-        raise ContrasepError(f"{ark}: corrupt at the entry of '{key}' ({reason}); run stage 2 again") from None
+        raise ContrasepError(f"{ark}: corrupt at the entry of '{key}' ({reason}); make it again") from None
     if not rate or samples.ndim != 1:
-        raise ContrasepError(f"{ark}: the entry of '{key}' is no mono audio; run stage 2 again")
+        raise ContrasepError(f"{ark}: the entry of '{key}' is no mono audio; make it again")
     if len(samples) == 0:
-        raise ContrasepError(f"{ark}: the entry of '{key}' is empty; run stage 2 again")
+        raise ContrasepError(f"{ark}: the entry of '{key}' is empty; make it again")
     if samples.dtype == np.int16:
         samples = samples.astype(np.float32) / np.float32(INT16_SCALE)
     return samples.astype(np.float32, copy=False), int(rate)

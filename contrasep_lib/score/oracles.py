@@ -32,13 +32,14 @@ def oracle_improvements(
         oracle (keys of `ORACLES`) -> mean improvement over the sources, dB; None for one talker.
     """
     from contrasep_lib.score.metrics import pairwise_si_snr, si_snr
-    from contrasep_lib.separate.oracle import oracle_outputs
+    from contrasep_lib.separate.oracle import Oracle
 
     if len(sources) == 1:
         return dict.fromkeys(ORACLES)
     unprocessed = pairwise_si_snr(mixture[None], sources)[:, 0]
+    oracle = Oracle(mixture, sources, features, silence_db)
     made = {}
     for name, separator in ORACLES.items():
-        outputs = oracle_outputs(separator, mixture, sources, features, silence_db)
+        outputs = oracle.separate(separator).outputs
         made[name] = float((si_snr(outputs, sources) - unprocessed).mean())
     return made

@@ -12,7 +12,7 @@ import dataclasses
 import torch
 
 from contrasep_lib.features.options import FeatureOptions
-from contrasep_lib.features.stft import istft, num_frames, stft
+from contrasep_lib.features.stft import istft, stft
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,8 +47,8 @@ class Granularity(abc.ABC):
         self.silence_db = silence_db
 
     @abc.abstractmethod
-    def shape(self, samples: int) -> tuple[int, ...]:
-        """Shape of the nodes of a signal of ``samples`` samples."""
+    def shape(self, frames: int) -> tuple[int, ...]:
+        """Shape of the nodes of ``frames`` frames."""
 
     @abc.abstractmethod
     def pool(self, power: torch.Tensor) -> torch.Tensor:
@@ -59,15 +59,15 @@ class Granularity(abc.ABC):
         """Values of nodes ``(..., nodes)`` as values of units, ``(..., frames, freq)`` or broadcastable to it."""
 
     def nodes(self, mixture: torch.Tensor) -> Nodes:
-        """The nodes of ``(batch, samples)`` mixtures.
+        """The nodes of ``(batch, samples)`` mixtures; an all-zero mixture has no valid one."""
+        return self.nodes_of(stft(mixture, self.features))
 
-        An all-zero mixture has no valid node.
-        """
-        spectrum = stft(mixture, self.features)
+    def nodes_of(self, spectrum: torch.Tensor) -> Nodes:
+        """`nodes` of mixtures whose spectra, ``(batch, frames, freq)``, are known."""
         power = self.pool(spectrum.abs().square())
         loudest = power.amax(dim=-1, keepdim=True)
         valid = (power > loudest * 10 ** (-self.silence_db / 10)) & (loudest > 0)
-        return Nodes(spectrum, power, valid, self.shape(mixture.shape[-1]))
+        return Nodes(spectrum, power, valid, self.shape(spectrum.shape[-2]))
 
     def targets(self, sources: torch.Tensor) -> torch.Tensor:
         """Ideal assignment: each node to its louder source, ties to the lower index.
@@ -78,7 +78,11 @@ class Granularity(abc.ABC):
         Returns:
             ``(batch, nodes)`` int64 in ``0 .. num_spk - 1``.
         """
-        return self.pool(stft(sources, self.features).abs().square()).argmax(dim=1)
+        return self.targets_of(stft(sources, self.features))
+
+    def targets_of(self, spectra: torch.Tensor) -> torch.Tensor:
+        """`targets` of sources whose spectra, ``(batch, num_spk, frames, freq)``, are known."""
+        return self.pool(spectra.abs().square()).argmax(dim=1)
 
     def mask(self, assignment: torch.Tensor, nodes: Nodes) -> torch.Tensor:
         """Masks of an assignment; silent nodes give each output an equal share.
@@ -101,8 +105,8 @@ class Frame(Granularity):
 
     name = "frame"
 
-    def shape(self, samples: int) -> tuple[int, ...]:
-        return (num_frames(samples, self.features),)
+    def shape(self, frames: int) -> tuple[int, ...]:
+        return (frames,)
 
     def pool(self, power: torch.Tensor) -> torch.Tensor:
         return power.sum(dim=-1)
@@ -116,8 +120,8 @@ class TimeFrequency(Granularity):
 
     name = "tf"
 
-    def shape(self, samples: int) -> tuple[int, ...]:
-        return (num_frames(samples, self.features), self.features.win // 2 + 1)
+    def shape(self, frames: int) -> tuple[int, ...]:
+        return (frames, self.features.win // 2 + 1)
 
     def pool(self, power: torch.Tensor) -> torch.Tensor:
         return power.flatten(-2)

@@ -9,6 +9,7 @@ source, through the same `Granularity` that a model uses. ``oracle_irm`` is the 
 from __future__ import annotations
 
 import dataclasses
+import functools
 
 import numpy as np
 import torch
@@ -16,7 +17,7 @@ import torch
 from contrasep_lib.errors import ContrasepError
 from contrasep_lib.features.options import FeatureOptions
 from contrasep_lib.features.stft import stft
-from contrasep_lib.separate.granularity import Frame, Granularity, TimeFrequency, apply_mask
+from contrasep_lib.separate.granularity import Frame, TimeFrequency, apply_mask
 
 ORACLES = ("oracle_frame", "oracle_ibm", "oracle_irm", "oracle_psm")
 
@@ -43,11 +44,6 @@ class Separation:
     conductance: float | None = None
 
 
-def granularity_of(name: str, features: FeatureOptions, silence_db: float) -> Granularity:
-    """The granularity that a separator works at."""
-    return (Frame if name == "oracle_frame" else TimeFrequency)(features, silence_db)
-
-
 def ratio_shares(name: str, sources: torch.Tensor, mixture: torch.Tensor) -> torch.Tensor:
     """Values of the ratio (``oracle_irm``) or phase-sensitive (``oracle_psm``) mask.
 
@@ -67,51 +63,63 @@ def ratio_shares(name: str, sources: torch.Tensor, mixture: torch.Tensor) -> tor
     return torch.where(power > 0, aligned / power.clamp_min(1e-30), 0.0).clamp(0, 1)
 
 
-def separate_oracle(
-    name: str, mixture: np.ndarray, sources: np.ndarray, features: FeatureOptions, silence_db: float
-) -> Separation:
-    """Separate one mixture with knowledge of its sources.
+class Oracle:
+    """Separators that know the sources of one mixture; spectra are computed once for all of them.
 
     Args:
-        name: one of `ORACLES`, or ``mixture`` (every output is the mixture: no separation).
         mixture: ``(samples,)`` float32.
         sources: ``(num_spk, samples)`` float32.
         features: framing.
         silence_db: see `Granularity`.
 
     Raises:
-        ContrasepError: unknown name, or sources and mixture of different length.
+        ContrasepError: sources and mixture of different length.
     """
-    if sources.shape[-1] != len(mixture):
-        raise ContrasepError(f"sources have {sources.shape[-1]} samples, the mixture {len(mixture)}")
-    # double precision: the bound must not depend on how sums are ordered
-    x = torch.from_numpy(np.ascontiguousarray(mixture, np.float64))[None]
-    s = torch.from_numpy(np.ascontiguousarray(sources, np.float64))[None]
-    granularity = granularity_of(name, features, silence_db)
-    nodes = granularity.nodes(x)
-    if name in ("oracle_frame", "oracle_ibm"):
-        labels = granularity.targets(s)
-        assignment = torch.nn.functional.one_hot(labels, s.shape[1]).to(x.dtype)
-    elif name in ("oracle_irm", "oracle_psm"):
-        assignment = ratio_shares(name, stft(s, features), nodes.spectrum).flatten(2).transpose(1, 2)
-    elif name == "mixture":
-        assignment = torch.ones(1, nodes.power.shape[1], s.shape[1], dtype=x.dtype)
-    else:
-        raise ContrasepError(f"unknown separator '{name}'; known: {', '.join((*ORACLES, 'mixture'))}")
-    if name == "mixture":
-        outputs = x[:, None].expand_as(s)
-    else:
-        outputs = apply_mask(granularity.mask(assignment, nodes), nodes.spectrum, len(mixture), features)
-    return Separation(
-        outputs=outputs[0].numpy().astype(np.float32),
-        assignment=torch.where(nodes.valid[0, :, None], assignment[0], 0.0).numpy().astype(np.float32),
-        shape=nodes.shape,
-        num_spk_given=True,
-    )
 
+    def __init__(self, mixture: np.ndarray, sources: np.ndarray, features: FeatureOptions, silence_db: float) -> None:
+        if sources.shape[-1] != len(mixture):
+            raise ContrasepError(f"sources have {sources.shape[-1]} samples, the mixture {len(mixture)}")
+        self.features, self.silence_db = features, silence_db
+        # double precision: the bound must not depend on how sums are ordered
+        self.mixture = torch.from_numpy(np.ascontiguousarray(mixture, np.float64))[None]
+        self.sources = torch.from_numpy(np.ascontiguousarray(sources, np.float64))[None]
 
-def oracle_outputs(
-    name: str, mixture: np.ndarray, sources: np.ndarray, features: FeatureOptions, silence_db: float
-) -> np.ndarray:
-    """Outputs of `separate_oracle` alone, ``(num_spk, samples)`` float32."""
-    return separate_oracle(name, mixture, sources, features, silence_db).outputs
+    @functools.cached_property
+    def _mixture_spectrum(self) -> torch.Tensor:
+        return stft(self.mixture, self.features)
+
+    @functools.cached_property
+    def _source_spectra(self) -> torch.Tensor:
+        return stft(self.sources, self.features)
+
+    def separate(self, name: str) -> Separation:
+        """Separate the mixture.
+
+        Args:
+            name: one of `ORACLES`, or ``mixture`` (every output is the mixture: no separation).
+
+        Raises:
+            ContrasepError: unknown name.
+        """
+        if name not in (*ORACLES, "mixture"):
+            raise ContrasepError(f"unknown separator '{name}'; known: {', '.join((*ORACLES, 'mixture'))}")
+        granularity = (Frame if name == "oracle_frame" else TimeFrequency)(self.features, self.silence_db)
+        nodes = granularity.nodes_of(self._mixture_spectrum)
+        num_spk, samples = self.sources.shape[1:]
+        if name == "mixture":
+            assignment = torch.ones(1, nodes.power.shape[1], num_spk, dtype=torch.double)
+            outputs = self.mixture[:, None].expand_as(self.sources)
+        else:
+            if name in ("oracle_irm", "oracle_psm"):
+                shares = ratio_shares(name, self._source_spectra, nodes.spectrum)
+                assignment = shares.flatten(2).transpose(1, 2)
+            else:
+                labels = granularity.targets_of(self._source_spectra)
+                assignment = torch.nn.functional.one_hot(labels, num_spk).double()
+            outputs = apply_mask(granularity.mask(assignment, nodes), nodes.spectrum, samples, self.features)
+        return Separation(
+            outputs=outputs[0].numpy().astype(np.float32),
+            assignment=torch.where(nodes.valid[0, :, None], assignment[0], 0.0).numpy().astype(np.float32),
+            shape=nodes.shape,
+            num_spk_given=True,
+        )

@@ -147,7 +147,7 @@ def test_missing_pieces_are_named(mixed):
     import os
 
     os.unlink(ark)
-    with pytest.raises(ContrasepError, match="which is not there; run stage 2 again"):
+    with pytest.raises(ContrasepError, match="which is not there; run the stage"):
         dump.mixture(dump.keys[0])
     lines = (folder / "spk2.scp").read_text().splitlines(keepends=True)
     (folder / "spk2.scp").write_text("".join(lines[1:]))

@@ -8,9 +8,13 @@ from contrasep_lib.errors import ContrasepError
 from contrasep_lib.features.options import FeatureOptions
 from contrasep_lib.features.stft import stft
 from contrasep_lib.separate.granularity import Frame, TimeFrequency
-from contrasep_lib.separate.oracle import ORACLES, oracle_outputs, ratio_shares, separate_oracle
+from contrasep_lib.separate.oracle import ORACLES, Oracle, ratio_shares
 
 FEATURES = FeatureOptions(64, 16)
+
+
+def oracle_outputs(name, mixture, sources, features, silence_db):
+    return Oracle(mixture, sources, features, silence_db).separate(name).outputs
 
 
 def talkers(count, samples=1600, seed=0):
@@ -48,7 +52,7 @@ def test_talkers_that_never_overlap_are_parted(name):
 def test_ideal_binary_mask_by_definition():
     mixture, sources = talkers(3)
     spectra = stft(torch.from_numpy(sources).double(), FEATURES).abs().numpy()
-    separation = separate_oracle("oracle_ibm", mixture, sources, FEATURES, 300.0)
+    separation = Oracle(mixture, sources, FEATURES, 300.0).separate("oracle_ibm")
     assert separation.shape == spectra.shape[1:]
     louder = spectra.argmax(axis=0)
     np.testing.assert_array_equal(separation.assignment.argmax(axis=1).reshape(louder.shape), louder)
@@ -89,7 +93,7 @@ def test_ratio_masks_by_definition():
 
 def test_mixture_is_copied():
     mixture, sources = talkers(3)
-    np.testing.assert_array_equal(separate_oracle("mixture", mixture, sources, FEATURES, 40.0).outputs, [mixture] * 3)
+    np.testing.assert_array_equal(oracle_outputs("mixture", mixture, sources, FEATURES, 40.0), [mixture] * 3)
 
 
 def test_bad_calls_are_refused():
