@@ -33,6 +33,7 @@ EOF
 die() { echo "$(basename "$recipe_dir")/run.sh: $*" >&2; exit 2; }
 log() { echo "$(date '+%H:%M:%S') $*"; }
 
+{  # a group: bash reads all of it before the first stage runs, so the file may change meanwhile
 caller=$PWD
 recipe_dir=. label= config=conf/oracle.yaml num_spk=2
 stage=0 stop_stage=6 nj=$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 1) ngpu=0 tag= skip_train=false
@@ -277,7 +278,7 @@ if [ "$stage" -le 6 ] && [ "$stop_stage" -ge 6 ]; then
         dumps+=("$dumpdir/$set")
     done
     contrasep report "${settings[@]}" --exp "$exp" --recipe "$recipe" --sets "${dumps[@]}" --label "$label" \
-        --command "$command_line"
+        --command "$command_line" --seconds "$SECONDS"
     # the recipe's own table compares the experiments of its default folder
     [ "$expdir" != exp ] || contrasep report --recipe-dir .
     echo
@@ -288,3 +289,5 @@ if [ "$stage" -le 6 ] && [ "$stop_stage" -ge 6 ]; then
         echo "Plots: $(cd "$exp/score_$set" && pwd)"
     done
 fi
+exit
+}
