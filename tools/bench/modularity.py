@@ -1,0 +1,291 @@
+#!/usr/bin/env python3
+"""Seconds and peak memory of the modularity engine, beside a dense public implementation.
+
+    tools/bench/modularity.py --nodes 1000 10000 100000 --graph kernel --json kernel.json
+    tools/bench/modularity.py --nodes 8192 --graph threshold --compare pyg --json compare.json
+    tools/bench/modularity.py --plot docs/img/modularity_growth.png --json kernel.json threshold.json
+
+Each figure comes from a child process of its own. Memory is the peak of the resident set
+above its size once everything is imported and the inputs exist. Loss and gradient go from
+unit-norm embeddings (dimension 20) through a linear layer and a softmax over 5 communities
+to the gradient of layer and embeddings; the same for the dense implementation, which builds
+the same graph as a matrix first.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import json
+import math
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+DIM, COMMUNITIES, TAU, POWER = 20, 5, 0.5, 2
+SOLVERS = ("kmeans", "spectral", "direct", "network")
+PYG_INSTALL = "torch_geometric is not installed: pip install torch_geometric"
+DENSE_MATRICES = 9
+CHILD_SECONDS = 3000
+
+
+def resident(field: str) -> int:
+    """Bytes that /proc/self/status gives for VmRSS or VmHWM."""
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith(field):
+            return int(line.split()[1]) * 1024
+    raise RuntimeError(f"/proc/self/status has no {field}; the benchmark needs Linux")
+
+
+def reset_peak() -> int:
+    """Forget the peak so far, where the kernel lets us, and return the peak to start from."""
+    try:
+        Path("/proc/self/clear_refs").write_text("5")
+    except OSError:
+        pass
+    return resident("VmHWM")
+
+
+def build_graph(kind: str):
+    """The graph that ``--graph`` names."""
+    from contrasep_lib.modularity import KernelGraph, ThresholdGraph
+
+    return KernelGraph(POWER) if kind == "kernel" else ThresholdGraph(TAU)
+
+
+def embeddings(count: int):
+    """Noisy clouds of five talkers on the sphere, ``(1, nodes, dim)``."""
+    import torch
+
+    order = torch.Generator().manual_seed(0)
+    centres = torch.nn.functional.normalize(torch.eye(DIM)[:COMMUNITIES] - 1 / COMMUNITIES, dim=-1)
+    labels = torch.randint(COMMUNITIES, (count,), generator=order)
+    z = torch.randn(count, DIM, generator=order).mul_(0.15).add_(centres[labels])
+    return torch.nn.functional.normalize(z, dim=-1).unsqueeze(0)
+
+
+def prepare(task: str, kind: str, count: int):
+    """A function to time; inputs exist when it is returned."""
+    import torch
+
+    from contrasep_lib.modularity import (
+        DirectSolver,
+        KMeansSolver,
+        NetworkSolver,
+        NodeSet,
+        SpectralSolver,
+        modularity_loss,
+    )
+
+    torch.manual_seed(0)
+    graph, z = build_graph(kind), embeddings(count)
+    if task in SOLVERS:
+        solver = {
+            "kmeans": KMeansSolver,
+            "spectral": SpectralSolver,
+            "direct": DirectSolver,
+            "network": NetworkSolver,
+        }[task]()
+        nodes = NodeSet.from_embeddings(z)
+        return lambda: float(solver.solve(nodes, COMMUNITIES, graph, seed=0).modularity)
+    z.requires_grad_()
+    if task == "loss":
+        layer = torch.nn.Linear(DIM, COMMUNITIES)
+        nodes = NodeSet.from_embeddings(z)
+
+        def ours() -> float:
+            z.grad = None
+            loss = modularity_loss(nodes, layer(z).softmax(-1), graph, 0.1).sum()
+            loss.backward()
+            return float(loss)
+
+        return ours
+    from torch_geometric.nn import DMoNPooling
+
+    pool = DMoNPooling([DIM], COMMUNITIES)
+    if kind == "kernel":
+        edges = lambda s: ((1 + s) / 2) ** POWER  # noqa: E731
+    else:
+        edges = lambda s: torch.nn.functional.threshold(s, TAU, 0.0)  # noqa: E731
+
+    def dense() -> float:
+        z.grad = None
+        adjacency = edges(z @ z.transpose(1, 2)) * (1 - torch.eye(count))
+        *_, spectral, _, cluster = pool(z, adjacency)
+        loss = spectral + 0.1 * cluster
+        loss.backward()
+        return float(loss)
+
+    return dense
+
+
+def child(spec: dict) -> None:
+    """Measure one task and print its figures as JSON."""
+    sys.path.insert(0, str(ROOT))
+    import torch
+
+    torch.set_num_threads(spec["threads"])
+    run = prepare(spec["task"], spec["graph"], spec["nodes"])
+    before = reset_peak()
+    start = time.perf_counter()
+    value = run()
+    seconds = [time.perf_counter() - start]
+    # The first run pays for warming up; it is kept only where it is long.
+    if seconds[0] < 20 and spec["task"] not in SOLVERS:
+        seconds = []
+        while len(seconds) < spec["repeat"] or (sum(seconds) < 0.3 and len(seconds) < 50):
+            start = time.perf_counter()
+            run()
+            seconds.append(time.perf_counter() - start)
+    peak = resident("VmHWM") - before
+    print(json.dumps({"seconds": min(seconds), "peak_mib": peak / 2**20, "value": value}))
+
+
+def measure(task: str, kind: str, count: int, threads: int, repeat: int) -> dict:
+    """Run one task in a child process; ``error`` in the result tells why there is no figure."""
+    spec = {"task": task, "graph": kind, "nodes": count, "threads": threads, "repeat": repeat}
+    environment = {**os.environ, "OMP_NUM_THREADS": str(threads)}
+    try:
+        done = subprocess.run(
+            [sys.executable, __file__, "--child", json.dumps(spec)],
+            capture_output=True,
+            text=True,
+            timeout=CHILD_SECONDS,
+            env=environment,
+        )
+    except subprocess.TimeoutExpired:
+        return {**spec, "error": f"took more than {CHILD_SECONDS} s"}
+    if done.returncode:
+        return {**spec, "error": (done.stderr.strip().splitlines() or ["killed"])[-1][:200]}
+    return {**spec, **json.loads(done.stdout.splitlines()[-1])}
+
+
+def growth_exponent(rows: list[dict], task: str, kind: str, least: int) -> float | None:
+    """Slope of log seconds over log nodes by least squares, from ``least`` nodes on."""
+    points = [
+        (math.log(r["nodes"]), math.log(r["seconds"]))
+        for r in rows
+        if r["task"] == task and r["graph"] == kind and r["nodes"] >= least and "error" not in r
+    ]
+    if len({x for x, _ in points}) < 2:
+        return None
+    mean_x = sum(x for x, _ in points) / len(points)
+    mean_y = sum(y for _, y in points) / len(points)
+    return sum((x - mean_x) * (y - mean_y) for x, y in points) / sum((x - mean_x) ** 2 for x, _ in points)
+
+
+def plot(rows: list[dict], path: Path) -> None:
+    """Seconds and peak memory over nodes, one line per task and graph."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    figure, axes = plt.subplots(1, 2, figsize=(11, 4.2))
+    for task, kind in sorted({(r["task"], r["graph"]) for r in rows}):
+        mine = sorted(
+            (r for r in rows if (r["task"], r["graph"]) == (task, kind) and "error" not in r),
+            key=lambda r: r["nodes"],
+        )
+        if not mine:
+            continue
+        slope = growth_exponent(rows, task, kind, 10000)
+        name = {"loss": "loss and gradient", "pyg": "dense DMoNPooling"}.get(task, f"{task} solver")
+        label = f"{kind}: {name}" + ("" if slope is None else f" (exponent {slope:.2f})")
+        style = {"kernel": "o-", "threshold": "s--"}[kind]
+        for axis, key in zip(axes, ("seconds", "peak_mib")):
+            axis.loglog([r["nodes"] for r in mine], [max(r[key], 1e-3) for r in mine], style, label=label, ms=4)
+    for axis, name in zip(axes, ("seconds", "peak memory above inputs (MiB)")):
+        axis.set_xlabel("nodes")
+        axis.set_ylabel(name)
+        axis.grid(alpha=0.3)
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="lower center", ncols=2, fontsize=7)
+    figure.tight_layout(rect=(0, 0.24, 1, 1))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=110)
+
+
+def parse(arguments: list[str] | None = None) -> argparse.Namespace:
+    """The command line; exits with a message where it makes no sense."""
+    parser = argparse.ArgumentParser(
+        description=__doc__.splitlines()[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
+    )
+    parser.add_argument("--nodes", type=int, nargs="+", metavar="N", help="node counts to measure")
+    parser.add_argument("--graph", choices=("threshold", "kernel"), help="graph to measure")
+    parser.add_argument("--compare", choices=("pyg",), help="also time this dense implementation")
+    parser.add_argument("--solvers", nargs="*", choices=SOLVERS, default=list(SOLVERS), help="solvers to time")
+    parser.add_argument("--threads", type=int, default=os.cpu_count(), help="threads of each child")
+    parser.add_argument("--repeat", type=int, default=3, help="timed runs of loss and gradient; the best counts")
+    parser.add_argument("--json", type=Path, nargs="+", metavar="FILE", help="figures to write, or to plot")
+    parser.add_argument("--plot", type=Path, metavar="PNG", help="plot the figures of all --json files")
+    parser.add_argument("--child", help=argparse.SUPPRESS)
+    args = parser.parse_args(arguments)
+    if args.child is None and args.plot is None and not (args.nodes and args.graph):
+        parser.error("--nodes and --graph are needed, or --plot with figures from --json")
+    if args.nodes and min(args.nodes) < 1:
+        parser.error(f"--nodes: at least 1 wanted, got {min(args.nodes)}")
+    if args.nodes and args.json and len(args.json) > 1:
+        parser.error("--json: one file wanted when measuring")
+    if args.plot and not args.json:
+        parser.error("--plot: figures wanted from --json FILE...")
+    return args
+
+
+def available_memory() -> int:
+    """Bytes of memory that can be had now."""
+    return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+
+
+def run_all(args: argparse.Namespace) -> list[dict]:
+    """Measure everything asked for, printing each figure as it comes."""
+    rows: list[dict] = []
+    for count in args.nodes:
+        tasks = ["loss", *args.solvers]
+        if args.compare and DENSE_MATRICES * 4 * count**2 < available_memory():
+            tasks.insert(1, "pyg")
+        elif args.compare:
+            print(f"{args.graph} {count}: the dense implementation does not fit", flush=True)
+        for task in tasks:
+            row = measure(task, args.graph, count, args.threads, args.repeat)
+            rows.append(row)
+            figures = row.get("error") or f"{row['seconds']:10.4f} s {row['peak_mib']:9.1f} MiB"
+            print(f"{args.graph:9} {count:8d} {task:8} {figures}", flush=True)
+        both = {r["task"]: r for r in rows if r["nodes"] == count and "error" not in r}
+        if "pyg" in both:
+            ours, dense = both["loss"], both["pyg"]
+            print(
+                f"{args.graph:9} {count:8d} dense / ours: {dense['seconds'] / ours['seconds']:.1f} times the time, "
+                f"{dense['peak_mib'] / max(ours['peak_mib'], 1e-3):.0f} times the memory",
+                flush=True,
+            )
+    for task in dict.fromkeys(r["task"] for r in rows):
+        slope = growth_exponent(rows, task, args.graph, 10000)
+        if slope is not None:
+            print(f"{args.graph:9} {task}: growth exponent {slope:.2f} from 1e4 nodes on")
+    return rows
+
+
+def main() -> int:
+    """Entry point; returns the exit status."""
+    args = parse()
+    if args.child is not None:
+        child(json.loads(args.child))
+        return 0
+    if args.compare == "pyg" and importlib.util.find_spec("torch_geometric") is None:
+        print(PYG_INSTALL, file=sys.stderr)
+        return 2
+    if args.nodes:
+        rows = run_all(args)
+        if args.json:
+            args.json[0].parent.mkdir(parents=True, exist_ok=True)
+            args.json[0].write_text(json.dumps(rows, indent=1) + "\n")
+    if args.plot:
+        plot([row for path in args.json for row in json.loads(path.read_text())], args.plot)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
