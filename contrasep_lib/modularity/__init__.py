@@ -1,7 +1,8 @@
 """Modularity clustering of embedded nodes: graphs, objective, solvers, counting, diagnostics."""
 
-from contrasep_lib.modularity.counting import CountDecision, Evidence, count_communities, fit_null
+from contrasep_lib.modularity.counting import CountDecision, count_communities, fit_null
 from contrasep_lib.modularity.diagnostics import Diagnosis, Signature, Thresholds, diagnose
+from contrasep_lib.modularity.evidence import Evidence
 from contrasep_lib.modularity.graphs import Graph, KernelGraph, ThresholdGraph
 from contrasep_lib.modularity.nodes import NodeSet
 from contrasep_lib.modularity.null import Null
@@ -22,6 +23,7 @@ from contrasep_lib.modularity.solvers import (
     Solver,
     SpectralSolver,
 )
+from contrasep_lib.modularity.stitching import Stitched, Window, stitch
 
 __all__ = [
     "CountDecision",
@@ -39,8 +41,10 @@ __all__ = [
     "Solution",
     "Solver",
     "SpectralSolver",
+    "Stitched",
     "ThresholdGraph",
     "Thresholds",
+    "Window",
     "collapse",
     "count_communities",
     "degrees",
@@ -50,4 +54,5 @@ __all__ = [
     "modularity_loss",
     "modularity_matvec",
     "quantities",
+    "stitch",
 ]

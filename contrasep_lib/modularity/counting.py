@@ -12,58 +12,23 @@ evidence, beside Q of one-speaker surrogates cut into as many communities.
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Sequence
 
 import numpy as np
 import torch
 
-from contrasep_lib.modularity.diagnostics import conductance_of, mean_conductance
+from contrasep_lib.modularity.evidence import Evidence, measure
 from contrasep_lib.modularity.graphs import Graph, KernelGraph
 from contrasep_lib.modularity.nodes import NodeSet
-from contrasep_lib.modularity.null import Cut, CutTest, Null, calibrated, robust_centre
-from contrasep_lib.modularity.objective import modularity, quantities
+from contrasep_lib.modularity.null import Cut, CutTest, Null, calibrated
 from contrasep_lib.modularity.soft import SoftPartition, best_of, unit, whole
 from contrasep_lib.modularity.solvers import Solver
 
 MAX_TEST_NODES = 4096
 """Counting looks at this many nodes at most, drawn without replacement by weight from the seed."""
 
-_EVIDENCE_NODES = 1024
-_SURROGATES = 3
 _RESTARTS = 4
-
-
-@dataclasses.dataclass(frozen=True)
-class Evidence:
-    """What speaks for K communities in one utterance.
-
-    Q, null and conductance are taken on at most 1,024 of the nodes, all of them alike.
-
-    Attributes:
-        num_communities: K.
-        modularity: Q of the best partition found into K.
-        null_mean, null_spread: mean and standard deviation of Q over one-speaker
-            surrogates (the nodes turned about their common centre) cut into K.
-        excess: ``modularity - null_mean``.
-        sizes: share of the weight of all nodes in each community, decreasing, ``K`` numbers.
-        mean_conductance: mean cut(S) / min(vol S, vol rest); NaN for K = 1 or zero volume.
-        split_score: the largest score of a cut through one of the K communities, and
-        joint_score: the smallest score of a cut between two of them, both in standard
-            deviations of the null and to be compared with ``threshold``. K is right when the
-            first lies below and the second above it. NaN where the search did not go.
-        threshold: of both scores.
-    """
-
-    num_communities: int
-    modularity: float
-    null_mean: float
-    null_spread: float
-    excess: float
-    sizes: tuple[float, ...]
-    mean_conductance: float
-    split_score: float
-    joint_score: float
-    threshold: float
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,7 +41,8 @@ class CountDecision:
         labels: ``(nodes,)`` int64 in 0..K-1, by decreasing size; -1 on invalid nodes.
         assign: ``(nodes, K)``, soft; zeros on invalid nodes.
         centroids: ``(K, dim)`` unit-norm means of the communities.
-        evidence: one entry for each K in 1..``k_max``, in order.
+        split_score, joint_score, threshold: those of the chosen K, see :class:`Evidence`.
+        evidence: one entry for each K in 1..``k_max``, in order; empty if not asked for.
         reason: the decision in words.
     """
 
@@ -85,6 +51,9 @@ class CountDecision:
     labels: torch.Tensor
     assign: torch.Tensor
     centroids: torch.Tensor
+    split_score: float
+    joint_score: float
+    threshold: float
     evidence: tuple[Evidence, ...]
     reason: str
 
@@ -97,6 +66,7 @@ def count_communities(
     seed: int = 0,
     null: Null | None = None,
     min_share: float = 0.02,
+    with_evidence: bool = True,
 ) -> list[CountDecision]:
     """Count the communities of each utterance of a batch.
 
@@ -116,6 +86,8 @@ def count_communities(
         null: the bar for a second speaker, see :func:`fit_null`; when None the round null,
             which suits clouds as round as those of contrastive training.
         min_share: least share of the weight that counts as a speaker, in (0, 0.5).
+        with_evidence: whether to fill ``evidence``, which takes half of the time; the
+            decision is the same without.
 
     Returns:
         One decision per utterance.
@@ -130,7 +102,7 @@ def count_communities(
     graph = KernelGraph() if graph is None else graph
     null = Null() if null is None else null
     return [
-        _Counter(nodes, row, k_max, graph, solver, seed, null, min_share).decide()
+        _Counter(nodes, row, k_max, graph, solver, seed, null, min_share).decide(with_evidence)
         for row in range(nodes.z.shape[0])
     ]
 
@@ -162,7 +134,7 @@ def fit_null(
     for nodes in talkers:
         _check(nodes, min_share)
         for row in range(nodes.z.shape[0]):
-            z, weight, _ = _drawn(nodes, row, seed)
+            z, weight = _drawn(nodes, row, seed)
             cuts.append(CutTest(z, weight, Null(), min_share, seed)(np.arange(len(z))))
     if not cuts:
         raise ValueError("talkers: at least one single-speaker utterance wanted, got none")
@@ -175,22 +147,18 @@ class _Counter:
     def __init__(self, nodes, row, k_max, graph, solver, seed, null, min_share) -> None:
         self.nodes, self.row, self.k_max, self.graph, self.null = nodes, row, k_max, graph, null
         self.solver, self.seed, self.min_share = solver, seed, min_share
-        self.z, self.weight, self.index = _drawn(nodes, row, seed)
+        self.z, self.weight = _drawn(nodes, row, seed)
         self.rng = np.random.default_rng(seed)
         self.test = CutTest(self.z, self.weight, null, min_share, seed)
         self.fits: dict[int, SoftPartition] = {1: whole(self.z, self.weight)}
         self.split_scores: dict[int, float] = {}
         self.joint_scores: dict[int, float] = {}
 
-    def decide(self) -> CountDecision:
+    def decide(self, with_evidence: bool) -> CountDecision:
         count, more = self._grow()
         count, joined = self._join(count)
-        at_limit = more and not joined
-        for k in range(2, self.k_max + 1):
-            if k not in self.fits:
-                self.fits[k] = self._fit(k, [])
-        evidence = tuple(self._evidence())
-        return self._decision(count, at_limit, evidence)
+        evidence = self._evidence() if with_evidence else ()
+        return self._decision(count, more and not joined, joined, evidence)
 
     def _fit(self, k: int, starts: list[tuple[np.ndarray, np.ndarray]]) -> SoftPartition:
         starts = [*starts]
@@ -263,42 +231,20 @@ class _Counter:
                     weakest = (score, (a, b), split)
         return weakest
 
-    def _evidence(self) -> list[Evidence]:
-        pick = np.sort(np.random.default_rng(self.seed).permutation(len(self.z))[:_EVIDENCE_NODES])
-        z, weight = self.z[pick], self.weight[pick]
-        clouds = _turned(z, weight, _SURROGATES, self.seed)
-        surrogates = _node_set(clouds, weight)
-        rows = []
-        for k in range(1, self.k_max + 1):
-            fit = self.fits[k]
-            labels = fit.labels(self.z)
-            gram, degree, two_m = quantities(_node_set(z[None], weight), _one_hot(labels[pick][None], k), self.graph)
-            volume = torch.zeros(1, k, dtype=degree.dtype)
-            volume.scatter_add_(1, torch.from_numpy(labels[pick])[None], degree)
-            total = float(two_m)
-            q = float(gram[0].diagonal().sum() / total - (volume / total).square().sum()) if total > 0 else 0.0
-            null_q = np.zeros(_SURROGATES)
-            if k > 1:
-                cut = [best_of(cloud, weight, k, [], 1, self.rng).labels(cloud) for cloud in clouds]
-                null_q = modularity(surrogates, _one_hot(np.stack(cut), k), self.graph).numpy()
-            sizes = np.sort(np.bincount(labels, weights=self.weight, minlength=k))[::-1] / self.weight.sum()
-            rows.append(
-                Evidence(
-                    num_communities=k,
-                    modularity=q,
-                    null_mean=float(null_q.mean()),
-                    null_spread=float(null_q.std(ddof=1)),
-                    excess=q - float(null_q.mean()),
-                    sizes=tuple(float(size) for size in sizes),
-                    mean_conductance=float(mean_conductance(conductance_of(gram, volume, two_m))[0]),
-                    split_score=self.split_scores.get(k, float("nan")),
-                    joint_score=self.joint_scores.get(k, float("nan")),
-                    threshold=self.null.threshold,
-                )
-            )
-        return rows
+    def _evidence(self) -> tuple[Evidence, ...]:
+        for k in range(2, self.k_max + 1):
+            if k not in self.fits:
+                self.fits[k] = self._fit(k, [])
+        scores = [
+            (self.split_scores.get(k, math.nan), self.joint_scores.get(k, math.nan), self.null.threshold)
+            for k in range(1, self.k_max + 1)
+        ]
+        fits = [self.fits[k] for k in range(1, self.k_max + 1)]
+        return measure(self.z, self.weight, self.graph, fits, scores, self.seed)
 
-    def _decision(self, count: int, at_limit: bool, evidence: tuple[Evidence, ...]) -> CountDecision:
+    def _decision(
+        self, count: int, at_limit: bool, joined: bool, evidence: tuple[Evidence, ...]
+    ) -> CountDecision:
         fit = self.fits[count]
         valid = _taking_part(self.nodes, self.row)
         z = _padded(self.nodes.z.detach()[self.row][valid].to("cpu", torch.float64).numpy())
@@ -318,26 +264,30 @@ class _Counter:
             labels=labels,
             assign=assign,
             centroids=torch.from_numpy(centroids).to(device, torch.float32),
+            split_score=self.split_scores[count],
+            joint_score=self.joint_scores.get(count, math.nan),
+            threshold=self.null.threshold,
             evidence=evidence,
-            reason=_reason(count, at_limit, evidence[count - 1], self.k_max),
+            reason=self._reason(count, at_limit, joined),
         )
 
+    def _reason(self, count: int, at_limit: bool, joined: bool) -> str:
+        limit = f"{self.null.threshold:g}"
+        words = [f"{count} speaker{'s' if count > 1 else ''}:"]
+        if count > 1:
+            least = f"least score {self.joint_scores[count]:.1f} over {limit}"
+            words.append(f"every two communities stand apart ({least});")
+        cut = f"score {self.split_scores[count]:.1f}"
+        if at_limit:
+            words.append(f"one could be split further ({cut}), but k_max is {self.k_max}")
+        elif joined:
+            words.append(f"a further split was tried ({cut}), but its halves did not stand apart")
+        elif self.split_scores[count] > self.null.threshold:
+            words.append(f"the best cut ({cut}) is within what the single talkers of the null have")
+        else:
+            words.append(f"no cut exceeds one talker's cloud ({cut}, needed {limit})")
+        return " ".join(words)
 
-def _reason(count: int, at_limit: bool, row: Evidence, k_max: int) -> str:
-    parts = [f"{count} speaker{'s' if count > 1 else ''}:"]
-    if count > 1:
-        joint = row.joint_score
-        parts.append(f"every two communities stand apart (least score {joint:.1f} above {row.threshold:g});")
-    if at_limit:
-        parts.append(f"one could be split further (score {row.split_score:.1f}), but k_max is {k_max}")
-    elif np.isnan(row.split_score):
-        parts.append("a further split was tried and joined again")
-    elif row.split_score > row.threshold:
-        parts.append(f"the cut of score {row.split_score:.1f} found did not hold when tried or is within one talker's")
-    else:
-        whom = "none of them" if count > 1 else "the cloud"
-        parts.append(f"{whom} splits beyond one talker's cloud (score {row.split_score:.1f}, needed {row.threshold:g})")
-    return " ".join(parts)
 
 
 def _check(nodes: NodeSet, min_share: float) -> None:
@@ -356,8 +306,8 @@ def _taking_part(nodes: NodeSet, row: int) -> torch.Tensor:
     return nodes.valid[row] & (nodes.weight[row] > 0)
 
 
-def _drawn(nodes: NodeSet, row: int, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Embeddings, weights and indices of the nodes that counting looks at, in float64.
+def _drawn(nodes: NodeSet, row: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Embeddings and weights of the nodes that counting looks at, in float64.
 
     Among more than :data:`MAX_TEST_NODES` the draw is by weight and without replacement
     (exponential clocks, Efraimidis and Spirakis 2006); those drawn then count alike.
@@ -369,27 +319,9 @@ def _drawn(nodes: NodeSet, row: int, seed: int) -> tuple[np.ndarray, np.ndarray,
         chosen = np.sort(np.argpartition(clocks, MAX_TEST_NODES)[:MAX_TEST_NODES])
         index, weight = index[chosen], np.ones(MAX_TEST_NODES)
     z = nodes.z.detach()[row][torch.from_numpy(index).to(nodes.z.device)].to("cpu", torch.float64).numpy()
-    return unit(_padded(z)), weight / weight.mean(), index
+    return unit(_padded(z)), weight / weight.mean()
 
 
 def _padded(z: np.ndarray) -> np.ndarray:
     """At least two dimensions, so that there are bearings."""
     return np.pad(z, ((0, 0), (0, max(2 - z.shape[1], 0))))
-
-
-def _turned(z: np.ndarray, weight: np.ndarray, count: int, seed: int) -> np.ndarray:
-    """``(count, nodes, dim)``: the nodes about their common centre with random bearings."""
-    centre = robust_centre(z, weight)
-    cosine = np.clip(z @ centre, -1, 1)[:, None]
-    drawn = np.random.default_rng([seed, 1]).standard_normal((count, *z.shape))
-    bearing = unit(drawn - (drawn @ centre)[..., None] * centre)
-    return cosine * centre + np.sqrt(1 - cosine**2) * bearing
-
-
-def _node_set(z: np.ndarray, weight: np.ndarray) -> NodeSet:
-    z = torch.from_numpy(np.ascontiguousarray(z)).float()
-    return NodeSet.from_embeddings(z, weight=torch.from_numpy(weight).float().expand(z.shape[:2]))
-
-
-def _one_hot(labels: np.ndarray, k: int) -> torch.Tensor:
-    return torch.nn.functional.one_hot(torch.from_numpy(labels), k).float()

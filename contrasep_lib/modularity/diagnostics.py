@@ -120,11 +120,6 @@ def conductance_of(gram: torch.Tensor, volume: torch.Tensor, two_m: torch.Tensor
     return torch.where(some, cut / torch.where(some, least, 1.0), torch.nan)
 
 
-def mean_conductance(conductance: torch.Tensor) -> torch.Tensor:
-    """Mean of ``(batch, K)`` over communities where it is defined, ``(batch,)``; else NaN."""
-    return conductance.nanmean(-1)
-
-
 def contingency(labels: torch.Tensor, oracle: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
     """Weight of the nodes in each community and of each oracle speaker, ``(K, speakers)``.
 
@@ -228,7 +223,9 @@ def diagnose(
     return out
 
 
-def _diagnosis(gram, volume, two_m, conductance, sums, mass, squares, table, decision, thresholds) -> Diagnosis:
+def _diagnosis(
+    gram, volume, two_m, conductance, sums, mass, squares, table, decision, thresholds
+) -> Diagnosis:
     some = torch.nonzero(mass > 0).squeeze(1)
     share = volume / two_m if two_m > 0 else torch.zeros_like(volume)
     q = float(gram.diagonal().sum() / two_m - share.square().sum()) if two_m > 0 else 0.0
@@ -252,7 +249,10 @@ def _diagnosis(gram, volume, two_m, conductance, sums, mass, squares, table, dec
 
 
 def _poor(value: float, limit: float) -> Signature:
-    words = f"the cut around a community is {value:.2f} of a random set's (limit {limit:g}): the graph has no such groups"
+    words = (
+        f"the cut around a community is {value:.2f} of a random set's (limit {limit:g}): "
+        "the graph has no such groups"
+    )
     return Signature("poor clustering", "mean relative conductance", value, limit, value > limit, words)
 
 
@@ -271,8 +271,8 @@ def _contrast(sums: torch.Tensor, mass: torch.Tensor, squares: torch.Tensor) -> 
 
 def _weak(value: float, limit: float) -> Signature:
     words = (
-        f"nodes of one community are only {value:.2f} more alike in cosine than nodes of two (limit {limit:g}): "
-        "the embeddings hardly tell talkers apart"
+        f"nodes of one community are only {value:.2f} more alike in cosine than nodes of two "
+        f"(limit {limit:g}): the embeddings hardly tell talkers apart"
     )
     return Signature("weak contrastive signal", "cosine contrast", value, limit, value < limit, words)
 
@@ -283,7 +283,8 @@ def _over(gram, mass, squares, table, limit: float) -> Signature:
         used = table[table.sum(1) > 0]
         extra = len(used) - len(used.argmax(1).unique())
         words = f"{extra} of {len(used)} communities share their majority speaker with another"
-        return Signature(name, "communities without a speaker of their own", float(extra), 0.0, extra > 0, words)
+        measure = "communities without a speaker of their own"
+        return Signature(name, measure, float(extra), 0.0, extra > 0, words)
     pairs = mass.unsqueeze(1) * mass - torch.diag(squares)
     density = gram / pairs.clamp(min=1e-300)
     inside = density.diagonal()
@@ -292,7 +293,10 @@ def _over(gram, mass, squares, table, limit: float) -> Signature:
     likeness = torch.where(torch.isfinite(likeness), likeness, -1.0)
     value = float(likeness.max()) if len(mass) > 1 else -1.0
     value = math.nan if value < 0 else value
-    words = f"edges between two communities are {value:.2f} as heavy as inside them (limit {limit:g}): one talker in two"
+    words = (
+        f"edges between two communities are {value:.2f} as heavy as inside them (limit {limit:g}): "
+        "one talker may be in two"
+    )
     return Signature(name, "edge density between over inside", value, limit, value > limit, words)
 
 
@@ -305,10 +309,9 @@ def _under(sums, mass, table, decision, limit: float) -> Signature:
         words = f"{lost} of {speakers} speakers are the majority of no community"
         return Signature(name, "speakers without a community", float(lost), 0.0, lost > 0, words)
     if decision is not None:
-        row = decision.evidence[decision.count - 1]
-        value = row.split_score
-        words = f"a community can be cut, score {value:.1f} (limit {row.threshold:g}), but k_max was reached"
-        return Signature(name, "score of the best cut", value, row.threshold, decision.at_limit, words)
+        value, bar = decision.split_score, decision.threshold
+        words = f"a community can be cut, score {value:.1f} (limit {bar:g}), but k_max was reached"
+        return Signature(name, "score of the best cut", value, bar, decision.at_limit, words)
     length = sums.norm(dim=-1) / mass
     value = float(length.min() / length.max()) if len(mass) > 1 and length.max() > 0 else math.nan
     words = (
@@ -324,7 +327,8 @@ def _check(nodes, labels, oracle, decisions) -> None:
         if value is None:
             continue
         if tuple(value.shape) != wanted or value.dtype != torch.int64:
-            raise ValueError(f"{name}: int64 of shape {wanted} wanted, as z has, got {value.dtype} {tuple(value.shape)}")
+            got = f"{value.dtype} {tuple(value.shape)}"
+            raise ValueError(f"{name}: int64 of shape {wanted} wanted, as z has, got {got}")
     if (labels[nodes.valid] < 0).any():
         raise ValueError(f"labels: at least 0 wanted on valid nodes, got {int(labels[nodes.valid].min())}")
     if decisions is not None and len(decisions) != wanted[0]:

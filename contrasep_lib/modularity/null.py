@@ -68,9 +68,9 @@ class Null:
     talkers: int = 0
 
     def __post_init__(self) -> None:
-        least = {"threshold": 0.0, "factor": 1.0, "spread": 0.0, "ceiling": 1.0, "antipode": 0.0, "talkers": 0}
-        for name, low in least.items():
-            value = getattr(self, name)
+        for field in dataclasses.fields(self):
+            name, value = field.name, getattr(self, field.name)
+            low = 1.0 if name in ("factor", "ceiling") else 0.0
             if not (math.isfinite(value) and value >= low) or (name == "threshold" and value <= 0):
                 kind = "above" if name == "threshold" else "of at least"
                 raise ValueError(f"{name}: a finite value {kind} {low:g} wanted, got {value}")

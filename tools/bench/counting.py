@@ -23,6 +23,7 @@ import argparse
 import concurrent.futures
 import json
 import math
+import pathlib
 
 import numpy as np
 import torch
@@ -154,7 +155,8 @@ def trial(job):
     groups, simplex = 1 + number % MAX_GROUPS, bool(number // MAX_GROUPS % 2)
     nodes = int(rng.choice([1000, 2000, 4000]))
     z = planted(groups, nodes, degrees, kind, simplex, rng)
-    found = count_communities(NodeSet.from_embeddings(torch.from_numpy(z).float()[None]), K_MAX, seed=number)
+    nodes_set = NodeSet.from_embeddings(torch.from_numpy(z).float()[None])
+    found = count_communities(nodes_set, K_MAX, with_evidence=False)
     out = {"kind": kind, "degrees": degrees, "groups": groups, "simplex": simplex, "nodes": nodes}
     out.update(ours=found[0].count, vmf_bic=vmf_bic(z, rng))
     if kind == "outliers":
@@ -232,40 +234,45 @@ def plot(rows, path):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument(
-        "--trials", type=int, nargs="+", default=[200], help="at each noise near the transition: for all kinds, or each"
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--far-trials", type=int, default=25, help="trials at each other noise")
-    parser.add_argument("--degrees", type=float, nargs="+", default=[60, 56, 64, 0, 30, 45, 52, 68, 74])
-    parser.add_argument("--near", type=float, nargs=2, default=[54, 66], help="range of the transition, degrees")
+    parser.add_argument("--trials", type=int, default=200, help="trials of each kind at each noise")
+    parser.add_argument("--degrees", type=float, nargs="+", default=[0, 20, 40, 50, 56, 60, 64, 70])
     parser.add_argument("--kinds", nargs="+", choices=KINDS, default=list(KINDS))
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--nj", type=int, default=1, help="parallel processes")
-    parser.add_argument("--json", help="write the table here")
+    parser.add_argument("--cache", help="JSON lines of single trials; those in it are not run again")
+    parser.add_argument("--json", help="write the table of all trials, those of the cache too, here")
     parser.add_argument("--plot", help="write the curves here (PNG)")
     args = parser.parse_args()
-    if min(*args.trials, args.far_trials, args.nj) < 1:
-        parser.error("--trials, --far-trials and --nj: at least 1 wanted")
-    if len(args.trials) not in (1, len(args.kinds)):
-        parser.error("--trials: one number, or one for each of --kinds, wanted")
-    near = dict(zip(args.kinds, args.trials if len(args.trials) > 1 else args.trials * len(args.kinds)))
-    trials = []
+    if args.trials < 1 or args.nj < 1:
+        parser.error("--trials and --nj: at least 1 wanted")
+    trials = {}
+    if args.cache and pathlib.Path(args.cache).exists():
+        for line in pathlib.Path(args.cache).read_text().splitlines():
+            job, result = json.loads(line)
+            trials[tuple(job)] = result
     with concurrent.futures.ProcessPoolExecutor(args.nj) as pool:
         for degrees in args.degrees:
             for kind in args.kinds:
-                count = near[kind] if args.near[0] <= degrees <= args.near[1] else args.far_trials
-                jobs = [(kind, degrees, number, args.seed) for number in range(count)]
-                trials.extend(pool.map(trial, jobs, chunksize=5))
-                for row in summarise([t for t in trials if t["kind"] == kind and t["degrees"] == degrees]):
+                jobs = [(kind, degrees, number, args.seed) for number in range(args.trials)]
+                jobs = [job for job in jobs if job not in trials]
+                for job, result in zip(jobs, pool.map(trial, jobs, chunksize=2)):
+                    trials[job] = result
+                    if args.cache:
+                        with open(args.cache, "a") as file:
+                            file.write(json.dumps([job, result]) + "\n")
+                here = [t for t in trials.values() if (t["kind"], t["degrees"]) == (kind, degrees)]
+                for row in summarise(here):
                     low, high = row["interval"]
                     print(
-                        f"{kind:9s} {degrees:5.1f} deg  {row['method']:16s} {100 * row['right']:6.2f} % of {count} "
-                        f"({100 * low:.1f} to {100 * high:.1f}), one split in {row['false_splits_of_one'][0]} of "
-                        f"{row['false_splits_of_one'][1]}",
+                        f"{kind:9s} {degrees:5.1f} deg  {row['method']:16s} {100 * row['right']:6.2f} % of "
+                        f"{row['trials']} ({100 * low:.1f} to {100 * high:.1f}), one talker split in "
+                        f"{row['false_splits_of_one'][0]} of {row['false_splits_of_one'][1]}",
                         flush=True,
                     )
-    rows = summarise(trials)
+    rows = summarise(list(trials.values()))
     if args.json:
         with open(args.json, "w") as file:
             json.dump({"dim": DIM, "k_max": K_MAX, "seed": args.seed, "rows": rows}, file, indent=1)

@@ -1,0 +1,125 @@
+"""Evidence for each count of communities: Q, its null for one speaker, sizes and conductance."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import torch
+
+from contrasep_lib.modularity.diagnostics import conductance_of
+from contrasep_lib.modularity.graphs import Graph
+from contrasep_lib.modularity.nodes import NodeSet
+from contrasep_lib.modularity.null import robust_centre
+from contrasep_lib.modularity.objective import modularity, quantities
+from contrasep_lib.modularity.soft import SoftPartition, best_of, unit
+
+EVIDENCE_NODES = 1024
+"""Q, its null and conductance are measured on this many nodes at most, all of them alike."""
+
+SURROGATES = 3
+"""One-speaker clouds behind the null's mean and spread."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Evidence:
+    """What speaks for K communities in one utterance.
+
+    Q, null and conductance are taken on at most 1,024 of the nodes, all of them alike.
+
+    Attributes:
+        num_communities: K.
+        modularity: Q of the best partition found into K.
+        null_mean, null_spread: mean and standard deviation of Q over one-speaker
+            surrogates (the nodes turned about their common centre) cut into K.
+        excess: ``modularity - null_mean``.
+        sizes: share of the weight of all nodes in each community, decreasing, ``K`` numbers.
+        mean_conductance: mean cut(S) / min(vol S, vol rest); NaN for K = 1 or zero volume.
+        split_score: the largest score of a cut through one of the K communities, and
+        joint_score: the smallest score of a cut between two of them, both in standard
+            deviations of the null and to be compared with ``threshold``. K is right when the
+            first lies below and the second above it. NaN where the search did not go.
+        threshold: of both scores.
+    """
+
+    num_communities: int
+    modularity: float
+    null_mean: float
+    null_spread: float
+    excess: float
+    sizes: tuple[float, ...]
+    mean_conductance: float
+    split_score: float
+    joint_score: float
+    threshold: float
+
+
+def measure(
+    z: np.ndarray,
+    weight: np.ndarray,
+    graph: Graph,
+    fits: list[SoftPartition],
+    scores: list[tuple[float, float, float]],
+    seed: int,
+) -> tuple[Evidence, ...]:
+    """Evidence for the partitions ``fits`` into 1, 2, ... communities.
+
+    Args:
+        z: unit-norm embeddings ``(nodes, dim)``, float64.
+        weight: positive weights ``(nodes,)``.
+        graph: in which Q and conductance are measured.
+        fits: one partition for each count.
+        scores: split score, joint score and threshold for each count.
+        seed: of the drawn nodes and surrogates.
+    """
+    rng = np.random.default_rng([seed, 2])
+    pick = np.sort(rng.permutation(len(z))[:EVIDENCE_NODES])
+    part_z, part_weight = z[pick], weight[pick]
+    nodes = _node_set(part_z[None], part_weight)
+    clouds = one_speaker_clouds(part_z, part_weight, SURROGATES, seed)
+    surrogates = _node_set(clouds, part_weight)
+    rows = []
+    for k, (fit, (split, joint, threshold)) in enumerate(zip(fits, scores), start=1):
+        labels = fit.labels(z)
+        assign = _one_hot(labels[pick][None], k)
+        gram, degree, two_m = quantities(nodes, assign, graph)
+        conductance = conductance_of(gram, (degree.unsqueeze(1) @ assign).squeeze(1), two_m)
+        q = float(modularity(nodes, assign, graph))
+        null = np.zeros(SURROGATES)
+        if k > 1:
+            cuts = np.stack([best_of(cloud, part_weight, k, [], 1, rng).labels(cloud) for cloud in clouds])
+            null = modularity(surrogates, _one_hot(cuts, k), graph).numpy()
+        mass = np.bincount(labels, weights=weight, minlength=k)
+        rows.append(
+            Evidence(
+                num_communities=k,
+                modularity=q,
+                null_mean=float(null.mean()),
+                null_spread=float(null.std(ddof=1)),
+                excess=q - float(null.mean()),
+                sizes=tuple((np.sort(mass)[::-1] / mass.sum()).tolist()),
+                mean_conductance=float(conductance.nanmean()),
+                split_score=split,
+                joint_score=joint,
+                threshold=threshold,
+            )
+        )
+    return tuple(rows)
+
+
+def one_speaker_clouds(z: np.ndarray, weight: np.ndarray, count: int, seed: int) -> np.ndarray:
+    """``(count, nodes, dim)``: the nodes about their common centre, with random bearings."""
+    centre = robust_centre(z, weight)
+    cosine = np.clip(z @ centre, -1, 1)[:, None]
+    drawn = np.random.default_rng([seed, 1]).standard_normal((count, *z.shape))
+    bearing = unit(drawn - (drawn @ centre)[..., None] * centre)
+    return cosine * centre + np.sqrt(1 - cosine**2) * bearing
+
+
+def _node_set(z: np.ndarray, weight: np.ndarray) -> NodeSet:
+    some = torch.from_numpy(np.ascontiguousarray(z)).float()
+    return NodeSet.from_embeddings(some, weight=torch.from_numpy(weight).float().expand(some.shape[:2]))
+
+
+def _one_hot(labels: np.ndarray, k: int) -> torch.Tensor:
+    return torch.nn.functional.one_hot(torch.from_numpy(labels), k).float()
