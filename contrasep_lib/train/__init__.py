@@ -1,0 +1,1 @@
+"""Training: data, iterator, trainer and task on ESPnet's training loop."""

@@ -1,0 +1,304 @@
+"""What a phase learns from: items that depend on nothing but (seed, round, number).
+
+A dataset is indexed by a pair ``(round, number)``; everything random in the item is drawn from
+``(seed, round, number)``, so neither the number of processes that prepare data nor the order of
+access changes an item. Validation uses round 0, training the rounds from 1.
+
+An item is a dict of ``utt_id`` (str, names the utterances it was made of), ``mixture``
+``(samples,)`` float32, ``sources`` ``(num_spk, samples)`` float32 and ``speaker`` ``(num_spk,)``
+int64.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import os
+from typing import Any, Sequence
+
+import numpy as np
+import torch
+
+from contrasep_lib.errors import ContrasepError
+from contrasep_lib.io.audio import INT16_SCALE, resample_audio
+from contrasep_lib.io.dumpset import DumpSet
+from contrasep_lib.mix.level import active_level, rms_level
+from contrasep_lib.mix.lists import draw_gains
+from contrasep_lib.mix.mixer import mix_signals
+from contrasep_lib.mix.options import MixOptions
+from contrasep_lib.train.options import TrainOptions
+
+Key = tuple[int, int]
+
+# a part is silent when its power lies this far under that of the whole utterance (20 dB)
+SILENT = 0.01
+TRIES = 10
+# third word of the seed of an order, apart from all numbers of items
+ORDER = 2**32 - 1
+
+
+def pick_start(signals: np.ndarray, length: int, rng: np.random.Generator) -> int:
+    """Start of a random part in which no signal is silent, if a few draws find one.
+
+    Args:
+        signals: ``(num_spk, samples)``, none all zero.
+        length: samples of the part.
+
+    Returns:
+        the first start drawn whose part is not silent in any signal; else the one of the loudest
+        single sample, so that the part of a lone signal is never all zero. 0 where ``length``
+        covers the signals.
+    """
+    last = signals.shape[1] - length
+    if last <= 0:
+        return 0
+    power = np.pad(np.cumsum(np.square(signals, dtype=np.float64), axis=1), ((0, 0), (1, 0)))
+    wanted = SILENT * power[:, -1] * length / signals.shape[1]
+    for start in rng.integers(last + 1, size=TRIES):
+        if np.all(power[:, start + length] - power[:, start] >= wanted):
+            return int(start)
+    loudest = int(np.abs(signals.sum(axis=0)).argmax())
+    return min(max(0, loudest - length // 2), last)
+
+
+class _Pool:
+    """Utterances of several dumped sets under consecutive numbers.
+
+    Args:
+        sets: dump directories' readers.
+        options: the phase's options.
+        mix: the section ``mix``; its rate is that of the dump.
+
+    Raises:
+        ContrasepError: a set of the wrong kind or rate, or without ``utt2spk``.
+    """
+
+    wants_sources = False
+
+    def __init__(self, sets: Sequence[DumpSet], options: TrainOptions, mix: MixOptions) -> None:
+        self.options, self.mix = options, mix
+        for dump in sets:
+            if bool(dump.spk) != self.wants_sources:
+                kind, wanted = sorted(("mixtures", "single speakers"), reverse=not dump.spk)
+                raise ContrasepError(
+                    f"{dump.folder}: a set of {kind}, data '{options.data}' wants {wanted} here"
+                )
+            if dump.rate != mix.rate:
+                raise ContrasepError(
+                    f"{dump.folder}: {dump.rate} Hz, mix.rate is {mix.rate} Hz; run stage 2 again"
+                )
+        self.utterances = [(dump, key) for dump in sets for key in dump.keys]
+        self.talkers = [dump.utt2spk[key] for dump, key in self.utterances]
+        seconds = options.segment_seconds
+        self.segment = None if seconds is None else max(1, round(seconds * mix.rate))
+
+    def __len__(self) -> int:
+        """Utterances, of which one pass consists."""
+        return len(self.utterances)
+
+    def keys(self, epoch: int, count: int) -> list[Key]:
+        """Keys of the ``count`` items of an epoch.
+
+        Training epochs (from 1) are consecutive parts of endless passes, each in an order of its
+        own, so that none is left out whatever ``count`` is. Epoch 0 holds the first ``count``
+        items in the order of the sets.
+        """
+        if epoch == 0:
+            return [(0, number) for number in range(count)]
+        keys: list[Key] = []
+        position = (epoch - 1) * count
+        while len(keys) < count:
+            number, start = divmod(position + len(keys), len(self))
+            order = self._rng(number + 1, ORDER).permutation(len(self))
+            part = order[start : start + count - len(keys)]
+            keys += [(number + 1, int(index)) for index in part]
+        return keys
+
+    def _rng(self, epoch: int, number: int) -> np.random.Generator:
+        return np.random.default_rng([self.options.seed, epoch, number])
+
+
+class FixedMixtures(_Pool):
+    """Mixtures as they were dumped, of any numbers of talkers; a random part of long ones."""
+
+    wants_sources = True
+
+    def __init__(self, sets: Sequence[DumpSet], options: TrainOptions, mix: MixOptions) -> None:
+        super().__init__(sets, options, mix)
+        self.names = [
+            self._names(dump, key, talkers) for (dump, key), talkers in zip(self.utterances, self.talkers)
+        ]
+        known = sorted({name for names in self.names for name in names})
+        self.labels = {name: label for label, name in enumerate(known)}
+
+    @staticmethod
+    def _names(dump: DumpSet, key: str, talkers: str) -> list[str]:
+        names = talkers.split("_")
+        if len(names) == dump.num_spk:
+            return names
+        # speakers of a foreign set may hold the sign that joins them: each then counts as its own
+        return [f"{key}#{number}" for number in range(1, dump.num_spk + 1)]
+
+    def __getitem__(self, key: Key) -> dict[str, Any]:
+        dump, utterance = self.utterances[key[1]]
+        mixture, sources = dump.mixture(utterance), dump.sources(utterance)
+        if sources.shape[1] != len(mixture):
+            raise ContrasepError(
+                f"{dump.folder}: sources of '{utterance}' have {sources.shape[1]} samples, the mixture "
+                f"{len(mixture)}; run stage 2 again"
+            )
+        if self.segment is not None:
+            start = pick_start(sources, self.segment, self._rng(*key))
+            mixture, sources = (track[..., start : start + self.segment] for track in (mixture, sources))
+        labels = [self.labels[name] for name in self.names[key[1]]]
+        return {
+            "utt_id": utterance, "mixture": np.ascontiguousarray(mixture),
+            "sources": np.ascontiguousarray(sources), "speaker": np.array(labels, np.int64),
+        }
+
+
+class _Voices(_Pool):
+    """Parts of single speakers' utterances, scaled to active level 1."""
+
+    def __init__(self, sets: Sequence[DumpSet], options: TrainOptions, mix: MixOptions) -> None:
+        super().__init__(sets, options, mix)
+        self.speakers = sorted(set(self.talkers))
+        self.labels = {name: label for label, name in enumerate(self.speakers)}
+        # shared between processes: each level is measured once, by whoever needs it first
+        self.levels = torch.full((len(self.utterances),), math.nan, dtype=torch.float64).share_memory_()
+
+    def level(self, number: int, samples: np.ndarray) -> float:
+        """Active level (mean square) of an utterance, measured over all of it."""
+        known = self.levels[number].item()
+        if math.isnan(known):
+            measure = active_level if self.mix.active_level == "p56" else rms_level
+            known, _ = measure(samples, self.mix.rate, self.mix.level_filter)
+            self.levels[number] = known
+        return known
+
+    def part(self, number: int, rng: np.random.Generator) -> tuple[np.ndarray, int]:
+        """A random part of an utterance at a random speed.
+
+        Returns:
+            ``(samples,)`` float64 of active level 1, at most a segment, not all zero; and the
+            label of the speaker at this speed.
+        """
+        dump, key = self.utterances[number]
+        samples = dump.mixture(key)
+        level = self.level(number, samples)
+        choice = int(rng.integers(len(self.options.speed)))
+        faster = round(100 * self.options.speed[choice])
+        if self.segment is not None:
+            length = math.ceil(self.segment * faster / 100)
+            start = pick_start(samples[None], length, rng)
+            samples = samples[start : start + length]
+        samples = resample_audio(samples.astype(np.float64), faster, 100)[: self.segment]
+        label = self.labels[self.talkers[number]] * len(self.options.speed) + choice
+        return samples / math.sqrt(level), label
+
+    def join(self, numbers: Sequence[int], name: str, rng: np.random.Generator) -> dict[str, Any]:
+        """Mix a part of each of the utterances: an item.
+
+        The item is as long as its longest part; shorter ones begin anywhere within it.
+        """
+        parts, labels = zip(*[self.part(number, rng) for number in numbers])
+        samples = max(map(len, parts))
+        placed = np.zeros((len(parts), samples))
+        for row, part in zip(placed, parts):
+            start = int(rng.integers(samples - len(part) + 1))
+            row[start : start + len(part)] = part
+        mixed = mix_signals(placed, draw_gains(len(parts), self.mix.max_gain_db, rng), "max")
+        return {
+            "utt_id": name + "+".join(self.utterances[number][1] for number in numbers),
+            "mixture": mixed.mixture.astype(np.float32) / np.float32(INT16_SCALE),
+            "sources": mixed.sources.astype(np.float32) / np.float32(INT16_SCALE),
+            "speaker": np.array(labels, np.int64),
+        }
+
+
+class SingleSpeakers(_Voices):
+    """One talker per item; a pass takes each utterance once."""
+
+    def __getitem__(self, key: Key) -> dict[str, Any]:
+        return self.join([key[1]], "", self._rng(*key))
+
+
+class DynamicMixtures(_Voices):
+    """Mixtures drawn on the fly: different speakers, each as likely as any other.
+
+    Raises:
+        ContrasepError: also for fewer speakers than talkers wanted.
+    """
+
+    def __init__(self, sets: Sequence[DumpSet], options: TrainOptions, mix: MixOptions) -> None:
+        super().__init__(sets, options, mix)
+        if max(options.num_spk) > len(self.speakers):
+            folders = ", ".join(str(dump.folder) for dump in sets)
+            raise ContrasepError(
+                f"num_spk: {max(options.num_spk)} talkers wanted in a mixture, "
+                f"{folders} has {len(self.speakers)} speakers"
+            )
+        self.numbers: dict[str, list[int]] = {}
+        for number, speaker in enumerate(self.talkers):
+            self.numbers.setdefault(speaker, []).append(number)
+
+    def keys(self, epoch: int, count: int) -> list[Key]:
+        """Keys of the ``count`` items of an epoch; every epoch draws anew."""
+        return [(epoch, number) for number in range(count)]
+
+    def __getitem__(self, key: Key) -> dict[str, Any]:
+        rng = self._rng(*key)
+        num_spk = self.options.num_spk[int(rng.integers(len(self.options.num_spk)))]
+        chosen = [self.speakers[index] for index in rng.choice(len(self.speakers), num_spk, replace=False)]
+        numbers = [self.numbers[speaker][int(rng.integers(len(self.numbers[speaker])))] for speaker in chosen]
+        return self.join(numbers, f"{key[0]}.{key[1]}:", rng)
+
+
+DATASETS: dict[str, type[_Pool]] = {
+    "dynamic": DynamicMixtures, "fixed": FixedMixtures, "single": SingleSpeakers,
+}
+
+
+def train_dataset(folders: Sequence[str | os.PathLike], options: TrainOptions, mix: MixOptions) -> _Pool:
+    """The training data of a phase.
+
+    Args:
+        folders: dump directories, pooled.
+
+    Raises:
+        ContrasepError: sets of the wrong kind or rate, missing or malformed tables.
+    """
+    return DATASETS[options.data]([DumpSet(folder) for folder in folders], options, mix)
+
+
+def valid_dataset(folders: Sequence[str | os.PathLike], options: TrainOptions, mix: MixOptions) -> _Pool:
+    """The validation data of a phase: the same in every epoch, at normal speed.
+
+    Sets of mixtures are taken as they are also where training mixes on the fly.
+    """
+    sets = [DumpSet(folder) for folder in folders]
+    kind = "fixed" if options.data == "dynamic" and all(dump.spk for dump in sets) else options.data
+    return DATASETS[kind](sets, dataclasses.replace(options, speed=(1.0,)), mix)
+
+
+def collate(items: Sequence[dict[str, Any]]) -> tuple[list[str], dict[str, torch.Tensor]]:
+    """Make a batch of items, padded with zeros to the longest and to the most talkers.
+
+    Returns:
+        ids, and ``mixture (batch, samples)`` float32, ``mixture_lengths (batch,)`` int64,
+        ``sources (batch, max_spk, samples)`` float32, ``num_spk (batch,)`` int64 and ``speaker
+        (batch, max_spk)`` int64, which is -1 for absent talkers.
+    """
+    lengths = [len(item["mixture"]) for item in items]
+    counts = [len(item["sources"]) for item in items]
+    mixture = torch.zeros(len(items), max(lengths))
+    sources = torch.zeros(len(items), max(counts), max(lengths))
+    speaker = torch.full((len(items), max(counts)), -1, dtype=torch.int64)
+    for row, (item, length, count) in enumerate(zip(items, lengths, counts)):
+        mixture[row, :length] = torch.from_numpy(item["mixture"])
+        sources[row, :count, :length] = torch.from_numpy(item["sources"])
+        speaker[row, :count] = torch.from_numpy(item["speaker"])
+    return [item["utt_id"] for item in items], {
+        "mixture": mixture, "mixture_lengths": torch.tensor(lengths),
+        "sources": sources, "num_spk": torch.tensor(counts), "speaker": speaker,
+    }

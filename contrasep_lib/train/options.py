@@ -1,0 +1,113 @@
+"""Options of the sections ``pretrain`` and ``finetune``."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Literal
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainOptions:
+    """How a phase is trained.
+
+    Names of optimisers and schedulers, and the keys of their ``_conf``, are ESPnet's.
+
+    Attributes:
+        data: ``dynamic`` mixes on the fly from sets of single speakers, by the gains and levels of
+            the section ``mix``; ``fixed`` reads sets of mixtures; ``single`` reads single speakers.
+        num_spk: with ``dynamic``: numbers of talkers, each equally likely; a number that stands
+            twice is twice as likely.
+        segment_seconds: length of a training segment, seconds; shorter signals are padded, of
+            longer ones a random part is taken. ``null`` takes all of every signal.
+        speed: with ``dynamic`` and ``single``: factors of speed, each equally likely, multiples of
+            0.01; a talker at another speed counts as another speaker.
+        batch_size: items in a batch, over all GPUs together.
+        batches_per_epoch: batches in an epoch; ``null``: as many as one pass over the utterances
+            needs. A pass that is longer than an epoch goes on in the next.
+        valid_batches: batches of validation; ``null``: all utterances once.
+        epochs: epochs at most.
+        budget_minutes: training stops after the step in which this much time has been spent, over
+            all runs that continued each other; the epoch is then validated and saved as any other.
+        patience: training stops when as many epochs and one more brought nothing better.
+        best: statistic of validation that judges an epoch.
+        best_mode: whether less of ``best`` is better, or more.
+        average: the weights of this many best epochs are averaged in the end.
+        optim: optimiser.
+        learning_rate: its learning rate.
+        optim_conf: its further arguments.
+        scheduler: learning rate schedule, or ``none``.
+        scheduler_conf: its arguments.
+        grad_clip: largest norm of the gradient.
+        accumulate: batches whose gradients are added up for one step.
+        precision: ``bfloat16`` computes in mixed precision on GPUs; CPUs always use ``float32``.
+        ema_decay: weights are validated and kept as a running average with this decay per step
+            (less in the first steps); ``null``: as they are.
+        num_workers: processes that prepare data; 0 prepares in the training process.
+        log_interval: batches between two lines of statistics in ``train.log``.
+        seed: draws initial weights, data and dropout.
+    """
+
+    data: Literal["dynamic", "fixed", "single"] = "dynamic"
+    num_spk: tuple[int, ...] = (2,)
+    segment_seconds: float | None = 3.0
+    speed: tuple[float, ...] = (1.0,)
+    batch_size: int = 8
+    batches_per_epoch: int | None = None
+    valid_batches: int | None = None
+    epochs: int = 20
+    budget_minutes: float | None = None
+    patience: int | None = None
+    best: str = "loss"
+    best_mode: Literal["min", "max"] = "min"
+    average: int = 1
+    optim: Literal["adam", "adamw", "radam", "sgd"] = "adam"
+    learning_rate: float = 1e-3
+    optim_conf: dict[str, int | float | bool | tuple[float, ...]] = dataclasses.field(default_factory=dict)
+    scheduler: Literal[
+        "none", "warmuplr", "noamlr", "reducelronplateau", "steplr", "exponentiallr", "cosineannealinglr",
+        "onecyclelr", "cosineannealingwarmuprestarts",
+    ] = "none"
+    scheduler_conf: dict[str, int | float | bool | str] = dataclasses.field(default_factory=dict)
+    grad_clip: float = 5.0
+    accumulate: int = 1
+    precision: Literal["float32", "bfloat16"] = "float32"
+    ema_decay: float | None = None
+    num_workers: int = 1
+    log_interval: int = 50
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("batch_size", "epochs", "average", "accumulate", "log_interval"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name}: at least 1 wanted, got {getattr(self, name)}")
+        for name in ("batches_per_epoch", "valid_batches"):
+            if getattr(self, name) is not None and getattr(self, name) < 1:
+                raise ValueError(f"{name}: null or at least 1 wanted, got {getattr(self, name)}")
+        for name in ("num_workers", "seed"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name}: 0 or more wanted, got {getattr(self, name)}")
+        for name in ("learning_rate", "grad_clip"):
+            if getattr(self, name) <= 0:
+                raise ValueError(f"{name}: a positive number wanted, got {getattr(self, name)}")
+        for name in ("segment_seconds", "budget_minutes"):
+            if getattr(self, name) is not None and getattr(self, name) <= 0:
+                raise ValueError(f"{name}: null or a positive number wanted, got {getattr(self, name)}")
+        if self.patience is not None and self.patience < 0:
+            raise ValueError(f"patience: null, 0 or more wanted, got {self.patience}")
+        if not self.num_spk or min(self.num_spk) < 1:
+            raise ValueError(f"num_spk: a list of numbers of at least 1 wanted, got {list(self.num_spk)}")
+        if not self.speed or not all(0.5 <= factor <= 2 for factor in self.speed):
+            raise ValueError(f"speed: a list of factors from 0.5 to 2 wanted, got {list(self.speed)}")
+        if any(abs(factor * 100 - round(factor * 100)) > 1e-6 for factor in self.speed):
+            raise ValueError(f"speed: multiples of 0.01 wanted, got {list(self.speed)}")
+        if self.data == "fixed" and self.speed != (1.0,):
+            raise ValueError("speed: mixtures that are fixed have the speed [1.0]")
+        if self.batches_per_epoch is not None and self.batches_per_epoch % self.accumulate:
+            raise ValueError(
+                f"batches_per_epoch: a multiple of accumulate ({self.accumulate}) wanted, "
+                f"got {self.batches_per_epoch}"
+            )
+        if self.ema_decay is not None and not 0 < self.ema_decay < 1:
+            raise ValueError(f"ema_decay: null or between 0 and 1 wanted, got {self.ema_decay}")
+        if "lr" in self.optim_conf:
+            raise ValueError("optim_conf: the learning rate has its own option, learning_rate")

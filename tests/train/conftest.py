@@ -1,0 +1,64 @@
+"""Fixtures: small dumped sets."""
+
+import kaldiio
+import numpy as np
+import pytest
+
+from contrasep_lib.io.audio import to_int16
+from contrasep_lib.io.scp import write_table
+
+RATE = 8000
+
+
+def write_dump(folder, tracks, utt2spk, rate=RATE):
+    """``tracks``: name of the scp -> utterance -> samples."""
+    folder.mkdir(parents=True)
+    for name, audio in tracks.items():
+        scp = folder / f"{name}.scp"
+        kaldiio.save_ark(
+            str(folder / f"{name}.ark"), {key: (rate, to_int16(x)) for key, x in sorted(audio.items())}, scp=str(scp)
+        )
+    write_table(folder / "utt2spk", utt2spk)
+    return folder
+
+
+def speechlike(rng, samples, pitch):
+    """Bursts of a harmonic tone with pauses, ``(samples,)``."""
+    time = np.arange(samples) / RATE
+    tone = sum(np.sin(2 * np.pi * pitch * k * time + rng.uniform(0, 6)) / k for k in range(1, 6))
+    gate = np.repeat(rng.random(samples // 800 + 1) > 0.3, 800)[:samples]
+    gate[: samples // 4] = True
+    return 0.1 * gate * (tone + 0.05 * rng.standard_normal(samples))
+
+
+@pytest.fixture(scope="session")
+def single_dump(tmp_path_factory):
+    """Six speakers of three utterances of 0.3 to 1.5 s, of very different levels."""
+    rng = np.random.default_rng(1)
+    audio, utt2spk = {}, {}
+    for number in range(6):
+        for take in range(3):
+            key = f"p{number}-{take}"
+            audio[key] = speechlike(rng, 2400 + 4800 * take, 90 + 25 * number) * 10 ** rng.uniform(-0.8, 0.3)
+            utt2spk[key] = f"p{number}"
+    return write_dump(tmp_path_factory.mktemp("dump") / "tr_single", {"wav": audio}, utt2spk)
+
+
+@pytest.fixture(scope="session")
+def mixture_dumps(tmp_path_factory):
+    """Seven mixtures of two talkers and four of three, 0.2 to 1.2 s: folders by number of talkers."""
+    rng, folders = np.random.default_rng(2), {}
+    for num_spk, count in ((2, 7), (3, 4)):
+        tracks = {name: {} for name in ("wav", *(f"spk{n}" for n in range(1, num_spk + 1)))}
+        utt2spk = {}
+        for number in range(count):
+            samples = 1600 + number * 1300
+            talkers = [f"p{(number + n) % 6}" for n in range(num_spk)]
+            sources = [0.5 * speechlike(rng, samples, 90 + 40 * n) for n in range(num_spk)]
+            key = "_".join((*talkers, f"m{number}"))
+            utt2spk[key] = "_".join(talkers)
+            tracks["wav"][key] = sum(sources)
+            for n, source in enumerate(sources, 1):
+                tracks[f"spk{n}"][key] = source
+        folders[num_spk] = write_dump(tmp_path_factory.mktemp("dump") / f"tr_{num_spk}mix", tracks, utt2spk)
+    return folders
