@@ -1,0 +1,207 @@
+"""Backbones from log-magnitude spectra to embeddings of time-frequency units.
+
+All map ``(batch, frames, freq)`` and the frames of each utterance ``(batch,)`` to
+``(batch, frames, freq, dim)``, not yet of unit norm. An utterance gets the same embeddings
+whatever it is padded with: recurrences stop at its end, convolutions see zeros behind it as
+they do at the end of the longest, attention does not look there.
+"""
+
+from __future__ import annotations
+
+import torch
+
+from contrasep_lib.models.inputs import frame_mask
+
+
+def run_recurrent(layer: torch.nn.RNNBase, x: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
+    """A bidirectional recurrence over ``(batch, steps, channels)`` of the given lengths, ``(batch,)``."""
+    steps = x.shape[1]
+    counts = lengths.cpu()
+    # packing costs time, so only where a backward direction would start in padding
+    if bool((counts == steps).all()):
+        return layer(x)[0]
+    packed = torch.nn.utils.rnn.pack_padded_sequence(x, counts, batch_first=True, enforce_sorted=False)
+    return torch.nn.utils.rnn.pad_packed_sequence(layer(packed)[0], batch_first=True, total_length=steps)[0]
+
+
+class BLSTM(torch.nn.Module):
+    """Stacked bidirectional LSTM and a linear layer per frame (Hershey et al., ICASSP 2016).
+
+    Args:
+        freq: frequencies.
+        dim: dimension of the embeddings.
+        layers: LSTM layers.
+        width: cells in each direction.
+        dropout: between layers.
+    """
+
+    def __init__(self, freq: int, dim: int, layers: int, width: int, dropout: float = 0.0) -> None:
+        super().__init__()
+        self.recurrent = torch.nn.LSTM(
+            freq, width, layers, batch_first=True, bidirectional=True, dropout=dropout if layers > 1 else 0.0
+        )
+        self.dropout = torch.nn.Dropout(dropout)
+        self.output = torch.nn.Linear(2 * width, freq * dim)
+        self.freq = freq
+
+    def forward(self, x: torch.Tensor, frames: torch.Tensor) -> torch.Tensor:
+        """``(batch, frames, freq)`` to ``(batch, frames, freq, dim)``."""
+        hidden = self.dropout(run_recurrent(self.recurrent, x, frames))
+        return self.output(hidden).unflatten(-1, (self.freq, -1))
+
+
+class _ConvBlock(torch.nn.Module):
+    """Residual dilated 3 x 3 convolution, normalised over the channels of each unit."""
+
+    def __init__(self, width: int, dilation: tuple[int, int], dropout: float) -> None:
+        super().__init__()
+        self.norm = torch.nn.LayerNorm(width)
+        self.conv = torch.nn.Conv2d(width, width, 3, padding=dilation, dilation=dilation)
+        self.dropout = torch.nn.Dropout(dropout)
+
+    def forward(self, x: torch.Tensor, inside: torch.Tensor) -> torch.Tensor:
+        """``(batch, frames, freq, width)``, channels last; ``inside (batch, frames, 1, 1)`` bool."""
+        seen = torch.nn.functional.gelu(self.norm(x)) * inside
+        return x + self.dropout(self.conv(seen.permute(0, 3, 1, 2)).permute(0, 2, 3, 1))
+
+
+class Conv(torch.nn.Module):
+    """Dilated convolutions over time and frequency, without stride.
+
+    Block i is dilated by ``2^(i mod 7)`` frames and ``2^(i mod 5)`` frequencies. Convolutions do
+    not know where they are, so a learned vector per frequency is added at the start.
+
+    Args:
+        freq: frequencies.
+        dim: dimension of the embeddings.
+        layers: blocks.
+        width: channels.
+        dropout: within blocks.
+    """
+
+    def __init__(self, freq: int, dim: int, layers: int, width: int, dropout: float = 0.0) -> None:
+        super().__init__()
+        self.stem = torch.nn.Conv2d(1, width, 5, padding=2)
+        self.place = torch.nn.Parameter(torch.zeros(freq, width))
+        self.blocks = torch.nn.ModuleList(
+            [_ConvBlock(width, (2 ** (index % 7), 2 ** (index % 5)), dropout) for index in range(layers)]
+        )
+        self.norm = torch.nn.LayerNorm(width)
+        self.output = torch.nn.Linear(width, dim)
+
+    def forward(self, x: torch.Tensor, frames: torch.Tensor) -> torch.Tensor:
+        """``(batch, frames, freq)`` to ``(batch, frames, freq, dim)``."""
+        inside = frame_mask(frames, x.shape[1])[:, :, None, None]
+        x = self.stem(x.unsqueeze(1)).permute(0, 2, 3, 1).contiguous() + self.place
+        for block in self.blocks:
+            x = block(x, inside)
+        return self.output(torch.nn.functional.gelu(self.norm(x)))
+
+
+class _RecurrentPath(torch.nn.Module):
+    """Residual bidirectional LSTM along the second axis of ``(batch, steps, width)``."""
+
+    def __init__(self, width: int, dropout: float) -> None:
+        super().__init__()
+        self.norm = torch.nn.LayerNorm(width)
+        self.recurrent = torch.nn.LSTM(width, width, batch_first=True, bidirectional=True)
+        self.output = torch.nn.Linear(2 * width, width)
+        self.dropout = torch.nn.Dropout(dropout)
+
+    def forward(self, x: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
+        return x + self.dropout(self.output(run_recurrent(self.recurrent, self.norm(x), lengths)))
+
+
+class _AttentionPath(torch.nn.Module):
+    """Residual self-attention with rotary positions (Su et al., 2021) and feed-forward layer."""
+
+    def __init__(self, width: int, heads: int, dropout: float) -> None:
+        super().__init__()
+        self.heads = heads
+        self.norm = torch.nn.LayerNorm(width)
+        self.project = torch.nn.Linear(width, 3 * width)
+        self.output = torch.nn.Linear(width, width)
+        self.forward_norm = torch.nn.LayerNorm(width)
+        self.expand = torch.nn.Linear(width, 2 * width)
+        self.reduce = torch.nn.Linear(2 * width, width)
+        self.dropout = torch.nn.Dropout(dropout)
+
+    def forward(self, x: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
+        steps = x.shape[1]
+        query, key, value = self.project(self.norm(x)).unflatten(-1, (3, self.heads, -1)).unbind(2)
+        query, key, value = _rotate(query).transpose(1, 2), _rotate(key).transpose(1, 2), value.transpose(1, 2)
+        seen = frame_mask(lengths, steps)[:, None, None, :]
+        mixed = torch.nn.functional.scaled_dot_product_attention(query, key, value, attn_mask=seen)
+        x = x + self.dropout(self.output(mixed.transpose(1, 2).flatten(2)))
+        wide = torch.nn.functional.gelu(self.expand(self.forward_norm(x)))
+        return x + self.dropout(self.reduce(wide))
+
+
+def _rotate(x: torch.Tensor) -> torch.Tensor:
+    """Rotary positions along the steps of ``(batch, steps, heads, channels)``."""
+    steps, half = x.shape[1], x.shape[3] // 2
+    rates = 1000.0 ** (-torch.arange(half, device=x.device, dtype=torch.float32) / half)
+    angle = torch.arange(steps, device=x.device, dtype=torch.float32)[:, None] * rates
+    cos, sin = angle.cos().unsqueeze(1).to(x.dtype), angle.sin().unsqueeze(1).to(x.dtype)
+    first, second = x[..., :half], x[..., half:]
+    return torch.cat([first * cos - second * sin, first * sin + second * cos], dim=-1)
+
+
+class DualPath(torch.nn.Module):
+    """Alternates over frequency, within a frame, and over time, within a band.
+
+    Dual-path processing (Luo et al., ICASSP 2020) along the axes of the spectrum, as in
+    TF-GridNet (Wang et al., ICASSP 2023), on bands of neighbouring frequencies, which divides
+    the steps by their number; the last layer gives each frequency of a band its own embedding.
+
+    Args:
+        freq: frequencies.
+        dim: dimension of the embeddings.
+        layers: blocks, each over frequency and over time.
+        width: channels, and cells of the LSTMs in each direction.
+        dropout: after each path.
+        path: ``rnn`` or ``attention``.
+        heads: of the attention; ``width / heads`` is even.
+        band: frequencies in a band.
+    """
+
+    def __init__(
+        self,
+        freq: int,
+        dim: int,
+        layers: int,
+        width: int,
+        dropout: float = 0.0,
+        path: str = "rnn",
+        heads: int = 4,
+        band: int = 4,
+    ) -> None:
+        super().__init__()
+        self.freq, self.band, self.dim = freq, band, dim
+        self.bands = -(-freq // band)
+        # three frames of its own band and of half a band to either side
+        self.edge = band // 2
+        self.stem = torch.nn.Conv2d(1, width, (3, band + 2 * self.edge), (1, band), (1, self.edge))
+        self.place = torch.nn.Parameter(torch.zeros(self.bands, width))
+
+        def make() -> torch.nn.Module:
+            return _AttentionPath(width, heads, dropout) if path == "attention" else _RecurrentPath(width, dropout)
+
+        self.over_freq = torch.nn.ModuleList([make() for _ in range(layers)])
+        self.over_time = torch.nn.ModuleList([make() for _ in range(layers)])
+        self.norm = torch.nn.LayerNorm(width)
+        self.output = torch.nn.Linear(width, band * dim)
+
+    def forward(self, x: torch.Tensor, frames: torch.Tensor) -> torch.Tensor:
+        """``(batch, frames, freq)`` to ``(batch, frames, freq, dim)``."""
+        batch, count = x.shape[:2]
+        x = torch.nn.functional.pad(x, (0, self.bands * self.band - self.freq))
+        x = self.stem(x.unsqueeze(1)).permute(0, 2, 3, 1) + self.place
+        whole = torch.full((batch * count,), self.bands, device=x.device)
+        long = frames.repeat_interleave(self.bands)
+        for over_freq, over_time in zip(self.over_freq, self.over_time):
+            x = over_freq(x.reshape(batch * count, self.bands, -1), whole).unflatten(0, (batch, count))
+            x = x.transpose(1, 2).reshape(batch * self.bands, count, -1)
+            x = over_time(x, long).unflatten(0, (batch, self.bands)).transpose(1, 2)
+        units = self.output(self.norm(x)).unflatten(-1, (self.band, self.dim)).flatten(2, 3)
+        return units[:, :, : self.freq]

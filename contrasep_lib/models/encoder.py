@@ -1,0 +1,110 @@
+"""The paper's encoder: strided convolutions that map each frame of samples to an embedding."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+
+
+def encoder_shape(layers: int, win: int, hop: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Kernels and strides whose receptive field is exactly ``win`` and whose stride is ``hop``.
+
+    The prime factors of the hop are dealt out to the layers as evenly as they go, larger strides
+    first; layers left without one have stride 1. With ``r = win / hop``, a layer of stride s has
+    kernel ``1 + r (s - 1)``, and the first one ``r - 1`` more. The receptive field is
+    ``1 + sum_i (k_i - 1) P_i`` with ``P_i`` the product of the strides before layer i; as
+    ``(s_i - 1) P_i = P_{i+1} - P_i``, the sum telescopes to ``1 + r (hop - 1) + r - 1 = win``.
+    For 6 layers, 256 and 64 this gives the paper's kernels 8, 5, 5, 5, 5, 5 with strides of 2
+    (arXiv 2305.10652).
+
+    Args:
+        layers: number of convolutions.
+        win, hop: samples.
+
+    Returns:
+        ``layers`` kernels and ``layers`` strides, input side first.
+
+    Raises:
+        ValueError: no layers, or ``win`` is no multiple of ``hop``.
+    """
+    if layers < 1:
+        raise ValueError(f"layers: at least 1 wanted, got {layers}")
+    if hop < 1 or win < hop or win % hop:
+        raise ValueError(f"win: a multiple of hop ({hop}) wanted, so that the encoder's frames fit, got {win}")
+    strides = [1] * layers
+    for factor in sorted(_prime_factors(hop), reverse=True):
+        strides[strides.index(min(strides))] *= factor
+    strides.sort(reverse=True)
+    ratio = win // hop
+    kernels = [1 + ratio * (stride - 1) for stride in strides]
+    kernels[0] += ratio - 1
+    return tuple(kernels), tuple(strides)
+
+
+def _prime_factors(number: int) -> list[int]:
+    factors, candidate = [], 2
+    while number > 1:
+        if candidate * candidate > number:
+            candidate = number
+        while number % candidate == 0:
+            factors.append(candidate)
+            number //= candidate
+        candidate += 1
+    return factors
+
+
+class _ChannelNorm(torch.nn.LayerNorm):
+    """Layer normalisation over the channels of ``(batch, channels, steps)``: no look aside."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return super().forward(x.transpose(1, 2)).transpose(1, 2)
+
+
+class ConvEncoder(torch.nn.Module):
+    """Frames of samples to embeddings; each sees its own ``win`` samples and nothing else.
+
+    Args:
+        win, hop: frame length and shift, samples.
+        layers: number of convolutions; see `encoder_shape`.
+        width: channels.
+        dim: dimension of the embeddings.
+        dropout: between layers.
+
+    Attributes:
+        receptive_field, stride: in samples, equal to ``win`` and ``hop``.
+
+    Raises:
+        ValueError: see `encoder_shape`.
+    """
+
+    def __init__(self, win: int, hop: int, layers: int, width: int, dim: int, dropout: float = 0.0) -> None:
+        super().__init__()
+        kernels, strides = encoder_shape(layers, win, hop)
+        before = [math.prod(strides[:index]) for index in range(layers)]
+        self.receptive_field = 1 + sum((kernel - 1) * step for kernel, step in zip(kernels, before))
+        self.stride = math.prod(strides)
+        modules: list[torch.nn.Module] = []
+        channels = 1
+        for kernel, stride in zip(kernels, strides):
+            modules += [
+                torch.nn.Conv1d(channels, width, kernel, stride),
+                _ChannelNorm(width),
+                torch.nn.GELU(),
+                torch.nn.Dropout(dropout),
+            ]
+            channels = width
+        self.layers = torch.nn.Sequential(*modules)
+        self.output = torch.nn.Linear(width, dim)
+
+    def forward(self, padded: torch.Tensor) -> torch.Tensor:
+        """Embed a signal padded by `contrasep_lib.features.stft.pad`.
+
+        Args:
+            padded: ``(batch, samples)``, at least ``win`` of them.
+
+        Returns:
+            ``(batch, frames, dim)``, the frames of the short-time Fourier transform; no unit
+            norm yet.
+        """
+        return self.output(self.layers(padded.unsqueeze(1)).transpose(1, 2))

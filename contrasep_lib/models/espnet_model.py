@@ -1,0 +1,308 @@
+"""The ESPnet model of pretraining and finetuning: backbone, granularity, weighted objectives."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from espnet2.train.abs_espnet_model import AbsESPnetModel
+
+from contrasep_lib.features.options import FeatureOptions
+from contrasep_lib.features.spectra import FLOOR
+from contrasep_lib.features.stft import num_frames, pad, stft
+from contrasep_lib.models.backbones import BLSTM, Conv, DualPath
+from contrasep_lib.models.encoder import ConvEncoder
+from contrasep_lib.models.heads import Projection, unit_norm
+from contrasep_lib.models.inputs import SpectrumInput, frame_mask, unit_level
+from contrasep_lib.models.options import ModelOptions
+from contrasep_lib.models.views import LabelledNodes, classes, remix, similarity
+from contrasep_lib.modularity.nodes import NodeSet
+from contrasep_lib.objectives import affinity_loss, nt_xent_loss, pair_nodes, sample_nodes, supcon_loss, take
+from contrasep_lib.objectives.common import distributed
+from contrasep_lib.separate.granularity import GRANULARITIES, Nodes
+
+
+class ContrastiveModel(AbsESPnetModel):
+    """Embeds the nodes of recordings so that nodes of one talker lie together.
+
+    Batches of single recordings (``sources`` of one speaker) are pretraining: a node's class is
+    the speaker, over the whole batch and, for ``supcon`` and ``nt_xent``, that of all ranks.
+    Batches of mixtures are finetuning: a node's class is the source that dominates it, and
+    negatives come from the same mixture, or by option from the batch. With ``labels: none``
+    sources and speakers are never read (see `contrasep_lib.models.views`).
+
+    Args:
+        options: section ``model``.
+        features: framing.
+        silence_db: a node is silent when it lies more than this under the loudest node, dB.
+        stats: Kaldi CMVN statistics of log-magnitude spectra ``(2, freq + 1)``, or None.
+
+    Attributes:
+        granularity: `contrasep_lib.separate.granularity.Granularity` of the nodes.
+
+    Raises:
+        ValueError: statistics or encoder do not fit the framing.
+    """
+
+    def __init__(
+        self, options: ModelOptions, features: FeatureOptions, silence_db: float, stats: np.ndarray | None = None
+    ) -> None:
+        super().__init__()
+        self.options, self.features = options, features
+        self.granularity = GRANULARITIES[options.granularity](features, silence_db)
+        sizes = dict(layers=options.layers, width=options.width, dim=options.embedding_dim, dropout=options.dropout)
+        freq = features.win // 2 + 1
+        self.inputs: SpectrumInput | None = None
+        if options.backbone == "encoder":
+            self.backbone: torch.nn.Module = ConvEncoder(features.win, features.hop, **sizes)
+        else:
+            self.inputs = SpectrumInput(features, stats)
+            if options.backbone == "blstm":
+                self.backbone = BLSTM(freq, **sizes)
+            elif options.backbone == "conv":
+                self.backbone = Conv(freq, **sizes)
+            else:
+                self.backbone = DualPath(freq, **sizes, path=options.path, heads=options.heads, band=options.band)
+        self.projection = Projection(options.embedding_dim, options.projection) if options.projection else None
+
+    def forward(
+        self,
+        mixture: torch.Tensor,
+        mixture_lengths: torch.Tensor,
+        sources: torch.Tensor | None = None,
+        num_spk: torch.Tensor | None = None,
+        speaker: torch.Tensor | None = None,
+        **kwargs: Any,
+    ) -> tuple[torch.Tensor, dict[str, torch.Tensor], torch.Tensor]:
+        """Loss of a batch.
+
+        Args:
+            mixture: ``(batch, samples)`` float32.
+            mixture_lengths: ``(batch,)`` samples of each.
+            sources: ``(batch, max_spk, samples)``; not read with ``labels: none``.
+            num_spk: ``(batch,)`` talkers of each mixture; all ``max_spk`` when None.
+            speaker: ``(batch, max_spk)`` speaker ids of the training set, -1 for unknown or absent
+                ones; unknown speakers count as different from all others.
+            kwargs: other entries of an ESPnet batch, ignored.
+
+        Returns:
+            Loss (scalar), statistics (scalars: ``loss``, each objective, and the mean cosine
+            ``within`` and ``between`` classes), weight (scalar: utterances in the batch).
+
+        Raises:
+            ValueError: sources are missing with ``labels: dominance``.
+        """
+        generator = self._generator()
+        mixture, frames = self._inside(mixture, mixture_lengths)
+        if self.options.labels == "none":
+            nodes, pairs = self._remixed(mixture, mixture_lengths, frames, generator)
+        else:
+            if sources is None:
+                raise ValueError("sources: wanted with 'labels: dominance'; 'labels: none' learns without them")
+            nodes, pairs = self._dominated(mixture, mixture_lengths, frames, sources, num_spk, speaker), None
+        with torch.no_grad():
+            stats = similarity(self._pools(nodes))
+        gather = self._gathers(nodes)
+        loss = nodes.z.new_zeros(())
+        for name, weight in self.options.objectives.items():
+            if name == "affinity":
+                value = self._affinity(nodes)
+            elif name == "supcon":
+                value = self._supcon(nodes, generator, gather)
+            else:
+                value = self._nt_xent(nodes, pairs, generator, gather)
+            stats[name] = value.detach()
+            loss = loss + weight * value
+        stats["loss"] = loss.detach()
+        return loss, stats, loss.new_tensor(float(len(mixture)))
+
+    def collect_feats(
+        self, mixture: torch.Tensor, mixture_lengths: torch.Tensor, **kwargs: Any
+    ) -> dict[str, torch.Tensor]:
+        """Log-magnitude spectra ``(batch, frames, freq)`` and their frames ``(batch,)``."""
+        mixture, frames = self._inside(mixture, mixture_lengths)
+        feats = stft(mixture, self.features).abs().clamp_min(FLOOR).log()
+        return {"feats": feats, "feats_lengths": frames}
+
+    def embed(self, mixture: torch.Tensor, lengths: torch.Tensor | None = None) -> NodeSet:
+        """Node sets of mixtures, as the modularity engine takes them.
+
+        Args:
+            mixture: ``(batch, samples)`` float32.
+            lengths: ``(batch,)`` samples of each; all by default.
+
+        Returns:
+            Embeddings of unit norm ``(batch, nodes, dim)`` float32, weights, and valid nodes:
+            neither silent nor padding.
+        """
+        if lengths is None:
+            lengths = torch.full((len(mixture),), mixture.shape[1], device=mixture.device)
+        mixture, frames = self._inside(mixture, lengths)
+        spectrum = stft(mixture, self.features)
+        nodes, valid = self._nodes(spectrum, frames)
+        z = self._embed(mixture, lengths, spectrum, frames)
+        return NodeSet(z, self._weight(nodes, valid), valid, nodes.shape)
+
+    def _generator(self) -> torch.Generator:
+        # in training the draw follows torch's own state, which a seed per epoch fixes;
+        # validation draws the same nodes every epoch, so that its losses compare
+        seed = int(torch.randint(2**62, ())) if self.training else self.options.seed
+        return torch.Generator().manual_seed(seed)
+
+    def _inside(self, mixture: torch.Tensor, lengths: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Mixtures with zeros behind their ends, and their numbers of frames ``(batch,)``."""
+        inside = torch.arange(mixture.shape[1], device=mixture.device) < lengths.unsqueeze(1)
+        return torch.where(inside, mixture, 0.0), num_frames(lengths, self.features)
+
+    def _nodes(self, spectrum: torch.Tensor, frames: torch.Tensor) -> tuple[Nodes, torch.Tensor]:
+        """Nodes and which of them are neither silent nor padding."""
+        nodes = self.granularity.nodes_of(spectrum)
+        inside = frame_mask(frames, spectrum.shape[1])
+        per_frame = nodes.power.shape[1] // spectrum.shape[1]
+        return nodes, nodes.valid & inside.repeat_interleave(per_frame, dim=1)
+
+    def _weight(self, nodes: Nodes, valid: torch.Tensor) -> torch.Tensor:
+        """Weights of nodes, ``(batch, nodes)``: of mean 1 over valid nodes, 0 elsewhere."""
+        if self.options.node_weight == "uniform":
+            return valid.to(nodes.power.dtype)
+        magnitude = torch.where(valid, nodes.power, 0.0).sqrt()
+        mean = magnitude.sum(1, keepdim=True) / valid.sum(1, keepdim=True).clamp_min(1)
+        return magnitude / torch.where(mean > 0, mean, 1.0)
+
+    def _embed(
+        self, mixture: torch.Tensor, lengths: torch.Tensor, spectrum: torch.Tensor, frames: torch.Tensor
+    ) -> torch.Tensor:
+        """Embeddings of unit norm, ``(batch, nodes, dim)``."""
+        if self.inputs is None:
+            return unit_norm(self.backbone(pad(unit_level(mixture, lengths), self.features)))
+        units = self.backbone(self.inputs(spectrum, frames), frames)
+        if self.options.granularity == "frame":
+            return unit_norm(units.float().mean(2))
+        return unit_norm(units.flatten(1, 2))
+
+    def _dominated(
+        self,
+        mixture: torch.Tensor,
+        lengths: torch.Tensor,
+        frames: torch.Tensor,
+        sources: torch.Tensor,
+        num_spk: torch.Tensor | None,
+        speaker: torch.Tensor | None,
+    ) -> LabelledNodes:
+        """Nodes of mixtures, labelled by the source that dominates them."""
+        batch, most = sources.shape[:2]
+        spectrum = stft(mixture, self.features)
+        nodes, valid = self._nodes(spectrum, frames)
+        z = self._embed(mixture, lengths, spectrum, frames)
+        if most == 1:
+            dominant = torch.zeros_like(valid, dtype=torch.int64)
+        else:
+            with torch.no_grad():
+                index = torch.arange(most, device=sources.device)
+                present = index < (most if num_spk is None else num_spk.unsqueeze(1))
+                inside = torch.arange(sources.shape[2], device=sources.device) < lengths.unsqueeze(1)
+                heard = present.unsqueeze(-1) & inside.unsqueeze(1)
+                dominant = self.granularity.targets(torch.where(heard, sources, 0.0))
+        weight = self._weight(nodes, valid)
+        if most > 1 and self.options.negatives == "utterance":
+            return LabelledNodes(z, dominant, weight, valid)
+        if speaker is None:
+            speaker = torch.full((batch, most), -1, device=mixture.device)
+        # no two unknown speakers are taken for one, on whatever rank
+        rank = torch.distributed.get_rank() if distributed() else 0
+        unknown = -1 - torch.arange(batch * most, device=mixture.device).view(batch, most) - rank * 2**32
+        names = torch.where(speaker >= 0, speaker.long(), unknown)
+        return LabelledNodes(z, names.gather(1, dominant), weight, valid, shared=True)
+
+    def _remixed(
+        self, mixture: torch.Tensor, lengths: torch.Tensor, frames: torch.Tensor, generator: torch.Generator
+    ) -> tuple[LabelledNodes, tuple[torch.Tensor, ...] | None]:
+        """Nodes of remixes, labelled by recording, and pairs for NT-Xent where wanted."""
+        options = self.options
+        intruder, other = remix(mixture, lengths, options.remix_db, generator)
+        spectra = stft(torch.stack([mixture, intruder], dim=1), self.features)
+        spectrum = spectra.sum(1)
+        nodes, valid = self._nodes(spectrum, frames)
+        z = self._embed(mixture + intruder, lengths, spectrum, frames)
+        which = self.granularity.targets_of(spectra)
+        itself = torch.arange(len(mixture), device=mixture.device)
+        recording = torch.stack([itself, other], dim=1).gather(1, which)
+        labels = which if options.negatives == "utterance" else recording
+        labelled = LabelledNodes(z, labels, self._weight(nodes, valid), valid)
+        if "nt_xent" not in options.objectives:
+            return labelled, None
+
+        _, valid_alone = self._nodes(spectra[:, 0], frames)
+        alone = self._embed(mixture, lengths, spectra[:, 0], frames)
+        index, drawn = sample_nodes(valid, max(options.sampled_nodes // 2, 2), generator)
+        span = 2 * options.neighbours + 1
+        shift = torch.randint(span, index.shape, generator=generator).to(index) - options.neighbours
+        per_frame = valid.shape[1] // spectrum.shape[1]
+        near = index + shift * per_frame
+        drawn = drawn & (near >= 0) & (near < valid.shape[1])
+        near = near.clamp(0, valid.shape[1] - 1)
+        # a reversed intruder has no view of its own
+        drawn = drawn & (recording.gather(1, index) < len(mixture))
+        row = recording.gather(1, index).clamp_max(len(mixture) - 1)
+        drawn = drawn & valid_alone[row, near]
+        return labelled, (take(z, index), alone[row, near], labels.gather(1, index), drawn)
+
+    def _gathers(self, nodes: LabelledNodes) -> bool:
+        """Whether nodes of all ranks are compared: only where all ranks have labels that allow it.
+
+        With mixtures of several counts one rank may hold single recordings alone, and a rank
+        that waits for nodes of one that sends none would wait forever.
+        """
+        if not distributed() or set(self.options.objectives) == {"affinity"}:
+            return False
+        agreed = torch.tensor(int(nodes.shared), device=nodes.z.device)
+        torch.distributed.all_reduce(agreed, torch.distributed.ReduceOp.MIN)
+        return bool(agreed)
+
+    def _pools(self, nodes: LabelledNodes) -> LabelledNodes:
+        return nodes.pooled() if nodes.shared or self.options.negatives == "batch" else nodes
+
+    def _project(self, z: torch.Tensor) -> torch.Tensor:
+        return z if self.projection is None else self.projection(z)
+
+    def _draw(self, nodes: LabelledNodes, generator: torch.Generator) -> LabelledNodes:
+        """Some nodes of each utterance, in the pools from which negatives come."""
+        count = self.options.sampled_nodes
+        if nodes.shared or self.options.negatives == "batch":
+            # at least two of each recording, or it would have no positives of its own
+            count = max(-(-count // len(nodes.z)), 2)
+        index, drawn = sample_nodes(nodes.valid, count, generator)
+        z = self._project(take(nodes.z, index))
+        labels, weight = take(nodes.labels, index), take(nodes.weight, index)
+        return self._pools(LabelledNodes(z, labels, weight, drawn, nodes.shared))
+
+    def _affinity(self, nodes: LabelledNodes) -> torch.Tensor:
+        nodes = self._pools(nodes)
+        labels, number = classes(nodes.labels, nodes.valid)
+        return affinity_loss(self._project(nodes.z), labels, number, nodes.weight, nodes.valid)
+
+    def _supcon(self, nodes: LabelledNodes, generator: torch.Generator, gather: bool) -> torch.Tensor:
+        nodes = self._draw(nodes, generator)
+        return supcon_loss(nodes.z, nodes.labels, nodes.weight, nodes.valid, self.options.temperature, gather)
+
+    def _nt_xent(
+        self,
+        nodes: LabelledNodes,
+        pairs: tuple[torch.Tensor, ...] | None,
+        generator: torch.Generator,
+        gather: bool,
+    ) -> torch.Tensor:
+        if pairs is None:
+            nodes = self._draw(nodes, generator)
+            first, second, valid = pair_nodes(nodes.labels, nodes.valid)
+            labels = take(nodes.labels, first)
+            ends = take(nodes.z, first), take(nodes.z, second)
+        else:
+            *ends, labels, valid = pairs
+            ends = tuple(map(self._project, ends))
+            if self.options.negatives == "batch":
+                ends = tuple(end.flatten(0, 1).unsqueeze(0) for end in ends)
+                labels, valid = labels.reshape(1, -1), valid.reshape(1, -1)
+        return nt_xent_loss(*ends, labels, valid, self.options.temperature, gather)
+

@@ -1,0 +1,127 @@
+"""Options of the section ``model``."""
+
+from __future__ import annotations
+
+import dataclasses
+import typing
+from typing import Literal
+
+from contrasep_lib.features.options import FeatureOptions
+
+if typing.TYPE_CHECKING:
+    import numpy as np
+
+    from contrasep_lib.models.espnet_model import ContrastiveModel
+
+OBJECTIVES = ("affinity", "supcon", "nt_xent")
+
+
+@dataclasses.dataclass(frozen=True)
+class ModelOptions:
+    """What embeds nodes, and what it learns from.
+
+    Attributes:
+        granularity: what a node is, a ``frame`` or a time-frequency unit (``tf``).
+        backbone: ``encoder`` (strided convolutions over the waveform, frames only: the paper),
+            ``conv`` (dilated, over spectra), ``blstm`` (as deep clustering) or ``dual_path``
+            (alternating over frequency and time). Backbones over spectra serve both
+            granularities; a frame's embedding is then the mean over its units.
+        layers: layers (``encoder``, ``blstm``) or blocks (``conv``, ``dual_path``).
+        width: channels, or cells of the recurrent layers in each direction.
+        dropout: between layers.
+        path: what ``dual_path`` runs over frequency and time: ``rnn`` or ``attention``.
+        heads: attention heads of ``dual_path``; divide ``width``.
+        band: neighbouring frequencies that ``dual_path`` takes as one step.
+        embedding_dim: dimension of the embeddings.
+        projection: outputs of the projection head (an MLP with a hidden layer as wide as the
+            embedding), which only the loss sees; 0 for none.
+        objectives: weight of each objective: ``affinity``, ``supcon``, ``nt_xent``.
+        temperature: of ``supcon`` and ``nt_xent``.
+        labels: ``dominance`` (a node belongs to the source, or in single-speaker batches to the
+            speaker, that dominates it) or ``none`` (sources and speakers are not used; see
+            `contrasep_lib.models.views`).
+        negatives: where mixtures find their negatives: in the same ``utterance``, or in the
+            whole ``batch`` (a speaker then is one class in all of its mixtures). Batches of
+            single-speaker recordings always use the batch, and that of all ranks.
+        sampled_nodes: nodes that ``supcon`` and ``nt_xent`` draw from each utterance, or from
+            each batch where that is where negatives come from; costs grow with the square.
+        node_weight: ``magnitude`` (of a node over the mean of its utterance; Wang et al.,
+            ICASSP 2018) or ``uniform``.
+        neighbours: ``labels: none`` takes nodes up to so many frames apart as a positive pair.
+        remix_db: ``labels: none`` remixes recordings at levels drawn from +- remix_db, dB.
+        seed: draws nodes in validation; training draws from torch's generator.
+    """
+
+    granularity: Literal["frame", "tf"] = "tf"
+    backbone: Literal["encoder", "conv", "blstm", "dual_path"] = "blstm"
+    layers: int = 2
+    width: int = 300
+    dropout: float = 0.0
+    path: Literal["rnn", "attention"] = "rnn"
+    heads: int = 4
+    band: int = 4
+    embedding_dim: int = 20
+    projection: int = 0
+    objectives: dict[str, float] = dataclasses.field(default_factory=lambda: {"affinity": 1.0})
+    temperature: float = 0.1
+    labels: Literal["dominance", "none"] = "dominance"
+    negatives: Literal["utterance", "batch"] = "utterance"
+    sampled_nodes: int = 512
+    node_weight: Literal["magnitude", "uniform"] = "magnitude"
+    neighbours: int = 3
+    remix_db: float = 5.0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.backbone == "encoder" and self.granularity != "frame":
+            raise ValueError("granularity: the encoder embeds frames, so 'frame' wanted with it, got 'tf'")
+        for name, least in (
+            ("layers", 1),
+            ("width", 1),
+            ("heads", 1),
+            ("band", 1),
+            ("embedding_dim", 2),
+            ("projection", 0),
+            ("sampled_nodes", 4),
+            ("neighbours", 0),
+        ):
+            if getattr(self, name) < least:
+                raise ValueError(f"{name}: at least {least} wanted, got {getattr(self, name)}")
+        if not 0 <= self.dropout < 1:
+            raise ValueError(f"dropout: at least 0 and under 1 wanted, got {self.dropout}")
+        if self.backbone == "dual_path" and self.path == "attention" and self.width % (2 * self.heads):
+            raise ValueError(f"heads: {self.heads} heads of even width wanted, got a width of {self.width}")
+        if not self.objectives:
+            raise ValueError(f"objectives: at least one of {', '.join(OBJECTIVES)} wanted, got none")
+        for name, value in self.objectives.items():
+            if name not in OBJECTIVES:
+                raise ValueError(f"objectives: names among {', '.join(OBJECTIVES)} wanted, got '{name}'")
+            if not 0 < value < float("inf"):
+                raise ValueError(f"objectives.{name}: a positive weight wanted, got {value}")
+        if not 1e-3 <= self.temperature <= 100:
+            raise ValueError(f"temperature: between 0.001 and 100 wanted, got {self.temperature}")
+        if not 0 <= self.remix_db <= 30:
+            raise ValueError(f"remix_db: between 0 and 30 dB wanted, got {self.remix_db}")
+
+
+def build_model(
+    options: ModelOptions,
+    features: FeatureOptions,
+    silence_db: float,
+    stats: "np.ndarray | None" = None,
+) -> "ContrastiveModel":
+    """The model of a configuration.
+
+    Args:
+        options: section ``model``.
+        features: section ``features``.
+        silence_db: a node is silent when it lies more than this under the loudest one, dB.
+        stats: Kaldi CMVN statistics of log-magnitude spectra, ``(2, freq + 1)``, as in
+            ``global_cmvn.ark``; None leaves the normalisation to a checkpoint's.
+
+    Raises:
+        ValueError: statistics of another frame length, or over no frame.
+    """
+    from contrasep_lib.models.espnet_model import ContrastiveModel
+
+    return ContrastiveModel(options, features, silence_db, stats)

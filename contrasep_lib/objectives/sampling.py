@@ -1,0 +1,57 @@
+"""Drawing nodes and positive pairs, deterministic for a given generator."""
+
+from __future__ import annotations
+
+import torch
+
+
+def sample_nodes(
+    valid: torch.Tensor, count: int, generator: torch.Generator
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Draw valid nodes of each utterance without replacement, in random order.
+
+    Args:
+        valid: ``(batch, nodes)`` bool.
+        count: nodes to draw, at least 1.
+        generator: on any device; the same state gives the same nodes.
+
+    Returns:
+        Indices ``(batch, n)`` with ``n = min(count, nodes)``, and whether each is valid,
+        ``(batch, n)``: an utterance with fewer valid nodes is filled up with others, last.
+
+    Raises:
+        ValueError: ``count`` under 1.
+    """
+    if count < 1:
+        raise ValueError(f"count: at least 1 node wanted, got {count}")
+    keys = torch.rand(valid.shape, generator=generator, device=generator.device).to(valid.device)
+    top = torch.where(valid, keys, -1.0).topk(min(count, valid.shape[1]), dim=1)
+    return top.indices, top.values >= 0
+
+
+def take(values: torch.Tensor, index: torch.Tensor) -> torch.Tensor:
+    """Rows ``index (batch, n)`` of ``values (batch, nodes, ...)``: ``(batch, n, ...)``."""
+    lead = index.reshape(*index.shape, *[1] * (values.dim() - 2))
+    return values.gather(1, lead.expand(*index.shape, *values.shape[2:]))
+
+
+def pair_nodes(labels: torch.Tensor, valid: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Pair off nodes of one label, each node in at most one pair.
+
+    Nodes are paired in the order in which they come, so nodes in random order (see
+    `sample_nodes`) give random pairs. Of a label at most two nodes stay alone.
+
+    Args:
+        labels: ``(batch, nodes)`` integers.
+        valid: ``(batch, nodes)`` bool.
+
+    Returns:
+        Indices ``(batch, nodes // 2)`` of the first and of the second of each pair, and whether
+        the pair is one: both nodes valid and of one label.
+    """
+    last = torch.iinfo(labels.dtype).max
+    order = torch.where(valid, labels, last).argsort(dim=1, stable=True)
+    pairs = labels.shape[1] // 2
+    first, second = order[:, 0 : 2 * pairs : 2], order[:, 1 : 2 * pairs : 2]
+    same = labels.gather(1, first) == labels.gather(1, second)
+    return first, second, same & valid.gather(1, first) & valid.gather(1, second)

@@ -1,0 +1,85 @@
+"""Supervised contrastive learning."""
+
+from __future__ import annotations
+
+import torch
+
+from contrasep_lib.objectives.common import (
+    NOTHING,
+    accurate,
+    check_embeddings,
+    check_nodes,
+    check_temperature,
+    everywhere,
+    gather_ranks,
+    masked_mean,
+)
+
+
+@accurate
+def supcon_loss(
+    z: torch.Tensor,
+    labels: torch.Tensor,
+    weight: torch.Tensor | None = None,
+    valid: torch.Tensor | None = None,
+    temperature: float = 0.1,
+    gather: bool = False,
+) -> torch.Tensor:
+    """SupCon with the sum over positives outside of the logarithm.
+
+    ``L_out = mean_i -1/|P(i)| sum_{p in P(i)} log( exp(z_i.z_p/t) / sum_{a != i} exp(z_i.z_a/t) )``
+    (Khosla et al., NeurIPS 2020, eq. 2), P(i) the other nodes of i's label in its utterance;
+    all other nodes of the utterance make up the sum over a. Anchors without positives are left
+    out of the mean. With node weights (scaled to a mean of 1), anchors, positives and the sum
+    over a are weighted alike: a node of weight 2 counts as two.
+
+    Costs ``O(batch * nodes^2 * dim)`` time and ``O(batch * nodes^2)`` memory: draw nodes first
+    (`contrasep_lib.objectives.sampling.sample_nodes`).
+
+    Args:
+        z: ``(batch, nodes, dim)`` of unit norm.
+        labels: ``(batch, nodes)`` integers, any values; not read where not valid.
+        weight: ``(batch, nodes)`` node weights, at least 0; equal ones by default.
+        valid: ``(batch, nodes)`` bool; all by default.
+        temperature: t, in [0.001, 100].
+        gather: with ``batch == 1``, compare with the nodes of all ranks too, with gradient; the
+            labels must then mean the same on all ranks.
+
+    Returns:
+        Scalar: mean over the utterances that have an anchor, 0 if none has. float32, or
+        float64 for such embeddings.
+
+    Raises:
+        ValueError: a shape or the temperature is out of range, or ``gather`` with a larger batch.
+    """
+    check_embeddings("z", z)
+    check_temperature(temperature)
+    valid = everywhere(z) if valid is None else valid
+    weight = z.new_ones(z.shape[:2]) if weight is None else weight.to(z.dtype)
+    for name, value in (("labels", labels), ("valid", valid), ("weight", weight)):
+        check_nodes(name, value, z.shape[:2])
+    if gather and len(z) != 1:
+        raise ValueError(f"gather: a batch of 1 (one pool of nodes) wanted, got a batch of {len(z)}")
+
+    valid = valid & (weight > 0)
+    weight = torch.where(valid, weight, 0.0)
+    z = torch.where(valid.unsqueeze(-1), z, 0.0)
+    keys, key_labels, key_valid, key_weight, offset = z, labels, valid, weight, 0
+    if gather:
+        (keys, key_labels, key_valid, key_weight), offset = gather_ranks(z, labels, valid, weight)
+    mean = key_weight.sum(1, keepdim=True) / key_valid.sum(1, keepdim=True).clamp_min(1)
+    key_weight = key_weight / torch.where(mean > 0, mean, 1.0)
+
+    logits = z @ keys.transpose(1, 2) / temperature
+    itself = torch.arange(z.shape[1], device=z.device) + offset
+    others = (key_valid.unsqueeze(1) & valid.unsqueeze(2)).scatter(
+        2, itself.expand(len(z), -1).unsqueeze(2), False
+    )
+    weighted = logits + torch.where(key_valid, key_weight, 1.0).log().unsqueeze(1)
+    normaliser = torch.where(others, weighted, NOTHING).logsumexp(2)
+    positive = others & (labels.unsqueeze(2) == key_labels.unsqueeze(1))
+    pull = positive * key_weight.unsqueeze(1)
+    mass = pull.sum(2)
+    anchor = positive.any(2)
+    losses = normaliser - (pull * logits).sum(2) / torch.where(anchor, mass, 1.0)
+    return masked_mean(torch.where(anchor, losses, 0.0), weight * anchor)
