@@ -8,7 +8,7 @@ Usage: tools/install.sh [options]
   --venv DIR         environment to make (default: .venv in the toolkit's folder, or $CONTRASEP_VENV)
   --python PROGRAM   Python 3.10 or newer with venv (default: python3)
   --torch-index URL  take PyTorch from this wheel index, e.g. PyTorch's own index of CPU builds
-                     for machines without a GPU (2.5 GB less on disk)
+                     for machines without a GPU (about 4 GB less on disk)
   --force            install again even if nothing has changed
 EOF
 }
