@@ -14,7 +14,12 @@ from torch.autograd.function import once_differentiable
 
 from contrasep_lib.modularity.graphs import ThresholdGraph
 
-_TILE_ELEMENTS = {"cpu": 1 << 18, "cuda": 1 << 25}
+
+def _tile_elements(device: torch.device) -> int:
+    """Elements of a tile: what a core's cache holds; more where threads must meet after each step."""
+    if device.type == "cuda":
+        return 1 << 25
+    return 1 << 18 if torch.get_num_threads() == 1 else 1 << 20
 
 
 def _tiles(zt: torch.Tensor, tau: float) -> Iterator[tuple[slice, slice, torch.Tensor]]:
@@ -24,8 +29,7 @@ def _tiles(zt: torch.Tensor, tau: float) -> Iterator[tuple[slice, slice, torch.T
     this module, products with a few columns run at several times the speed.
     """
     batch, _, nodes = zt.shape
-    budget = _TILE_ELEMENTS.get(zt.device.type, _TILE_ELEMENTS["cpu"])
-    size = max(math.isqrt(budget // max(batch, 1)), 64)
+    size = max(math.isqrt(_tile_elements(zt.device) // max(batch, 1)), 64)
     for top in range(0, nodes, size):
         rows = slice(top, top + size)
         for left in range(top, nodes, size):
@@ -173,8 +177,7 @@ def cross(z: torch.Tensor, other: torch.Tensor, x: torch.Tensor, graph: Threshol
     ``x (batch, others, columns)``: ``(batch, nodes, columns)``, no diagonal taken out."""
     xt = _nodes_last(x)
     out = x.new_empty(x.shape[0], x.shape[2], z.shape[1])
-    budget = _TILE_ELEMENTS.get(z.device.type, _TILE_ELEMENTS["cpu"])
-    size = max(budget // max(z.shape[0] * other.shape[1], 1), 64)
+    size = max(_tile_elements(z.device) // max(z.shape[0] * other.shape[1], 1), 64)
     for start in range(0, z.shape[1], size):
         part = slice(start, start + size)
         out[..., part] = xt @ graph.affinity_(other @ z[:, part].transpose(1, 2))

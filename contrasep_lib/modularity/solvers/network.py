@@ -66,6 +66,31 @@ class ModularityNetwork(torch.nn.Module):
         return part
 
 
+class _Adam:
+    """Adam (Kingma and Ba 2015) for a handful of parameters.
+
+    The optimisers of torch load its compiler at first use, which takes longer than the
+    refinement of a mixture and many times its memory.
+    """
+
+    def __init__(self, network: torch.nn.Module, rate: float) -> None:
+        self.parameters = list(network.parameters())
+        self.rate, self.count = rate, 0
+        self.first = [torch.zeros_like(p) for p in self.parameters]
+        self.second = [torch.zeros_like(p) for p in self.parameters]
+
+    def step(self, loss: torch.Tensor) -> None:
+        """One step down the gradient of ``loss``."""
+        gradients = torch.autograd.grad(loss, self.parameters)
+        self.count += 1
+        with torch.no_grad():
+            for value, grad, first, second in zip(self.parameters, gradients, self.first, self.second):
+                first.lerp_(grad, 0.1)
+                second.lerp_(grad.square(), 0.001)
+                root = (second / (1 - 0.999**self.count)).sqrt_().add_(1e-8)
+                value.addcdiv_(first, root, value=-self.rate / (1 - 0.9**self.count))
+
+
 @dataclasses.dataclass(frozen=True)
 class NetworkSolver(Solver):
     """Refines a copy of a trained :class:`ModularityNetwork` on each graph.
@@ -118,7 +143,7 @@ class NetworkSolver(Solver):
         dtype = next(network.parameters()).dtype
         with torch.enable_grad():
             network.train()
-            optimiser = torch.optim.Adam(network.parameters(), lr=self.learning_rate)
+            optimiser = _Adam(network, self.learning_rate)
             for step in range(self.steps):
                 some = slice(None)
                 if len(z) > self.batch_nodes:
@@ -127,9 +152,7 @@ class NetworkSolver(Solver):
                 assign = network(nodes.z.to(dtype))
                 weight_now = self.collapse_weight * (1 - step / self.steps)
                 loss = modularity_loss(nodes, assign, operator.graph, weight_now).sum()
-                optimiser.zero_grad()
-                loss.backward()
-                optimiser.step()
+                optimiser.step(loss)
         return self._apply(network, z).to(z.dtype), None
 
     def _restricted(self, z: torch.Tensor, weight: torch.Tensor, num_communities: int) -> ModularityNetwork:
