@@ -13,15 +13,24 @@ import torch
 from contrasep_lib.models.inputs import frame_mask
 
 
-def run_recurrent(layer: torch.nn.RNNBase, x: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
-    """A bidirectional recurrence over ``(batch, steps, channels)`` of the given lengths, ``(batch,)``."""
-    steps = x.shape[1]
-    counts = lengths.cpu()
-    # packing costs time, so only where a backward direction would start in padding
-    if bool((counts == steps).all()):
+def shorter(frames: torch.Tensor, count: int) -> torch.Tensor | None:
+    """Lengths ``(batch,)`` on the CPU, or None where no utterance is shorter than ``count`` frames."""
+    lengths = frames.cpu()
+    return None if bool((lengths == count).all()) else lengths
+
+
+def run_recurrent(layer: torch.nn.RNNBase, x: torch.Tensor, lengths: torch.Tensor | None) -> torch.Tensor:
+    """A bidirectional recurrence over ``(batch, steps, channels)``.
+
+    Args:
+        layer: batch first.
+        lengths: ``(batch,)`` on the CPU; None for all steps, which saves the packing.
+    """
+    if lengths is None:
         return layer(x)[0]
-    packed = torch.nn.utils.rnn.pack_padded_sequence(x, counts, batch_first=True, enforce_sorted=False)
-    return torch.nn.utils.rnn.pad_packed_sequence(layer(packed)[0], batch_first=True, total_length=steps)[0]
+    packed = torch.nn.utils.rnn.pack_padded_sequence(x, lengths, batch_first=True, enforce_sorted=False)
+    unpack = torch.nn.utils.rnn.pad_packed_sequence
+    return unpack(layer(packed)[0], batch_first=True, total_length=x.shape[1])[0]
 
 
 class BLSTM(torch.nn.Module):
@@ -46,7 +55,7 @@ class BLSTM(torch.nn.Module):
 
     def forward(self, x: torch.Tensor, frames: torch.Tensor) -> torch.Tensor:
         """``(batch, frames, freq)`` to ``(batch, frames, freq, dim)``."""
-        hidden = self.dropout(run_recurrent(self.recurrent, x, frames))
+        hidden = self.dropout(run_recurrent(self.recurrent, x, shorter(frames, x.shape[1])))
         return self.output(hidden).unflatten(-1, (self.freq, -1))
 
 
@@ -108,7 +117,7 @@ class _RecurrentPath(torch.nn.Module):
         self.output = torch.nn.Linear(2 * width, width)
         self.dropout = torch.nn.Dropout(dropout)
 
-    def forward(self, x: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
+    def forward(self, x: torch.Tensor, lengths: torch.Tensor | None) -> torch.Tensor:
         return x + self.dropout(self.output(run_recurrent(self.recurrent, self.norm(x), lengths)))
 
 
@@ -126,23 +135,26 @@ class _AttentionPath(torch.nn.Module):
         self.reduce = torch.nn.Linear(2 * width, width)
         self.dropout = torch.nn.Dropout(dropout)
 
-    def forward(self, x: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
-        steps = x.shape[1]
-        query, key, value = self.project(self.norm(x)).unflatten(-1, (3, self.heads, -1)).unbind(2)
-        query, key, value = _rotate(query).transpose(1, 2), _rotate(key).transpose(1, 2), value.transpose(1, 2)
-        seen = frame_mask(lengths, steps)[:, None, None, :]
-        mixed = torch.nn.functional.scaled_dot_product_attention(query, key, value, attn_mask=seen)
+    def forward(self, x: torch.Tensor, lengths: torch.Tensor | None) -> torch.Tensor:
+        split = self.project(self.norm(x)).unflatten(-1, (3, self.heads, -1))
+        query, key, value = split.transpose(1, 3).unbind(2)
+        seen = None
+        if lengths is not None:
+            seen = frame_mask(lengths.to(x.device), x.shape[1])[:, None, None, :]
+        mixed = torch.nn.functional.scaled_dot_product_attention(
+            _rotate(query), _rotate(key), value, attn_mask=seen
+        )
         x = x + self.dropout(self.output(mixed.transpose(1, 2).flatten(2)))
         wide = torch.nn.functional.gelu(self.expand(self.forward_norm(x)))
         return x + self.dropout(self.reduce(wide))
 
 
 def _rotate(x: torch.Tensor) -> torch.Tensor:
-    """Rotary positions along the steps of ``(batch, steps, heads, channels)``."""
-    steps, half = x.shape[1], x.shape[3] // 2
+    """Rotary positions along the steps of ``(batch, heads, steps, channels)``."""
+    steps, half = x.shape[2], x.shape[3] // 2
     rates = 1000.0 ** (-torch.arange(half, device=x.device, dtype=torch.float32) / half)
     angle = torch.arange(steps, device=x.device, dtype=torch.float32)[:, None] * rates
-    cos, sin = angle.cos().unsqueeze(1).to(x.dtype), angle.sin().unsqueeze(1).to(x.dtype)
+    cos, sin = angle.cos().to(x.dtype), angle.sin().to(x.dtype)
     first, second = x[..., :half], x[..., half:]
     return torch.cat([first * cos - second * sin, first * sin + second * cos], dim=-1)
 
@@ -185,7 +197,9 @@ class DualPath(torch.nn.Module):
         self.place = torch.nn.Parameter(torch.zeros(self.bands, width))
 
         def make() -> torch.nn.Module:
-            return _AttentionPath(width, heads, dropout) if path == "attention" else _RecurrentPath(width, dropout)
+            if path == "attention":
+                return _AttentionPath(width, heads, dropout)
+            return _RecurrentPath(width, dropout)
 
         self.over_freq = torch.nn.ModuleList([make() for _ in range(layers)])
         self.over_time = torch.nn.ModuleList([make() for _ in range(layers)])
@@ -197,11 +211,12 @@ class DualPath(torch.nn.Module):
         batch, count = x.shape[:2]
         x = torch.nn.functional.pad(x, (0, self.bands * self.band - self.freq))
         x = self.stem(x.unsqueeze(1)).permute(0, 2, 3, 1) + self.place
-        whole = torch.full((batch * count,), self.bands, device=x.device)
-        long = frames.repeat_interleave(self.bands)
+        lengths = shorter(frames, count)
+        if lengths is not None:
+            lengths = lengths.repeat_interleave(self.bands)
         for over_freq, over_time in zip(self.over_freq, self.over_time):
-            x = over_freq(x.reshape(batch * count, self.bands, -1), whole).unflatten(0, (batch, count))
+            x = over_freq(x.reshape(batch * count, self.bands, -1), None).unflatten(0, (batch, count))
             x = x.transpose(1, 2).reshape(batch * self.bands, count, -1)
-            x = over_time(x, long).unflatten(0, (batch, self.bands)).transpose(1, 2)
+            x = over_time(x, lengths).unflatten(0, (batch, self.bands)).transpose(1, 2)
         units = self.output(self.norm(x)).unflatten(-1, (self.band, self.dim)).flatten(2, 3)
         return units[:, :, : self.freq]

@@ -31,7 +31,7 @@ def encoder_shape(layers: int, win: int, hop: int) -> tuple[tuple[int, ...], tup
     if layers < 1:
         raise ValueError(f"layers: at least 1 wanted, got {layers}")
     if hop < 1 or win < hop or win % hop:
-        raise ValueError(f"win: a multiple of hop ({hop}) wanted, so that the encoder's frames fit, got {win}")
+        raise ValueError(f"win: a multiple of hop ({hop}) wanted, so that frames fit the encoder, got {win}")
     strides = [1] * layers
     for factor in sorted(_prime_factors(hop), reverse=True):
         strides[strides.index(min(strides))] *= factor

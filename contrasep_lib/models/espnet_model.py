@@ -46,12 +46,17 @@ class ContrastiveModel(AbsESPnetModel):
     """
 
     def __init__(
-        self, options: ModelOptions, features: FeatureOptions, silence_db: float, stats: np.ndarray | None = None
+        self,
+        options: ModelOptions,
+        features: FeatureOptions,
+        silence_db: float,
+        stats: np.ndarray | None = None,
     ) -> None:
         super().__init__()
         self.options, self.features = options, features
         self.granularity = GRANULARITIES[options.granularity](features, silence_db)
-        sizes = dict(layers=options.layers, width=options.width, dim=options.embedding_dim, dropout=options.dropout)
+        dim = options.embedding_dim
+        sizes = dict(dim=dim, layers=options.layers, width=options.width, dropout=options.dropout)
         freq = features.win // 2 + 1
         self.inputs: SpectrumInput | None = None
         if options.backbone == "encoder":
@@ -63,8 +68,9 @@ class ContrastiveModel(AbsESPnetModel):
             elif options.backbone == "conv":
                 self.backbone = Conv(freq, **sizes)
             else:
-                self.backbone = DualPath(freq, **sizes, path=options.path, heads=options.heads, band=options.band)
-        self.projection = Projection(options.embedding_dim, options.projection) if options.projection else None
+                paths = dict(path=options.path, heads=options.heads, band=options.band)
+                self.backbone = DualPath(freq, **sizes, **paths)
+        self.projection = Projection(dim, options.projection) if options.projection else None
 
     def forward(
         self,
@@ -99,7 +105,7 @@ class ContrastiveModel(AbsESPnetModel):
             nodes, pairs = self._remixed(mixture, mixture_lengths, frames, generator)
         else:
             if sources is None:
-                raise ValueError("sources: wanted with 'labels: dominance'; 'labels: none' learns without them")
+                raise ValueError("sources: wanted with 'labels: dominance'; 'labels: none' does without")
             nodes, pairs = self._dominated(mixture, mixture_lengths, frames, sources, num_spk, speaker), None
         with torch.no_grad():
             stats = similarity(self._pools(nodes))

@@ -19,7 +19,8 @@ def accurate(function: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(function)
     def wrapped(first: torch.Tensor, *args: Any, **kwargs: Any) -> Any:
         with torch.autocast(device_type=first.device.type, enabled=False):
-            return function(_wide(first), *map(_wide, args), **{key: _wide(value) for key, value in kwargs.items()})
+            named = {name: _wide(value) for name, value in kwargs.items()}
+            return function(_wide(first), *map(_wide, args), **named)
 
     return wrapped
 
@@ -41,7 +42,8 @@ def check_temperature(temperature: float) -> None:
 def check_nodes(name: str, value: torch.Tensor, lead: torch.Size) -> None:
     """Raise ValueError unless ``value`` is ``(batch, nodes)`` as the embeddings are."""
     if value.shape != lead:
-        raise ValueError(f"{name}: shape {tuple(lead)} wanted, as the embeddings have, got {tuple(value.shape)}")
+        got = tuple(value.shape)
+        raise ValueError(f"{name}: shape {tuple(lead)} wanted, as the embeddings have, got {got}")
 
 
 def check_embeddings(name: str, z: torch.Tensor) -> None:

@@ -52,7 +52,8 @@ def nt_xent_loss(
     check_embeddings("first", first)
     check_temperature(temperature)
     if second.shape != first.shape:
-        raise ValueError(f"second: shape {tuple(first.shape)} wanted, as first has, got {tuple(second.shape)}")
+        got = tuple(second.shape)
+        raise ValueError(f"second: shape {tuple(first.shape)} wanted, as first has, got {got}")
     if gather and len(first) != 1:
         raise ValueError(f"gather: a batch of 1 (one pool of nodes) wanted, got a batch of {len(first)}")
     lead = first.shape[:2]

@@ -1,0 +1,177 @@
+"""Trained models as files: ``model.pth``, the product of a training phase.
+
+A file holds plain values and tensors alone and is read with ``weights_only=True``, so reading a
+file from somebody else runs none of its code. It holds the options that build the model too;
+whoever reads it needs no other file.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import zipfile
+from pathlib import Path
+from typing import Any, Mapping, Sequence
+
+import torch
+
+from contrasep_lib.config import as_tree, build
+from contrasep_lib.errors import ContrasepError
+from contrasep_lib.features.options import FeatureOptions
+from contrasep_lib.io.atomic import atomic_path
+from contrasep_lib.models.options import ModelOptions, build_model
+
+FORMAT = "contrasep model"
+VERSION = 1
+
+
+def plain(tree: Any) -> Any:
+    """Options as YAML has them: mappings, lists and scalars."""
+    if isinstance(tree, Mapping):
+        return {key: plain(value) for key, value in tree.items()}
+    return [plain(value) for value in tree] if isinstance(tree, (list, tuple)) else tree
+
+
+def write_states(path: str | os.PathLike, states: Mapping[str, Any]) -> None:
+    """Write a checkpoint that a kill cannot leave half done."""
+    with atomic_path(path) as temporary:
+        torch.save(dict(states), temporary)
+
+
+def read_states(
+    path: str | os.PathLike, device: str | torch.device = "cpu", safe: Sequence[Any] = ()
+) -> dict[str, Any]:
+    """Read a checkpoint without running code from it.
+
+    Args:
+        device: where its tensors go.
+        safe: further types that it may hold.
+
+    Raises:
+        ContrasepError: the file is missing, truncated or something else; names the file.
+    """
+    try:
+        with torch.serialization.safe_globals(list(safe)):
+            states = torch.load(path, map_location=device, weights_only=True)
+    except FileNotFoundError:
+        raise ContrasepError(f"{path}: no such checkpoint; run the training that makes it first") from None
+    except (RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError, zipfile.BadZipFile) as error:
+        if isinstance(error, torch.OutOfMemoryError):
+            raise
+        if _begins_as_checkpoint(path) and not isinstance(error, pickle.UnpicklingError):
+            raise ContrasepError(f"{path}: truncated or damaged; delete it and train again") from None
+        raise ContrasepError(f"{path}: not a checkpoint of contrasep; name another file") from None
+    if not isinstance(states, dict):
+        raise ContrasepError(f"{path}: not a checkpoint of contrasep; name another file")
+    return states
+
+
+def _begins_as_checkpoint(path: str | os.PathLike) -> bool:
+    with open(path, "rb") as file:
+        return file.read(4) in (b"PK\x03\x04", b"")
+
+
+def save_model(
+    path: str | os.PathLike,
+    state: Mapping[str, torch.Tensor],
+    features: FeatureOptions,
+    options: ModelOptions,
+    silence_db: float,
+    training: Mapping[str, Any],
+) -> None:
+    """Write ``model.pth``.
+
+    Args:
+        state: state dict of the model.
+        features, options, silence_db: what the model was built from.
+        training: what it was trained on and how, plain values; for the record.
+    """
+    write_states(path, {
+        "format": FORMAT, "version": VERSION, "features": plain(as_tree(features)),
+        "model": plain(as_tree(options)), "silence_db": float(silence_db),
+        "training": plain(training), "state": dict(state),
+    })
+
+
+def read_model(path: str | os.PathLike, device: str | torch.device = "cpu") -> dict[str, Any]:
+    """The content of ``model.pth``: see `save_model`; options as they were, state as tensors.
+
+    Returns:
+        ``features`` (FeatureOptions), ``model`` (ModelOptions), ``silence_db``, ``training`` and
+        ``state``.
+
+    Raises:
+        ContrasepError: missing, truncated or foreign file, or one of another version.
+    """
+    content = read_states(path, device)
+    if content.get("format") != FORMAT:
+        raise ContrasepError(f"{path}: not a checkpoint of contrasep; a model.pth is wanted")
+    if content.get("version") != VERSION:
+        raise ContrasepError(
+            f"{path}: a model of version {content.get('version')}, version {VERSION} wanted; train again"
+        )
+    where = f"{path}: checkpoint of another version"
+    return {
+        "features": build(FeatureOptions, content["features"], where),
+        "model": build(ModelOptions, content["model"], where),
+        "silence_db": content["silence_db"], "training": content["training"], "state": content["state"],
+    }
+
+
+def first_difference(one: Mapping[str, Any], other: Mapping[str, Any], prefix: str = "") -> str | None:
+    """The first key, dotted, at which two plain trees differ, with both values; None if none does."""
+    for key in sorted({*one, *other}, key=str):
+        these, those = one.get(key), other.get(key)
+        if isinstance(these, Mapping) and isinstance(those, Mapping):
+            inner = first_difference(these, those, f"{prefix}{key}.")
+            if inner:
+                return inner
+        elif these != those:
+            return f"{prefix}{key} is {these} there, {those} here"
+    return None
+
+
+def refuse_other(
+    path: str | os.PathLike, content: Mapping[str, Any], features: FeatureOptions, options: ModelOptions
+) -> None:
+    """Raise ContrasepError, naming the first difference, unless a model was built from these options."""
+    difference = first_difference(
+        {"features": plain(as_tree(content["features"])), "model": plain(as_tree(content["model"]))},
+        {"features": plain(as_tree(features)), "model": plain(as_tree(options))},
+    )
+    if difference:
+        raise ContrasepError(f"{path}: checkpoint of another configuration ({difference}); train again")
+
+
+def load_model(
+    path: str | os.PathLike,
+    device: str | torch.device = "cpu",
+    features: FeatureOptions | None = None,
+    options: ModelOptions | None = None,
+) -> torch.nn.Module:
+    """Build a trained model from its file.
+
+    Example:
+        >>> model = load_model("exp/tf/finetune/model.pth")
+        >>> nodes = model.embed(mixture)  # mixture: (batch, samples)
+
+    Args:
+        path: ``model.pth``.
+        device: where it computes.
+        features, options: the configuration in use, if it is to be the model's own.
+
+    Returns:
+        `contrasep_lib.models.espnet_model.ContrastiveModel` in evaluation mode.
+
+    Raises:
+        ContrasepError: missing, truncated or foreign file, another version or configuration.
+    """
+    content = read_model(Path(path), device)
+    refuse_other(path, content, features or content["features"], options or content["model"])
+    model = build_model(content["model"], content["features"], content["silence_db"])
+    try:
+        model.load_state_dict(content["state"])
+    except RuntimeError as error:
+        reason = " ".join(str(error).split(":", 1)[-1].split())
+        raise ContrasepError(f"{path}: checkpoint of another version ({reason}); train again") from None
+    return model.to(device).eval()
