@@ -160,7 +160,9 @@ class _Counter:
         evidence = self._evidence() if with_evidence else ()
         return self._decision(count, more and not joined, joined, evidence)
 
-    def _fit(self, k: int, starts: list[tuple[np.ndarray, np.ndarray]]) -> SoftPartition:
+    def _fit(
+        self, k: int, starts: list[tuple[np.ndarray, np.ndarray]], iterations: int = 60
+    ) -> SoftPartition:
         starts = [*starts]
         if self.solver is not None:
             part = NodeSet.from_embeddings(
@@ -169,7 +171,7 @@ class _Counter:
             labels = self.solver.solve(part, k, self.graph, self.seed).labels[0].numpy()
             hard = np.eye(k)[labels] * self.weight[:, None]
             starts.append((unit(hard.T @ self.z), hard.sum(0) / self.weight.sum()))
-        return best_of(self.z, self.weight, k, starts, _RESTARTS, self.rng)
+        return best_of(self.z, self.weight, k, starts, _RESTARTS, self.rng, iterations)
 
     def _grow(self) -> tuple[int, bool]:
         """Split until no community can be; K and whether one still could at ``k_max``."""
@@ -234,7 +236,7 @@ class _Counter:
     def _evidence(self) -> tuple[Evidence, ...]:
         for k in range(2, self.k_max + 1):
             if k not in self.fits:
-                self.fits[k] = self._fit(k, [])
+                self.fits[k] = self._fit(k, [], iterations=12)
         scores = [
             (self.split_scores.get(k, math.nan), self.joint_scores.get(k, math.nan), self.null.threshold)
             for k in range(1, self.k_max + 1)

@@ -104,6 +104,7 @@ def best_of(
     starts: list[tuple[np.ndarray, np.ndarray]],
     restarts: int,
     rng: np.random.Generator,
+    iterations: int = 60,
 ) -> SoftPartition:
     """Refine the given starts (centroids, sizes) and k-means++ ones; the best fit wins.
 
@@ -114,7 +115,7 @@ def best_of(
     short = [refine(z, weight, *start, iterations=_SHORT) for start in [*starts, *seeded]]
     # Fits that differ by rounding alone must not change places.
     best = max(short, key=lambda got: round(got.fit, 6))
-    return refine(z, weight, best.centroids, best.sizes)
+    return refine(z, weight, best.centroids, best.sizes, iterations)
 
 
 def unit(vector: np.ndarray) -> np.ndarray:

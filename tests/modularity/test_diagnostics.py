@@ -8,7 +8,14 @@ import numpy as np
 import pytest
 import torch
 
-from contrasep_lib.modularity import KernelGraph, NodeSet, ThresholdGraph, Thresholds, count_communities, diagnose
+from contrasep_lib.modularity import (
+    KernelGraph,
+    NodeSet,
+    ThresholdGraph,
+    Thresholds,
+    count_communities,
+    diagnose,
+)
 from contrasep_lib.modularity.diagnostics import (
     conductance_of,
     contingency,

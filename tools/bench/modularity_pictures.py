@@ -41,7 +41,8 @@ def node_set(z, valid=None):
 def counting(path):
     """Q and split score against K, for one cloud and for two talkers of 90 and 10 %."""
     figure, axes = pyplot.subplots(2, 2, figsize=(9, 5.5), sharex=True)
-    for column, (title, sizes) in enumerate((("one talker", [1000]), ("two talkers, 90 and 10 %", [900, 100]))):
+    cases = {"one talker": [1000], "two talkers, 90 and 10 %": [900, 100]}
+    for column, (title, sizes) in enumerate(cases.items()):
         decision = count_communities(node_set(clouds(sizes, 60, 1)[0]), 5)[0]
         rows = decision.evidence
         k = [row.num_communities for row in rows]
@@ -121,7 +122,8 @@ def stitching(path):
     z, talker = conversation(3, 600, rate)
     found = stitch(node_set(z, torch.from_numpy(talker >= 0)[None]), window=20 * rate)[0]
     labels = found.labels.numpy()
-    table = np.array([[(labels[talker == s] == c).sum() for c in range(found.num_speakers)] for s in range(4)])
+    table = np.zeros((4, found.num_speakers), dtype=int)
+    np.add.at(table, (talker[talker >= 0], labels[talker >= 0]), 1)
     time = np.arange(len(talker)) / rate / 60
     figure, axis = pyplot.subplots(figsize=(9, 2.6))
     for s in range(4):
@@ -130,9 +132,8 @@ def stitching(path):
         axis.plot(time[labels == own], np.full((labels == own).sum(), s - 0.15), "|", color=f"C{s}", ms=8)
     axis.set(xlabel="time [minutes]", yticks=range(4), yticklabels=[f"talker {s + 1}" for s in range(4)])
     right = table.max(1).sum() / (talker >= 0).sum()
-    axis.set_title(
-        f"grey: known, colour: found; {found.num_speakers} speakers, {100 * right:.1f} % of frames right", fontsize=9
-    )
+    title = f"{found.num_speakers} speakers found, {100 * right:.1f} % of frames right"
+    axis.set_title(f"grey: known, colour: found; {title}", fontsize=9)
     save(figure, path)
 
 
