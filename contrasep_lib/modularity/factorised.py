@@ -43,7 +43,12 @@ def _accumulate_moments(z: torch.Tensor, x: torch.Tensor, power: int) -> torch.T
     for part in _chunks(z, x.shape[-1], power):
         y = homogeneous(z[:, part])
         outer = (x[:, part, :, None] * y[:, :, None, :]).reshape(batch, y.shape[1], width)
-        total += monomials(y, power - 1).transpose(1, 2) @ outer
+        if power == 1:
+            # A product with a vector of ones adds up equal terms one by one, whose rounding
+            # is always to the same side; sum() adds by halves.
+            total += outer.sum(1, keepdim=True)
+        else:
+            total += monomials(y, power - 1).transpose(1, 2) @ outer
     return total
 
 

@@ -115,7 +115,9 @@ def test_value_and_gradient_of_a_padded_batch(graph, dtype, tolerance, small_gra
             assert (z.grad[row, ~keep] == 0).all()
 
 
-@pytest.mark.parametrize("graph", [ThresholdGraph(0.1), ThresholdGraph(-0.6, binary=True), KernelGraph(2)])
+@pytest.mark.parametrize(
+    "graph", [ThresholdGraph(0.1), ThresholdGraph(-0.6, binary=True), KernelGraph(1), KernelGraph(2)]
+)
 def test_float32_above_the_size_that_is_computed_in_float64(graph):
     z = unit(1, 2600, 20).float().requires_grad_()
     assign = soft(1, 2600, 4).float().requires_grad_()
