@@ -12,6 +12,10 @@ import torch
 
 from contrasep_lib.models.inputs import frame_mask
 
+# vectors that tell frequencies apart begin about half as large as what they are added to:
+# from zero, contrastive losses would collapse before the network knows where it is
+_PLACE_STD = 0.3
+
 
 def shorter(frames: torch.Tensor, count: int) -> torch.Tensor | None:
     """Lengths ``(batch,)`` on the CPU, or None where no utterance is shorter than ``count`` frames."""
@@ -91,7 +95,7 @@ class Conv(torch.nn.Module):
     def __init__(self, freq: int, dim: int, layers: int, width: int, dropout: float = 0.0) -> None:
         super().__init__()
         self.stem = torch.nn.Conv2d(1, width, 5, padding=2)
-        self.place = torch.nn.Parameter(torch.zeros(freq, width))
+        self.place = torch.nn.Parameter(_PLACE_STD * torch.randn(freq, width))
         self.blocks = torch.nn.ModuleList(
             [_ConvBlock(width, (2 ** (index % 7), 2 ** (index % 5)), dropout) for index in range(layers)]
         )
@@ -194,7 +198,7 @@ class DualPath(torch.nn.Module):
         # three frames of its own band and of half a band to either side
         self.edge = band // 2
         self.stem = torch.nn.Conv2d(1, width, (3, band + 2 * self.edge), (1, band), (1, self.edge))
-        self.place = torch.nn.Parameter(torch.zeros(self.bands, width))
+        self.place = torch.nn.Parameter(_PLACE_STD * torch.randn(self.bands, width))
 
         def make() -> torch.nn.Module:
             if path == "attention":

@@ -311,4 +311,3 @@ class ContrastiveModel(AbsESPnetModel):
                 ends = tuple(end.flatten(0, 1).unsqueeze(0) for end in ends)
                 labels, valid = labels.reshape(1, -1), valid.reshape(1, -1)
         return nt_xent_loss(*ends, labels, valid, self.options.temperature, gather)
-

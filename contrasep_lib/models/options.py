@@ -63,7 +63,7 @@ class ModelOptions:
     embedding_dim: int = 20
     projection: int = 0
     objectives: dict[str, float] = dataclasses.field(default_factory=lambda: {"affinity": 1.0})
-    temperature: float = 0.1
+    temperature: float = 0.5
     labels: Literal["dominance", "none"] = "dominance"
     negatives: Literal["utterance", "batch"] = "utterance"
     sampled_nodes: int = 512

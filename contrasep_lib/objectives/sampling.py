@@ -39,7 +39,8 @@ def pair_nodes(labels: torch.Tensor, valid: torch.Tensor) -> tuple[torch.Tensor,
     """Pair off nodes of one label, each node in at most one pair.
 
     Nodes are paired in the order in which they come, so nodes in random order (see
-    `sample_nodes`) give random pairs. Of a label at most two nodes stay alone.
+    `sample_nodes`) give random pairs. Of each label at most one node stays alone, and the pairs
+    do not depend on which number a label is.
 
     Args:
         labels: ``(batch, nodes)`` integers.
@@ -50,8 +51,9 @@ def pair_nodes(labels: torch.Tensor, valid: torch.Tensor) -> tuple[torch.Tensor,
         the pair is one: both nodes valid and of one label.
     """
     last = torch.iinfo(labels.dtype).max
-    order = torch.where(valid, labels, last).argsort(dim=1, stable=True)
-    pairs = labels.shape[1] // 2
-    first, second = order[:, 0 : 2 * pairs : 2], order[:, 1 : 2 * pairs : 2]
-    same = labels.gather(1, first) == labels.gather(1, second)
-    return first, second, same & valid.gather(1, first) & valid.gather(1, second)
+    ranked, order = torch.where(valid, labels, last).sort(dim=1, stable=True)
+    begins = torch.searchsorted(ranked.contiguous(), ranked.contiguous())
+    even = (torch.arange(labels.shape[1], device=labels.device) - begins) % 2 == 0
+    paired = even[:, :-1] & (ranked[:, :-1] == ranked[:, 1:]) & valid.gather(1, order[:, 1:])
+    kept = paired.int().argsort(dim=1, descending=True, stable=True)[:, : labels.shape[1] // 2]
+    return order[:, :-1].gather(1, kept), order[:, 1:].gather(1, kept), paired.gather(1, kept)

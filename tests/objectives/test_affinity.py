@@ -38,7 +38,9 @@ def batch():
 
 def test_equals_the_sum_over_pairs(batch):
     z, labels, weight, valid = batch
-    assert affinity_loss(z, labels, 3, weight, valid).item() == pytest.approx(naive(z, labels, weight, valid), rel=1e-12)
+    assert affinity_loss(z, labels, 3, weight, valid).item() == pytest.approx(
+        naive(z, labels, weight, valid), rel=1e-12
+    )
     plain = affinity_loss(z, labels, 3)
     assert plain.item() == pytest.approx(naive(z, labels, torch.ones(3, 11), torch.ones(3, 11)), rel=1e-12)
 
@@ -51,8 +53,12 @@ def test_gradient(batch):
 def test_invariances(batch):
     z, labels, weight, valid = batch
     value = affinity_loss(z, labels, 3, weight, valid)
-    assert torch.allclose(affinity_loss(z, (labels + 1) % 3, 3, weight, valid), value)  # another order of sources
-    assert torch.allclose(affinity_loss(z, labels, 7, 5 * weight, valid), value)  # absent sources, scale of weights
+    assert torch.allclose(
+        affinity_loss(z, (labels + 1) % 3, 3, weight, valid), value
+    )  # another order of sources
+    assert torch.allclose(
+        affinity_loss(z, labels, 7, 5 * weight, valid), value
+    )  # absent sources, scale of weights
     longer = [torch.cat([part, part], 1) for part in (z, labels, weight, valid)]
     assert torch.allclose(affinity_loss(longer[0], longer[1], 3, longer[2], longer[3]), value)
     turn = torch.linalg.qr(torch.randn(4, 4, dtype=torch.float64)).Q
@@ -82,7 +88,9 @@ def test_what_is_not_valid_is_not_read(batch):
 @pytest.mark.parametrize("nodes", [1, 4])
 def test_no_valid_node_gives_zero_and_a_zero_gradient(nodes):
     z = unit(2, nodes, 3).requires_grad_()
-    loss = affinity_loss(z, torch.zeros(2, nodes, dtype=torch.long), 1, valid=torch.zeros(2, nodes, dtype=torch.bool))
+    loss = affinity_loss(
+        z, torch.zeros(2, nodes, dtype=torch.long), 1, valid=torch.zeros(2, nodes, dtype=torch.bool)
+    )
     loss.backward()
     assert loss == 0 and (z.grad == 0).all()
 

@@ -21,18 +21,23 @@ labels = data["labels"][:, part]
 losses = supcon_loss(z, labels, gather=True), nt_xent_loss(z, other, labels, gather=True)
 grads = [torch.autograd.grad(loss, z, retain_graph=True)[0] for loss in losses]
 torch.save([[loss.detach() for loss in losses], grads], f"{store}/{rank}.pt")
+torch.distributed.barrier()
+torch.distributed.destroy_process_group()
 """
 
 
 def test_two_processes_equal_one(tmp_path):
     generator = torch.Generator().manual_seed(0)
     unit = torch.nn.functional.normalize
-    data = {name: unit(torch.randn(1, 10, 4, generator=generator).double(), dim=-1) for name in ("z", "other")}
+    data = {
+        name: unit(torch.randn(1, 10, 4, generator=generator).double(), dim=-1) for name in ("z", "other")
+    }
     data["labels"] = torch.tensor([[0, 1, 0, 1, 2, 2, 0, 1, 2, 0]])
     torch.save(data, tmp_path / "data.pt")
     root = Path(__file__).resolve().parents[2]
     ranks = [
-        subprocess.Popen([sys.executable, "-c", SCRIPT, str(rank), str(tmp_path)], cwd=root) for rank in (0, 1)
+        subprocess.Popen([sys.executable, "-c", SCRIPT, str(rank), str(tmp_path)], cwd=root)
+        for rank in (0, 1)
     ]
     assert [process.wait(timeout=120) for process in ranks] == [0, 0]
     (losses_a, grads_a), (losses_b, grads_b) = (torch.load(tmp_path / f"{rank}.pt") for rank in (0, 1))
@@ -63,4 +68,6 @@ def test_two_processes_equal_one(tmp_path):
         return torch.autograd.grad(losses[:, :6].mean() + losses[:, 6:].mean(), nodes)[0]
 
     for index, supcon in enumerate((True, False)):
-        assert torch.allclose(torch.cat([grads_a[index], grads_b[index]], 1), ranks_of(supcon), rtol=1e-9, atol=1e-12)
+        assert torch.allclose(
+            torch.cat([grads_a[index], grads_b[index]], 1), ranks_of(supcon), rtol=1e-9, atol=1e-12
+        )

@@ -26,7 +26,8 @@ def test_equals_its_definition_far_under_the_ceiling():
     for row in range(2):
         for k in range(3):
             assert -values[row, k].item() == pytest.approx(naive(estimate[row, k], source[row, k]), abs=1e-4)
-    assert torch.autograd.gradcheck(lambda x: si_snr_loss(x, source), estimate.requires_grad_())
+    few = estimate[..., :30].requires_grad_()
+    assert torch.autograd.gradcheck(lambda x: si_snr_loss(x, source[..., :30]), few)
 
 
 def test_soft_ceiling():
@@ -70,7 +71,9 @@ def test_silence_never_gives_nan():
 def test_absent_sources_are_left_out():
     source = signals(1, 3, 200)
     estimate, valid = source + signals(1, 3, 200, seed=1), torch.tensor([[True, True, False]])
-    assert torch.allclose(si_snr_loss(estimate, source, valid=valid), si_snr_loss(estimate[:, :2], source[:, :2]))
+    assert torch.allclose(
+        si_snr_loss(estimate, source, valid=valid), si_snr_loss(estimate[:, :2], source[:, :2])
+    )
 
 
 def test_bad_arguments_are_told():

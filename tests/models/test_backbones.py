@@ -1,0 +1,112 @@
+"""Backbones and inputs: shapes, padding, gain, gradients."""
+
+import numpy as np
+import pytest
+import torch
+
+from contrasep_lib.features.options import FeatureOptions
+from contrasep_lib.features.spectra import log_spectrum, statistics
+from contrasep_lib.features.stft import num_frames, stft
+from contrasep_lib.models.backbones import BLSTM, Conv, DualPath
+from contrasep_lib.models.heads import Projection, unit_norm
+from contrasep_lib.models.inputs import SpectrumInput, unit_level
+
+FREQ = 33
+BACKBONES = {
+    "blstm": lambda: BLSTM(FREQ, 5, 2, 6),
+    "conv": lambda: Conv(FREQ, 5, 3, 6),
+    "rnn": lambda: DualPath(FREQ, 5, 2, 8, band=4),
+    "attention": lambda: DualPath(FREQ, 5, 2, 8, path="attention", heads=2, band=5),
+    "odd band": lambda: DualPath(FREQ, 5, 1, 8, band=1),
+}
+
+
+@pytest.fixture(params=BACKBONES)
+def backbone(request):
+    torch.manual_seed(0)
+    return BACKBONES[request.param]().double().eval()
+
+
+def test_padding_does_not_reach_an_utterance(backbone):
+    x = torch.randn(3, 20, FREQ, dtype=torch.double)
+    frames = torch.tensor([20, 7, 12])
+    x = torch.where(torch.arange(20).view(1, -1, 1) < frames.view(-1, 1, 1), x, 0.0)
+    together = backbone(x, frames)
+    assert together.shape == (3, 20, FREQ, 5)
+    for row, count in enumerate(frames.tolist()):
+        alone = backbone(x[row : row + 1, :count], frames[row : row + 1])
+        assert torch.allclose(together[row, :count], alone[0], atol=1e-9)
+
+
+def test_every_parameter_learns(backbone):
+    x = torch.randn(2, 9, FREQ, dtype=torch.double)
+    unit_norm(backbone(x, torch.tensor([9, 6]))).pow(3).sum().backward()
+    for name, parameter in backbone.named_parameters():
+        assert parameter.grad is not None and parameter.grad.abs().sum() > 0, name
+
+
+@pytest.mark.parametrize("name", ["blstm", "rnn", "attention"])
+def test_looks_over_the_whole_utterance(name):
+    torch.manual_seed(0)
+    backbone = BACKBONES[name]().double()
+    x = torch.randn(1, 12, FREQ, dtype=torch.double, requires_grad=True)
+    (grad,) = torch.autograd.grad(backbone(x, torch.tensor([12]))[0, 6, 3].sum(), x)
+    assert (grad[0, :, :].abs().sum(1) > 0).all()
+
+
+def test_attention_knows_the_order_of_frames():
+    torch.manual_seed(0)
+    backbone = BACKBONES["attention"]().double()
+    x = torch.randn(1, 12, FREQ, dtype=torch.double)
+    swapped = x[:, [0, 1, 2, 3, 4, 5, 6, 7, 11, 9, 10, 8]]
+    frames = torch.tensor([12])
+    assert not torch.allclose(backbone(x, frames)[0, 3], backbone(swapped, frames)[0, 3], atol=1e-9)
+
+
+def test_unit_norm_of_anything():
+    z = torch.tensor([[3.0, 4.0], [0.0, 0.0], [1e-30, 0.0], [0.0, -1e15]], requires_grad=True)
+    unit = unit_norm(z)
+    assert torch.allclose(unit.norm(dim=1), torch.ones(4))
+    unit.sum().backward()
+    assert z.grad.isfinite().all()
+    assert unit_norm(z.detach().bfloat16()).dtype == torch.float32
+    assert torch.allclose(Projection(2, 7)(unit).norm(dim=1), torch.ones(4))
+
+
+def test_input_matches_the_statistics_of_the_dump(rng):
+    features = FeatureOptions(64, 16)
+    signals = [rng.standard_normal(4000) * 0.1 for _ in range(3)]
+    stats = sum(statistics(log_spectrum(signal, features)) for signal in signals)
+    inputs = SpectrumInput(features, stats)
+    batch = torch.tensor(np.stack(signals), dtype=torch.float32)
+    spectrum = stft(batch, features)
+    x = inputs(spectrum, torch.full((3,), num_frames(4000, features)))
+    # edge frames apart, all units are loud in noise, so the level is the mean
+    assert x.mean().abs() < 0.1 and abs(x.std().item() - 1) < 0.1
+    assert torch.equal(SpectrumInput(features, None).state_dict()["mean"], torch.zeros(33))
+
+
+def test_input_does_not_depend_on_gain_or_padding(rng):
+    features = FeatureOptions(64, 16)
+    signal = torch.tensor(rng.standard_normal((1, 1000)) * np.hanning(1000), dtype=torch.float32)
+    inputs = SpectrumInput(features, None)
+    frames = torch.tensor([num_frames(1000, features)])
+    x = inputs(stft(signal, features), frames)
+    assert torch.allclose(inputs(stft(0.02 * signal, features), frames), x, atol=1e-4)
+    longer = torch.nn.functional.pad(signal, (0, 700))
+    padded = inputs(stft(longer, features), frames)
+    assert torch.allclose(padded[:, : frames[0]], x, atol=1e-5) and (padded[:, frames[0] :] == 0).all()
+    assert inputs(torch.zeros_like(stft(signal, features)), frames).isfinite().all()
+    level = unit_level(longer, torch.tensor([1000]))
+    assert torch.allclose(unit_level(5 * longer, torch.tensor([1000])), level)
+    assert level[0, :1000].square().mean().item() == pytest.approx(1, rel=1e-5)
+    assert unit_level(torch.zeros(1, 9), torch.tensor([9])).isfinite().all()
+
+
+def test_statistics_that_do_not_fit_are_told():
+    with pytest.raises(
+        ValueError, match=r"stats: shape \(2, 34\) wanted for frames of 64 samples, got \(2, 130\)"
+    ):
+        SpectrumInput(FeatureOptions(64, 16), np.zeros((2, 130)))
+    with pytest.raises(ValueError, match="statistics over no frame"):
+        SpectrumInput(FeatureOptions(64, 16), np.zeros((2, 34)))

@@ -1,0 +1,212 @@
+"""The ESPnet model: losses, node sets, padding, determinism, learning."""
+
+import itertools
+import math
+
+import pytest
+import torch
+
+from contrasep_lib.features.options import FeatureOptions
+from contrasep_lib.features.stft import num_frames
+from contrasep_lib.models.options import ModelOptions, build_model
+
+FEATURES = FeatureOptions(64, 16)
+ALL = {"affinity": 1.0, "supcon": 0.5, "nt_xent": 0.5}
+KINDS = [("frame", "encoder"), ("frame", "conv"), ("tf", "blstm"), ("tf", "conv"), ("tf", "dual_path")]
+
+
+def make(**values):
+    torch.manual_seed(0)
+    small = {"layers": 2, "width": 8, "embedding_dim": 6, "sampled_nodes": 48, "objectives": ALL}
+    return build_model(ModelOptions(**{**small, **values}), FEATURES, 40.0)
+
+
+def talkers(batch=3, most=2, samples=900, strangers=False):
+    """Mixtures of bands of noise that take turns and overlap: each talker has a band of its own.
+
+    The talkers are the same in all mixtures, or with ``strangers`` all different.
+    """
+    generator = torch.Generator().manual_seed(0)
+    number = batch * most if strangers else most
+    speaker = torch.arange(number).view(-1, most).expand(batch, -1)
+    noise = torch.randn(batch, most, samples + 16, generator=generator) * 0.1
+    tone = torch.cos((speaker.unsqueeze(-1) + 0.5) * math.pi / number * torch.arange(17))
+    filters = (tone * torch.hann_window(17)).view(-1, 1, 17)
+    sources = torch.nn.functional.conv1d(noise.view(1, -1, samples + 16), filters, groups=batch * most)
+    gate = (torch.rand(batch, most, samples // 100 + 1, generator=generator) > 0.4).float()
+    sources = sources.view(batch, most, -1) * gate.repeat_interleave(100, dim=-1)[..., :samples]
+    return sources.sum(1), torch.full((batch,), samples), sources, torch.full((batch,), most), speaker
+
+
+@pytest.mark.parametrize("granularity, backbone", KINDS)
+@pytest.mark.parametrize("labels", ["dominance", "none"])
+def test_loss_is_finite_and_reaches_every_parameter(granularity, backbone, labels):
+    for negatives, projection, most in (("utterance", 0, 2), ("batch", 5, 3), ("utterance", 5, 1)):
+        model = make(
+            granularity=granularity,
+            backbone=backbone,
+            labels=labels,
+            negatives=negatives,
+            projection=projection,
+        )
+        mixture, lengths, sources, num_spk, speaker = talkers(most=most)
+        lengths = lengths - torch.tensor([0, 300, 77])
+        loss, stats, weight = model(mixture, lengths, sources, num_spk, speaker)
+        loss.backward()
+        assert loss.isfinite() and weight == 3
+        assert set(stats) == {"loss", "within", "between", *ALL}
+        total = sum(ALL[name] * stats[name] for name in ALL)
+        assert torch.allclose(stats["loss"], total) and not stats["loss"].requires_grad
+        for name, parameter in model.named_parameters():
+            assert parameter.grad is not None and parameter.grad.isfinite().all(), name
+            assert parameter.grad.abs().sum() > 0 or backbone != "blstm", name
+
+
+@pytest.mark.parametrize("granularity, backbone", KINDS)
+def test_node_sets(granularity, backbone):
+    model = make(granularity=granularity, backbone=backbone).eval()
+    mixture, lengths, *_ = talkers()
+    lengths = torch.tensor([900, 480, 700])
+    nodes = model.embed(mixture, lengths)
+    frames = num_frames(900, FEATURES)
+    assert nodes.shape == ((frames,) if granularity == "frame" else (frames, 33))
+    nodes.require_unit_norm()
+    inside = torch.arange(frames) < num_frames(lengths, FEATURES).unsqueeze(1)
+    per_frame = nodes.z.shape[1] // frames
+    assert nodes.valid.any(1).all() and not (nodes.valid & ~inside.repeat_interleave(per_frame, 1)).any()
+    mean = (nodes.weight * nodes.valid).sum(1) / nodes.valid.sum(1)
+    assert torch.allclose(mean, torch.ones(3)) and (nodes.weight[~nodes.valid] == 0).all()
+    for row in range(3):  # alone, and at another gain
+        alone = model.embed(0.1 * mixture[row : row + 1, : lengths[row]])
+        count = alone.z.shape[1]
+        assert torch.equal(alone.valid[0], nodes.valid[row, :count])
+        assert torch.allclose(alone.z[0], nodes.z[row, :count], atol=2e-3)
+        assert torch.allclose(alone.weight[0], nodes.weight[row, :count], atol=1e-3)
+    assert make(node_weight="uniform").embed(mixture).weight.unique().tolist() == [0, 1]
+
+
+def test_silence_is_finite():
+    for kind, labels in itertools.product(KINDS, ("dominance", "none")):
+        model = make(granularity=kind[0], backbone=kind[1], labels=labels)
+        mixture, lengths, sources, num_spk, speaker = talkers(batch=2)
+        for which in (slice(0, 1), slice(0, 2)):
+            quiet, silent = mixture.clone(), sources.clone()
+            quiet[which] = silent[which] = 0
+            loss = model(quiet, lengths, silent, num_spk, speaker)[0]
+            loss.backward()
+            assert loss.isfinite() and all(p.grad.isfinite().all() for p in model.parameters())
+        assert loss == 0
+        nodes = model.eval().embed(quiet)
+        assert not nodes.valid.any() and nodes.z.isfinite().all()
+    assert model.embed(torch.zeros(1, 1)).z.shape[1] > 0
+
+
+def test_order_of_sources_padding_and_absent_ones_do_not_matter():
+    model = make().eval()
+    mixture, lengths, sources, num_spk, speaker = talkers()
+    value = model(mixture, lengths, sources, num_spk, speaker)[0]
+    assert torch.allclose(model(mixture, lengths, sources.flip(1), num_spk, speaker.flip(1))[0], value)
+    junk = torch.nn.functional.pad(sources, (0, 160, 0, 2), value=9.0)
+    absent = torch.nn.functional.pad(speaker, (0, 2), value=-1)
+    padded = torch.nn.functional.pad(mixture, (0, 160), value=5.0)
+    assert torch.allclose(model(mixture, lengths, junk[..., :900], num_spk, absent)[0], value)
+    only = make(objectives={"affinity": 1.0}).eval()  # more nodes, other draws: so the one that draws none
+    value = only(mixture, lengths, sources, num_spk, speaker)[0]
+    assert torch.allclose(only(padded, lengths, junk, num_spk, absent)[0], value)
+
+
+def test_pretraining_knows_speakers_by_their_ids():
+    model = make(objectives={"affinity": 1.0})
+    mixture, lengths, sources, num_spk, _ = talkers(batch=4, most=1)
+
+    def loss(*speaker):
+        return model(mixture, lengths, sources, num_spk, torch.tensor(speaker).view(4, 1))[0]
+
+    assert torch.allclose(loss(0, 0, 1, 1), loss(7, 7, 3, 3))
+    assert not torch.allclose(loss(0, 0, 1, 1), loss(0, 1, 2, 3))
+    assert torch.allclose(loss(-1, -1, -1, -1), loss(0, 1, 2, 3))  # unknown ones are all different
+    assert torch.allclose(model(mixture, lengths, sources)[0], loss(0, 1, 2, 3))
+
+
+def test_without_labels_sources_are_never_read():
+    model = make(labels="none").eval()
+    mixture, lengths, sources, num_spk, speaker = talkers()
+    value = model(mixture, lengths)[0]
+    assert torch.equal(
+        model(mixture, lengths, torch.full_like(sources, torch.nan), num_spk, speaker * 0)[0], value
+    )
+    assert model(mixture[:1], lengths[:1])[0].isfinite()  # a recording alone in its batch
+    with pytest.raises(ValueError, match="sources: wanted with 'labels: dominance'"):
+        make()(mixture, lengths)
+
+
+def test_same_seed_same_loss():
+    batch = talkers()
+    for labels in ("dominance", "none"):
+        model = make(labels=labels)
+        losses = []
+        for seed in (1, 1, 2):
+            torch.manual_seed(seed)
+            losses.append(model(*batch)[0])
+        assert losses[0] == losses[1] and losses[0] != losses[2]
+        model.eval()
+        assert model(*batch)[0] == model(*batch)[0]
+
+
+def test_features_for_statistics():
+    mixture, lengths, *_ = talkers()
+    feats = make().collect_feats(mixture, lengths - 100)
+    assert feats["feats"].shape == (3, num_frames(900, FEATURES), 33)
+    assert feats["feats_lengths"].tolist() == [num_frames(800, FEATURES)] * 3
+
+
+def test_checkpoint_holds_the_normalisation(rng):
+    from contrasep_lib.features.spectra import log_spectrum, statistics
+
+    stats = statistics(log_spectrum(rng.standard_normal(4000), FEATURES))
+    options = ModelOptions(layers=1, width=4)
+    trained, fresh = (build_model(options, FEATURES, 40.0, given) for given in (stats, None))
+    fresh.load_state_dict(trained.state_dict())
+    mixture, *_ = talkers()
+    assert torch.equal(trained.embed(mixture).z, fresh.embed(mixture).z)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"backbone": "blstm", "objectives": {"affinity": 1.0}},
+        {"backbone": "conv", "objectives": {"supcon": 1.0}},
+        {"backbone": "dual_path", "objectives": ALL, "projection": 8},
+        {"backbone": "encoder", "granularity": "frame", "objectives": {"nt_xent": 1.0}},
+        {"backbone": "blstm", "labels": "none", "objectives": {"nt_xent": 1.0}},
+        {"backbone": "blstm", "labels": "none", "objectives": {"affinity": 1.0}},
+    ],
+    ids=str,
+)
+def test_a_few_steps_part_two_talkers(values):
+    model = make(width=16, **values)
+    optimiser = torch.optim.Adam(model.parameters(), lr=5e-3)
+    batch = talkers(batch=4, strangers=model.options.labels == "none")
+    history = []
+    for step in range(30):
+        torch.manual_seed(step)
+        loss, stats, _ = model(*batch)
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        history.append((loss.item(), (stats["within"] - stats["between"]).item()))
+    first, last = history[0], torch.tensor(history[-5:]).mean(0)
+    print(values, history[0], last)
+    assert last[0] < first[0] - 0.05 * abs(first[0])
+    assert last[1] > first[1] + 0.1
+
+
+def test_mixed_precision_trains():
+    # not every processor has a recurrence in half precision
+    model = make(projection=4, backbone="conv")
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        loss, *_ = model(*talkers())
+        nodes = model.embed(talkers()[0])
+    loss.backward()
+    assert loss.dtype == torch.float32 and nodes.z.dtype == torch.float32
+    nodes.require_unit_norm()

@@ -1,0 +1,64 @@
+"""Options of the model: what is refused and how, and that reading them imports nothing heavy."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from contrasep_lib.config import build
+from contrasep_lib.errors import ContrasepError
+from contrasep_lib.models.options import ModelOptions
+
+
+@pytest.mark.parametrize(
+    "values, told",
+    [
+        ({"backbone": "encoder"}, "granularity: the encoder embeds frames, so 'frame' wanted"),
+        ({"layers": 0}, "layers: at least 1 wanted, got 0"),
+        ({"width": 0}, "width: at least 1"),
+        ({"embedding_dim": 1}, "embedding_dim: at least 2"),
+        ({"projection": -1}, "projection: at least 0"),
+        ({"sampled_nodes": 3}, "sampled_nodes: at least 4"),
+        ({"neighbours": -1}, "neighbours: at least 0"),
+        ({"dropout": 1.0}, "dropout: at least 0 and under 1 wanted, got 1.0"),
+        ({"backbone": "dual_path", "path": "attention", "width": 30}, "heads: 4 heads of even width wanted"),
+        ({"objectives": {}}, "objectives: at least one of"),
+        (
+            {"objectives": {"infonce": 1.0}},
+            "objectives: names among affinity, supcon, nt_xent wanted, got 'infonce'",
+        ),
+        ({"objectives": {"supcon": 0.0}}, "objectives.supcon: a positive weight wanted, got 0.0"),
+        ({"temperature": 0.0}, "temperature: between 0.001 and 100 wanted, got 0.0"),
+        ({"remix_db": -1.0}, "remix_db: between 0 and 30 dB wanted"),
+    ],
+)
+def test_refused(values, told):
+    with pytest.raises(ValueError) as error:
+        ModelOptions(**values)
+    assert told in str(error.value)
+    with pytest.raises(ContrasepError, match="model: "):
+        build(ModelOptions, values, "model")
+
+
+def test_read_from_yaml_values():
+    options = build(ModelOptions, {"objectives": {"supcon": 1, "affinity": 0.5}, "backbone": "conv"}, "model")
+    assert options.objectives == {"supcon": 1.0, "affinity": 0.5}
+    with pytest.raises(ContrasepError, match="one of encoder, conv, blstm, dual_path"):
+        build(ModelOptions, {"backbone": "transformer"}, "model")
+
+
+def test_imports_stay_light():
+    script = """
+import sys
+import contrasep_lib.models.options
+assert "torch" not in sys.modules and "espnet2" not in sys.modules
+import contrasep_lib.models.backbones, contrasep_lib.models.encoder, contrasep_lib.models.heads
+import contrasep_lib.models.inputs, contrasep_lib.models.views, contrasep_lib.objectives
+assert not [name for name in sys.modules if name.startswith("espnet")]
+import contrasep_lib.models.espnet_model
+taken = [name for name in sys.modules if name.startswith("espnet") and "." in name]
+assert sorted(taken) == ["espnet2.train", "espnet2.train.abs_espnet_model"], taken
+assert "torchaudio" not in sys.modules
+"""
+    subprocess.run([sys.executable, "-c", script], cwd=Path(__file__).resolve().parents[2], check=True)
