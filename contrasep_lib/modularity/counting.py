@@ -108,7 +108,7 @@ def count_communities(
 
 
 def fit_null(
-    talkers: Sequence[NodeSet], threshold: float = 6.5, seed: int = 0, min_share: float = 0.02
+    talkers: Sequence[NodeSet], threshold: float = 7.5, seed: int = 0, min_share: float = 0.02
 ) -> Null:
     """Calibrate the null on recordings of single speakers.
 

@@ -37,6 +37,7 @@ _HALF = np.array([0.02, 0.03, 0.04, 0.055, 0.075, 0.1, 0.14, 0.19, 0.25, 0.32, 0
 _SHARES = np.concatenate([_HALF, 1 - _HALF[-2::-1]])
 _DIRECTIONS = 3
 _WINSOR = 2.0
+_MOST_CLOUDS = 64
 _CAP_COSINES = np.cos(np.deg2rad([15.0, 30.0, 45.0, 60.0, 70.0]))
 
 
@@ -60,7 +61,7 @@ class Null:
         ValueError: a value is outside its range.
     """
 
-    threshold: float = 6.5
+    threshold: float = 7.5
     factor: float = 1.0
     spread: float = 0.0
     ceiling: float = 1.0
@@ -183,17 +184,19 @@ class CutTest:
 
         turned: list[np.ndarray] = []
         rng = np.random.default_rng(self.seed)
-        count = 32 if len(points) <= 500 else 24 if len(points) <= 1500 else 16
-        for number in range(count):
+        few = 32 if len(points) <= 500 else 24 if len(points) <= 1500 else 16
+        checks, bar = (4, 8, few), self.null.threshold
+        for number in range(_MOST_CLOUDS):
             order = rng.permutation(len(points))
             bearings = _bearings(number, len(points), points.shape[1], self.seed)
             cloud = bearings * radius[order][:, None]
             cuts = _best_cuts(cloud, weight[order])[0].max(1)
             turned.append(np.maximum(cuts, cuts[::-1]))
-            if number in (3, 7):
+            if number + 1 in checks:
                 # Far from the bar on either side, more clouds cannot change the answer.
                 so_far = self._scores(observed, turned, allowed)[0].max()
-                if so_far > 5 * self.null.threshold or (number == 7 and so_far < self.null.threshold / 3):
+                above, below = (5, 0) if number + 1 == 4 else (5, 1 / 3) if number + 1 == 8 else (2, 0.5)
+                if so_far > above * bar or so_far < below * bar:
                     break
         score, ratio = self._scores(observed, turned, allowed)
         row, column = np.unravel_index(score.argmax(), score.shape)
