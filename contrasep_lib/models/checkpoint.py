@@ -7,9 +7,9 @@ whoever reads it needs no other file.
 
 from __future__ import annotations
 
+import errno
 import os
 import pickle
-import zipfile
 from pathlib import Path
 from typing import Any, Mapping, Sequence
 
@@ -55,8 +55,9 @@ def read_states(
             states = torch.load(path, map_location=device, weights_only=True)
     except FileNotFoundError:
         raise ContrasepError(f"{path}: no such checkpoint; run the training that makes it first") from None
-    except (RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError, zipfile.BadZipFile) as error:
-        if isinstance(error, torch.OutOfMemoryError):
+    except Exception as error:
+        # a foreign file makes the readers trip over anything; an invalid argument is theirs too
+        if isinstance(error, torch.OutOfMemoryError) or getattr(error, "errno", errno.EINVAL) != errno.EINVAL:
             raise
         if _begins_as_checkpoint(path) and not isinstance(error, pickle.UnpicklingError):
             raise ContrasepError(f"{path}: truncated or damaged; delete it and train again") from None

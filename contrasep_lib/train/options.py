@@ -25,7 +25,7 @@ class TrainOptions:
         batches_per_epoch: batches in an epoch; ``null``: as many as one pass over the utterances
             needs. A pass that is longer than an epoch goes on in the next.
         valid_batches: batches of validation; ``null``: all utterances once.
-        epochs: epochs at most.
+        epochs: epochs at most; 0 leaves the phase out of a recipe.
         budget_minutes: training stops after the step in which this much time has been spent, over
             all runs that continued each other; the epoch is then validated and saved as any other.
         patience: training stops when as many epochs and one more brought nothing better.
@@ -77,7 +77,9 @@ class TrainOptions:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("batch_size", "epochs", "average", "accumulate", "log_interval"):
+        if self.epochs < 0:
+            raise ValueError(f"epochs: 0 (no such phase) or more wanted, got {self.epochs}")
+        for name in ("batch_size", "average", "accumulate", "log_interval"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name}: at least 1 wanted, got {getattr(self, name)}")
         for name in ("batches_per_epoch", "valid_batches"):

@@ -1,0 +1,327 @@
+"""The ESPnet task of pretraining and finetuning, built from the sections of our configuration."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import logging
+import os
+import sys
+from pathlib import Path
+from typing import Any, Callable, Iterator, Mapping, Sequence
+
+import numpy as np
+import torch
+from espnet2.tasks.abs_task import AbsTask, IteratorOptions, optim_classes, scheduler_classes
+from espnet2.train.class_choices import ClassChoices
+from espnet2.utils.nested_dict_action import NestedDictAction
+from torch.multiprocessing.spawn import ProcessExitedException, ProcessRaisedException
+
+from contrasep_lib.config import as_tree, build
+from contrasep_lib.errors import ContrasepError
+from contrasep_lib.features.options import FeatureOptions
+from contrasep_lib.features.spectra import log_spectrum, statistics
+from contrasep_lib.mix.options import MixOptions
+from contrasep_lib.models.checkpoint import plain, read_model, save_model
+from contrasep_lib.models.options import ModelOptions, build_model
+from contrasep_lib.train.data import DATASETS, collate, train_dataset, valid_dataset
+from contrasep_lib.train.iterator import EpochIterator
+from contrasep_lib.train.options import TrainOptions
+from contrasep_lib.train.session import log
+from contrasep_lib.train.trainer import SafeTrainer, last_fault
+
+# may change between runs that continue each other: none of them changes what a step computes
+FREE = (
+    "epochs", "budget_minutes", "patience", "average", "best", "best_mode", "num_workers", "log_interval",
+    "valid_batches",
+)
+# items behind the mean and deviation per frequency
+STATISTICS_ITEMS = 64
+
+data_choices = ClassChoices("data", DATASETS, default="dynamic")
+
+
+class ContrasepTask(AbsTask):
+    """One phase of training; see `build_arguments` for its arguments and `train` for running it."""
+
+    num_optimizers = 1
+    trainer = SafeTrainer
+    class_choices_list = [data_choices]
+
+    @classmethod
+    def add_task_arguments(cls, parser: argparse.ArgumentParser) -> None:
+        """Ours beside ESPnet's: the class of the data, and the sections as they stand."""
+        parser.set_defaults(iterator_type="task", num_att_plot=0)
+        group = parser.add_argument_group("Task related")
+        group.add_argument("--contrasep", action=NestedDictAction, default={}, help="sections and sets")
+        for choices in cls.class_choices_list:
+            choices.add_arguments(group)
+
+    @classmethod
+    def build_collate_fn(cls, args: argparse.Namespace, train: bool) -> Callable:
+        """See `contrasep_lib.train.data.collate`."""
+        return collate
+
+    @classmethod
+    def build_preprocess_fn(cls, args: argparse.Namespace, train: bool) -> None:
+        """None: items come ready from the dataset."""
+        return None
+
+    @classmethod
+    def required_data_names(cls, train: bool = True, inference: bool = False) -> tuple[str, ...]:
+        """Entries of a batch that every model reads."""
+        return ("mixture",) if inference else ("mixture", "sources", "num_spk", "speaker")
+
+    @classmethod
+    def optional_data_names(cls, train: bool = True, inference: bool = False) -> tuple[str, ...]:
+        """None."""
+        return ()
+
+    @classmethod
+    def build_model(cls, args: argparse.Namespace) -> torch.nn.Module:
+        """The model, with statistics of its training data or the weights of an earlier phase.
+
+        Raises:
+            ContrasepError: data that cannot be used, or initial weights of another model.
+        """
+        part = _Parts(args)
+        try:
+            model = build_model(part.model, part.features, part.silence_db, _statistics(part))
+        except ValueError as error:
+            raise ContrasepError(f"model: {error}") from None
+        if args.contrasep["init_param"]:
+            _initialise(model, args.contrasep["init_param"], part.features)
+        return model
+
+    @classmethod
+    def build_optimizers(
+        cls, args: argparse.Namespace, model: torch.nn.Module
+    ) -> list[torch.optim.Optimizer]:
+        """As ESPnet does.
+
+        Raises:
+            ContrasepError: arguments that optimiser or scheduler do not take.
+        """
+        phase = args.contrasep["phase"]
+        try:
+            optimizers = super().build_optimizers(args, model)
+        except (TypeError, ValueError) as error:
+            raise ContrasepError(f"{phase}.optim_conf: {error}") from None
+        if args.scheduler:
+            try:
+                # tried on a stand-in: ESPnet makes the schedulers in the midst of its main function
+                trial = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
+                scheduler_classes[args.scheduler](trial, **args.scheduler_conf)
+            except Exception as error:
+                # typeguard's faults are no TypeErrors
+                raise ContrasepError(f"{phase}.scheduler_conf: {' '.join(str(error).split())}") from None
+        return optimizers
+
+    @classmethod
+    def build_task_iter_factory(
+        cls, args: argparse.Namespace, iter_options: IteratorOptions, mode: str
+    ) -> EpochIterator:
+        """Batches of training (``mode`` train) or validation."""
+        part, train = _Parts(args), mode == "train"
+        options, world = part.train, 1
+        if iter_options.distributed:
+            world = torch.distributed.get_world_size()
+        return EpochIterator(
+            part.dataset(train), options.batch_size,
+            options.batches_per_epoch if train else options.valid_batches, train=train,
+            accumulate=options.accumulate if train else 1, num_workers=args.num_workers,
+            rank=torch.distributed.get_rank() if world > 1 else 0, world=world, pin_memory=args.ngpu > 0,
+        )
+
+    @classmethod
+    def main_worker(cls, args: argparse.Namespace) -> None:
+        """Train in this process, then write ``model.pth`` (of several processes the first)."""
+        with _logging(Path(args.output_dir), not args.distributed or not args.dist_rank):
+            super().main_worker(args)
+            session, part = cls.trainer.session, _Parts(args)
+            if not session.master:
+                return
+            epochs = session.ranking()[: part.train.average]
+            if not epochs:
+                raise ContrasepError(f"{args.output_dir}: no epoch was completed; give it more time")
+            save_model(
+                session.folder / "model.pth", session.average_of(epochs), part.features, part.model,
+                part.silence_db, {**args.contrasep, "epochs": epochs, "of": max(session.stats)},
+            )
+            value = session.stats[epochs[0]]["valid"][part.train.best]
+            log.info(
+                "%s: weights of epochs %s of %d, %s %.4g in validation",
+                session.folder / "model.pth", ", ".join(map(str, sorted(epochs))), max(session.stats),
+                part.train.best, value,
+            )
+
+
+class _Parts:
+    """The sections behind a task's arguments, as dataclasses again."""
+
+    def __init__(self, args: argparse.Namespace) -> None:
+        sections = args.contrasep
+        self.features = build(FeatureOptions, sections["features"], "features")
+        self.model = build(ModelOptions, sections["model"], "model")
+        self.mix = build(MixOptions, sections["mix"], "mix")
+        self.train = build(TrainOptions, sections["train"], sections["phase"])
+        self.silence_db = sections["silence_db"]
+        self.sets = {True: sections["train_sets"], False: sections["valid_sets"]}
+
+    def dataset(self, train: bool) -> Any:
+        """Training or validation data."""
+        return (train_dataset if train else valid_dataset)(self.sets[train], self.train, self.mix)
+
+
+def build_arguments(
+    config: Mapping[str, Any],
+    phase: str,
+    train_sets: Sequence[str | os.PathLike],
+    valid_sets: Sequence[str | os.PathLike],
+    out: str | os.PathLike,
+    init_param: str | os.PathLike | None = None,
+    ngpu: int = 0,
+    num_workers: int | None = None,
+    distributed: Mapping[str, Any] | None = None,
+) -> argparse.Namespace:
+    """ESPnet's arguments for a phase.
+
+    Args:
+        config: sections, as `contrasep_lib.config.load_config` gives them: ``features``,
+            ``model``, ``mix``, ``separate`` (for its silence rule) and the phase's own.
+        phase: ``pretrain`` or ``finetune``.
+        train_sets, valid_sets: dump directories.
+        out: ``exp/<tag>/<phase>``.
+        init_param: ``model.pth`` whose weights to begin with.
+        ngpu: GPUs in this machine; 0 trains on the CPU.
+        num_workers: in place of the phase's option.
+        distributed: ESPnet's ``dist_*`` options, for several processes started from outside.
+    """
+    options: TrainOptions = config[phase]
+    sections = {name: plain(as_tree(config[name])) for name in ("features", "model", "mix")}
+    trained = plain(as_tree(options))
+    args = ContrasepTask.get_parser().parse_args([])
+    ours = {
+        **sections, "train": trained, "phase": phase, "silence_db": config["separate"].silence_db,
+        "train_sets": list(map(str, train_sets)), "valid_sets": list(map(str, valid_sets)),
+        "init_param": None if init_param is None else str(init_param),
+    }
+    # sets of the section mix are made in stage 0: they are the data, not how to train on it
+    mix = {name: value for name, value in sections["mix"].items() if name not in ("sets", "seed")}
+    identity = {
+        **sections, "mix": mix, "phase": phase, "silence_db": ours["silence_db"],
+        "train": {name: value for name, value in trained.items() if name not in FREE},
+        "train_sets": [Path(path).name for path in train_sets],
+        "valid_sets": [Path(path).name for path in valid_sets],
+    }
+    criterion = ["valid", options.best, options.best_mode]
+    vars(args).update(
+        contrasep=ours, identity=identity, data=options.data, output_dir=str(out), seed=options.seed,
+        ngpu=ngpu, num_workers=options.num_workers if num_workers is None else num_workers,
+        multiprocessing_distributed=ngpu > 1, unused_parameters=True, resume=True,
+        max_epoch=options.epochs, patience=options.patience, best_model_criterion=[criterion],
+        early_stopping_criterion=criterion, val_scheduler_criterion=criterion[:2],
+        keep_nbest_models=[options.average], optim=options.optim,
+        optim_conf={**trained["optim_conf"], "lr": options.learning_rate},
+        scheduler=None if options.scheduler == "none" else options.scheduler,
+        scheduler_conf=trained["scheduler_conf"], grad_clip=options.grad_clip,
+        accum_grad=options.accumulate, use_amp=options.precision == "bfloat16" and ngpu > 0,
+        log_interval=options.log_interval, use_matplotlib=False, batch_size=options.batch_size,
+        segment_seconds=options.segment_seconds, ema_decay=options.ema_decay,
+        budget_minutes=options.budget_minutes, rate=config["mix"].rate,
+    )
+    vars(args).update(distributed or {})
+    return args
+
+
+def train(args: argparse.Namespace) -> Path:
+    """Train a phase, or go on with it; see `build_arguments`.
+
+    Returns:
+        the phase's ``model.pth``.
+
+    Raises:
+        ContrasepError: whatever is wrong with data, checkpoints, devices or options.
+    """
+    found = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if args.ngpu > found:
+        raise ContrasepError(f"--ngpu {args.ngpu}: {found} GPUs found here; use --ngpu {found}")
+    if args.use_amp and not torch.cuda.is_bf16_supported():
+        raise ContrasepError(f"{args.contrasep['phase']}.precision: this GPU has no bfloat16; use float32")
+    if args.optim not in optim_classes:
+        raise ContrasepError(f"{args.contrasep['phase']}.optim: ESPnet has no '{args.optim}' here")
+    part = _Parts(args)
+    # faults of the data before any process is started
+    part.dataset(True), part.dataset(False)
+    try:
+        ContrasepTask.main(args=args)
+    except (ProcessRaisedException, ProcessExitedException) as error:
+        fault = last_fault(str(error))
+        if fault is None:
+            raise
+        raise ContrasepError(fault) from None
+    return Path(args.output_dir) / "model.pth"
+
+
+def _statistics(part: _Parts) -> np.ndarray:
+    """Kaldi CMVN statistics ``(2, freq + 1)`` of the first items that training will see.
+
+    Those of the dump are of other signals: unmixed, and at other levels.
+    """
+    dataset = part.dataset(True)
+    keys = dataset.keys(1, min(STATISTICS_ITEMS, len(dataset)))
+    return sum(statistics(log_spectrum(dataset[key]["mixture"], part.features)) for key in keys)
+
+
+def _initialise(model: torch.nn.Module, path: str, features: FeatureOptions) -> None:
+    """Load the weights of an earlier phase; parts that it did not have stay as they are."""
+    content = read_model(path)
+    if content["features"] != features:
+        raise ContrasepError(
+            f"{path}: checkpoint of another configuration (win {content['features'].win}, hop "
+            f"{content['features'].hop} there; {features.win}, {features.hop} here); train that phase again"
+        )
+    own = model.state_dict()
+    for name, value in content["state"].items():
+        if name not in own or own[name].shape != value.shape:
+            here = tuple(own[name].shape) if name in own else "none"
+            raise ContrasepError(
+                f"{path}: checkpoint of another configuration ({name} is {tuple(value.shape)} there, "
+                f"{here} here); train that phase again"
+            )
+    model.load_state_dict(content["state"], strict=False)
+    fresh = sorted(set(own) - set(content["state"]))
+    log.info("initial weights from %s%s", path, f"; not in it: {', '.join(fresh)}" if fresh else "")
+
+
+@contextlib.contextmanager
+def _logging(folder: Path, master: bool) -> Iterator[None]:
+    """All lines to ``train.log``; our own and faults to the terminal, where a bar may stand in."""
+    folder.mkdir(parents=True, exist_ok=True)
+    console = logging.StreamHandler(sys.stderr)
+    handlers: list[logging.Handler] = [console]
+    if master:
+        handlers.append(logging.FileHandler(folder / "train.log", encoding="utf-8"))
+        # steps are drawn as a bar on a terminal
+        steps_shown = not sys.stderr.isatty()
+        console.addFilter(
+            lambda record: record.name == log.name and (steps_shown or "batch" not in record.msg)
+        )
+    else:
+        console.setLevel(logging.ERROR)
+    lines = logging.Formatter("%(asctime)s (%(module)s:%(lineno)d) %(levelname)s: %(message)s")
+    handlers[-1].setFormatter(lines)
+    console.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
+    root, level = logging.getLogger(), logging.getLogger().level
+    root.setLevel(logging.INFO)
+    logging.captureWarnings(True)
+    for handler in handlers:
+        root.addHandler(handler)
+    try:
+        yield
+    finally:
+        logging.captureWarnings(False)
+        root.setLevel(level)
+        for handler in handlers:
+            root.removeHandler(handler)
+            handler.close()

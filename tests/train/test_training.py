@@ -1,0 +1,316 @@
+"""The task end to end on a tiny model: what it writes, resuming, faults."""
+
+import dataclasses
+import multiprocessing
+import os
+import re
+import shutil
+import signal
+import time
+
+import pytest
+import torch
+import yaml
+
+from contrasep_lib.config import SECTIONS, load_config
+from contrasep_lib.errors import ContrasepError
+from contrasep_lib.models.checkpoint import load_model, read_model, read_states
+
+TRAIN = {
+    "model": "contrasep_lib.models.options:ModelOptions",
+    "pretrain": "contrasep_lib.train.options:TrainOptions",
+    "finetune": "contrasep_lib.train.options:TrainOptions",
+}
+TREE = {
+    "features": {"win": 64, "hop": 32},
+    "model": {"backbone": "blstm", "layers": 1, "width": 6, "embedding_dim": 4, "dropout": 0.1},
+    "finetune": {
+        "data": "dynamic", "num_spk": [1, 2], "segment_seconds": 0.2, "batch_size": 4, "batches_per_epoch": 4,
+        "epochs": 4, "accumulate": 2, "ema_decay": 0.9, "average": 2, "num_workers": 0, "speed": [0.9, 1.0],
+        "scheduler": "warmuplr", "scheduler_conf": {"warmup_steps": 3},
+    },
+}
+
+
+@pytest.fixture(scope="module")
+def task():
+    from contrasep_lib.train import task
+
+    threads = torch.get_num_threads()
+    # forked children must not find threads that they do not have
+    torch.set_num_threads(1)
+    yield task
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="module")
+def phase(task, tmp_path_factory, single_dump):
+    """Arguments of a phase in a folder, with some options replaced: ``phase('a', epochs=2)``."""
+    folder = tmp_path_factory.mktemp("exp")
+
+    def make(name, model=(), init=None, ngpu=0, **options):
+        tree = {**TREE, "model": {**TREE["model"], **dict(model)}, "finetune": {**TREE["finetune"], **options}}
+        path = folder / "config.yaml"
+        path.write_text(yaml.safe_dump(tree))
+        with pytest.MonkeyPatch.context() as patch:
+            for section, target in TRAIN.items():
+                patch.setitem(SECTIONS, section, target)
+            config = load_config(path)
+        sets = [single_dump]
+        return task.build_arguments(config, "finetune", sets, sets, folder / name, init, ngpu)
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def undisturbed(task, phase):
+    """Folder of a whole run of `TREE`."""
+    return task.train(phase("whole")).parent
+
+
+def losses(folder):
+    from contrasep_lib.train.session import SAFE
+
+    stats = read_states(folder / "checkpoint.pth", safe=SAFE)["reporter"]["stats"]
+    return {(epoch, part): float(stats[epoch][part]["loss"]) for epoch in stats for part in ("train", "valid")}
+
+
+def assert_same_result(folder, other):
+    assert losses(folder) == losses(other)
+    this, that = (read_model(f / "model.pth")["state"] for f in (folder, other))
+    assert this.keys() == that.keys() and all(torch.equal(this[name], that[name]) for name in this)
+
+
+def test_a_phase_leaves_its_product(undisturbed):
+    names = {path.name for path in undisturbed.iterdir()}
+    assert names > {
+        "config.yaml", "train.log", "checkpoint.pth", "checkpoint.previous.pth", "model.pth", "images",
+        "tensorboard", "latest.pth", "valid.loss.best.pth",
+    }
+    assert (undisturbed / "images/learning_curves.png").is_file()
+    assert sum(path.stat().st_size for path in (undisturbed / "tensorboard").rglob("events*")) > 1000
+    # the two best and the last
+    assert 2 <= sum(bool(re.fullmatch(r"\d+epoch.pth", name)) for name in names) <= 3
+    log = (undisturbed / "train.log").read_text()
+    assert re.search(r"epoch 4/4, batch 4/4: loss [-\d.]+, [\d.e+]+ hours of speech an hour, 0 s left", log)
+    assert os.uname()[1] not in log
+    model = load_model(undisturbed / "model.pth")
+    nodes = model.embed(torch.randn(2, 1000))
+    assert not model.training and nodes.z.shape[-1] == 4
+
+
+def test_averages_are_those_of_the_best(undisturbed):
+    content = read_model(undisturbed / "model.pth")
+    valid = {epoch: loss for (epoch, part), loss in losses(undisturbed).items() if part == "valid"}
+    best = sorted(valid, key=valid.get)[:2]
+    assert content["training"]["epochs"] == best and content["training"]["of"] == 4
+    weights = [read_states(undisturbed / f"{epoch}epoch.pth") for epoch in best]
+    for name, value in content["state"].items():
+        assert torch.allclose(value.float(), (weights[0][name].float() + weights[1][name].float()) / 2, atol=1e-6)
+
+
+def test_averaged_weights_are_validated_and_kept(undisturbed):
+    from contrasep_lib.train.session import SAFE
+
+    states = read_states(undisturbed / "checkpoint.pth", safe=SAFE)
+    last = read_states(undisturbed / "4epoch.pth")
+    assert states["average"]["steps"] == 8
+    for name, value in states["average"]["average"].items():
+        assert torch.equal(last[name], value) and not torch.equal(states["model"][name], value)
+
+
+def wait_for(condition, process):
+    for _ in range(3000):
+        if condition() or not process.is_alive():
+            return
+        time.sleep(0.005)
+    raise AssertionError("nothing happened")
+
+
+def test_killed_training_ends_as_undisturbed_training(task, phase, undisturbed):
+    args = phase("killed")
+    folder, killed = args.output_dir, 0
+    for sign in ("train.log", "1epoch.pth", "checkpoint.pth", ".checkpoint.pth.tmp.pth", "3epoch.pth"):
+        process = multiprocessing.get_context("fork").Process(target=task.train, args=(args,))
+        process.start()
+        wait_for(lambda: os.path.exists(os.path.join(folder, sign)), process)
+        time.sleep(0.02)
+        os.kill(process.pid, signal.SIGKILL)
+        process.join()
+        killed += process.exitcode == -signal.SIGKILL
+    assert killed >= 3
+    task.train(args)
+    assert_same_result(undisturbed.parent / "killed", undisturbed)
+    # once more: nothing is left to do, and nothing changes
+    task.train(args)
+    assert_same_result(undisturbed.parent / "killed", undisturbed)
+
+
+def truncate(path):
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+@pytest.mark.parametrize("name", ["checkpoint.pth", "3epoch.pth"])
+def test_damaged_checkpoints_fall_back(task, phase, undisturbed, name):
+    folder = undisturbed.parent / f"damaged_{name}"
+    task.train(phase(folder.name, epochs=3))
+    truncate(folder / name)
+    task.train(phase(folder.name))
+    assert_same_result(folder, undisturbed)
+    assert re.search("going on from|written again", (folder / "train.log").read_text())
+
+
+def test_checkpoints_that_cannot_be_used_are_one_line(task, phase, undisturbed, tmp_path):
+    folder = undisturbed.parent / "bad"
+    shutil.copytree(undisturbed, folder)
+    with pytest.raises(ContrasepError, match=r"another configuration \(model.width is 6 there, 7 here\); delete"):
+        task.train(phase("bad", model={"width": 7}))
+    with pytest.raises(ContrasepError, match=r"\(train.learning_rate is 0.001 there, 0.1 here\)"):
+        task.train(phase("bad", learning_rate=0.1))
+    for file in ("checkpoint.pth", "checkpoint.previous.pth", "model.pth"):
+        truncate(folder / file)
+    with pytest.raises(ContrasepError, match="checkpoint.previous.pth: truncated"):
+        task.train(phase("bad"))
+    with pytest.raises(ContrasepError, match="model.pth: truncated"):
+        load_model(folder / "model.pth")
+    for content in (b"RIFF....", b""):
+        (folder / "model.pth").write_bytes(content)
+        with pytest.raises(ContrasepError, match="model.pth: (not a checkpoint|truncated)"):
+            load_model(folder / "model.pth")
+    torch.save({"state": {}}, folder / "model.pth")
+    with pytest.raises(ContrasepError, match="a model.pth is wanted"):
+        load_model(folder / "model.pth")
+    torch.save({"format": multiprocessing.Process}, folder / "model.pth")
+    with pytest.raises(ContrasepError, match="not a checkpoint of contrasep"):
+        load_model(folder / "model.pth")
+    with pytest.raises(ContrasepError, match="no such checkpoint"):
+        load_model(folder / "none.pth")
+    content = read_model(undisturbed / "model.pth")
+    with pytest.raises(ContrasepError, match=r"\(model.embedding_dim is 4 there, 5 here\)"):
+        load_model(
+            undisturbed / "model.pth", options=dataclasses.replace(content["model"], embedding_dim=5)
+        )
+
+
+def test_initial_weights(task, phase, undisturbed):
+    options = {"epochs": 1, "learning_rate": 1e-12, "ema_decay": None, "average": 1}
+    args = phase("init", init=undisturbed / "model.pth", **options)
+    state = read_model(task.train(args))["state"]
+    for name, value in read_model(undisturbed / "model.pth")["state"].items():
+        assert torch.allclose(state[name], value, atol=1e-6)
+    with pytest.raises(ContrasepError, match="another configuration"):
+        task.train(phase("init2", model={"width": 9}, init=undisturbed / "model.pth"))
+
+
+def test_a_loss_that_is_not_finite_stops(task, phase, monkeypatch):
+    from contrasep_lib.models.espnet_model import ContrastiveModel
+
+    args = phase("nan", epochs=2, budget_minutes=None)
+    forward, calls = ContrastiveModel.forward, []
+
+    def spoilt(self, *arguments, **batch):
+        calls.append(batch["utt_id"])
+        loss, stats, weight = forward(self, *arguments, **batch)
+        return (loss * float("nan") if len(calls) == 11 else loss), stats, weight
+
+    monkeypatch.setattr(ContrastiveModel, "forward", spoilt)
+    with pytest.raises(ContrasepError, match="the loss is nan at the batch of") as fault:
+        task.train(args)
+    # 4 batches of training and 5 of validation, then the second of epoch 2
+    assert all(utterance in str(fault.value) for utterance in calls[-1]) and "\n" not in str(fault.value)
+    states = read_states(f"{args.output_dir}/1epoch.pth")
+    assert all(torch.isfinite(value).all() for value in states.values())
+
+
+@pytest.mark.parametrize("error, words", [
+    (torch.OutOfMemoryError("CUDA out of memory"), "out of memory with a batch_size of 4 and segment_sec.* 0.2"),
+    (RuntimeError("[enforce fail at alloc_cpu.cpp] can't allocate memory: 1 bytes"), "out of memory"),
+    (RuntimeError("DataLoader worker (pid 3) is killed by signal: Killed."), "lower num_workers"),
+])
+def test_faults_of_memory_are_one_line(task, phase, monkeypatch, error, words):
+    from contrasep_lib.models.espnet_model import ContrastiveModel
+
+    def fail(self, **batch):
+        raise error
+
+    monkeypatch.setattr(ContrastiveModel, "forward", fail)
+    with pytest.raises(ContrasepError, match=words):
+        task.train(phase("memory"))
+
+
+def test_faults_of_data_processes_are_one_line(task, phase, monkeypatch):
+    from contrasep_lib.train.data import DynamicMixtures
+
+    args, original, parent = phase("worker", num_workers=1), DynamicMixtures.__getitem__, os.getpid()
+
+    def fail(self, key):
+        if os.getpid() != parent:
+            raise ContrasepError("x.ark: corrupt at the entry of 'u'")
+        return original(self, key)
+
+    monkeypatch.setattr(DynamicMixtures, "__getitem__", fail)
+    with pytest.raises(ContrasepError, match=r"^x.ark: corrupt at the entry of 'u'$"):
+        task.train(args)
+
+
+def test_time_that_is_up_stops_and_can_go_on(task, phase, undisturbed):
+    folder = undisturbed.parent / "budget"
+    model = task.train(phase("budget", budget_minutes=1e-6))
+    assert read_model(model)["training"]["of"] == 1 and "time is up" in (folder / "train.log").read_text()
+    assert "batch 2/4" in (folder / "train.log").read_text()
+    # the same time again: it was spent
+    task.train(phase("budget", budget_minutes=1e-6))
+    assert set(losses(folder)) == {(1, "train"), (1, "valid")}
+    task.train(phase("budget", budget_minutes=60.0, epochs=2))
+    assert read_model(model)["training"]["of"] == 2
+
+
+def test_patience_best_and_statistics(task, phase):
+    # weights that hardly move: after the first epochs nothing gets better by validation
+    options = {"best": "between", "best_mode": "max", "learning_rate": 1e-30, "ema_decay": None}
+    args = phase("patience", epochs=30, patience=0, **options)
+    assert read_model(task.train(args))["training"]["of"] < 30
+    with pytest.raises(ContrasepError, match="best: no statistic 'acc' in validation; known: .*loss"):
+        task.train(phase("best", best="acc", epochs=1))
+
+
+@pytest.mark.parametrize("options, words", [
+    ({"optim_conf": {"moment": 1.0}}, "finetune.optim_conf: .*moment"),
+    ({"scheduler_conf": {"warm": 1}}, "finetune.scheduler_conf: .*warm"),
+    ({"num_spk": [9]}, "9 talkers wanted in a mixture"),
+])
+def test_options_that_do_not_fit_are_one_line(task, phase, options, words):
+    with pytest.raises(ContrasepError, match=words):
+        task.train(phase("misfit", **options))
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")
+def test_a_gpu_that_is_absent_is_one_line(task, phase):
+    with pytest.raises(ContrasepError, match="--ngpu 2: 0 GPUs found here"):
+        task.train(phase("gpu", ngpu=2))
+
+
+def test_the_command(contrasep, task, phase, undisturbed, tmp_path, single_dump, monkeypatch):
+    from contrasep_lib.bin.main import COMMANDS
+
+    monkeypatch.setitem(COMMANDS, "train", ("3", "train"))
+    for section, target in TRAIN.items():
+        monkeypatch.setitem(SECTIONS, section, target)
+    (tmp_path / "c.yaml").write_text(yaml.safe_dump(TREE))
+    arguments = (
+        "train", "--config", "c.yaml", "--dump", single_dump.parent, "--train-sets", single_dump.name,
+        "--valid-sets", single_dump.name, "--out", "exp/t/pretrain", "--phase",
+    )
+    settings = ("--set", "pretrain.epochs=1", "--set", "pretrain.data=single", "--set", "pretrain.segment_seconds=0.1")
+    done = contrasep(*arguments, "pretrain", "--num_workers", 0, *settings)
+    assert done.returncode == 0 and done.stdout == "train: exp/t/pretrain/model.pth\n", done.stderr
+    assert read_model(tmp_path / "exp/t/pretrain/model.pth")["training"]["phase"] == "pretrain"
+    for extra, words in (
+        (("finetune",), "checkpoint of another configuration"),
+        (("pretrain", "--ngpu", -1), "--ngpu: 0 or more wanted"),
+        (("pretrain", "--valid-sets", ","), "--valid-sets: at least one set"),
+        (("pretrain", "--train-sets", "none"), "none/wav.scp: not there; run stage 2"),
+    ):
+        done = contrasep(*arguments, *extra)
+        assert done.returncode == 1 and words in done.stderr, done.stderr
+        assert len([line for line in done.stderr.splitlines() if "contrasep train:" in line]) == 1
