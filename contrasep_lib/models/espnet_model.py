@@ -16,7 +16,7 @@ from contrasep_lib.models.encoder import ConvEncoder
 from contrasep_lib.models.heads import Projection, unit_norm
 from contrasep_lib.models.inputs import SpectrumInput, frame_mask, unit_level
 from contrasep_lib.models.options import ModelOptions
-from contrasep_lib.models.views import LabelledNodes, classes, remix, similarity
+from contrasep_lib.models.views import LabelledNodes, remix, similarity
 from contrasep_lib.modularity.nodes import NodeSet
 from contrasep_lib.objectives import affinity_loss, nt_xent_loss, pair_nodes, sample_nodes, supcon_loss, take
 from contrasep_lib.objectives.common import distributed
@@ -212,14 +212,17 @@ class ContrastiveModel(AbsESPnetModel):
                 dominant = self.granularity.targets(torch.where(heard, sources, 0.0))
         weight = self._weight(nodes, valid)
         if most > 1 and self.options.negatives == "utterance":
-            return LabelledNodes(z, dominant, weight, valid)
-        if speaker is None:
-            speaker = torch.full((batch, most), -1, device=mixture.device)
+            return LabelledNodes(z, dominant, weight, valid, most)
         # no two unknown speakers are taken for one, on whatever rank
         rank = torch.distributed.get_rank() if distributed() else 0
         unknown = -1 - torch.arange(batch * most, device=mixture.device).view(batch, most) - rank * 2**32
-        names = torch.where(speaker >= 0, speaker.long(), unknown)
-        return LabelledNodes(z, names.gather(1, dominant), weight, valid, shared=True)
+        names = unknown if speaker is None else torch.where(speaker >= 0, speaker.long(), unknown)
+        if num_spk is not None:
+            # absent ones dominate nothing and need no label of their own
+            absent = torch.arange(most, device=mixture.device) >= num_spk.unsqueeze(1)
+            names = torch.where(absent, names[:, :1], names)
+        names, numbers = names.unique(return_inverse=True)
+        return LabelledNodes(z, numbers.gather(1, dominant), weight, valid, len(names), names)
 
     def _remixed(
         self, mixture: torch.Tensor, lengths: torch.Tensor, frames: torch.Tensor, generator: torch.Generator
@@ -234,14 +237,17 @@ class ContrastiveModel(AbsESPnetModel):
         which = self.granularity.targets_of(spectra)
         itself = torch.arange(len(mixture), device=mixture.device)
         recording = torch.stack([itself, other], dim=1).gather(1, which)
-        labels = which if options.negatives == "utterance" else recording
-        labelled = LabelledNodes(z, labels, self._weight(nodes, valid), valid)
+        labels, number = (which, 2) if options.negatives == "utterance" else (recording, len(mixture) + 1)
+        labelled = LabelledNodes(z, labels, self._weight(nodes, valid), valid, number)
         if "nt_xent" not in options.objectives:
             return labelled, None
 
         _, valid_alone = self._nodes(spectra[:, 0], frames)
         alone = self._embed(mixture, lengths, spectra[:, 0], frames)
-        index, drawn = sample_nodes(valid, max(options.sampled_nodes // 2, 2), generator)
+        count = options.sampled_nodes // 2
+        if options.negatives == "batch":
+            count = max(-(-count // len(mixture)), 2)
+        index, drawn = sample_nodes(valid, count, generator)
         span = 2 * options.neighbours + 1
         shift = torch.randint(span, index.shape, generator=generator).to(index) - options.neighbours
         per_frame = valid.shape[1] // spectrum.shape[1]
@@ -262,31 +268,37 @@ class ContrastiveModel(AbsESPnetModel):
         """
         if not distributed() or set(self.options.objectives) == {"affinity"}:
             return False
-        agreed = torch.tensor(int(nodes.shared), device=nodes.z.device)
+        agreed = torch.tensor(int(nodes.names is not None), device=nodes.z.device)
         torch.distributed.all_reduce(agreed, torch.distributed.ReduceOp.MIN)
         return bool(agreed)
 
     def _pools(self, nodes: LabelledNodes) -> LabelledNodes:
-        return nodes.pooled() if nodes.shared or self.options.negatives == "batch" else nodes
+        return nodes.pooled() if self._one_pool(nodes) else nodes
+
+    def _one_pool(self, nodes: LabelledNodes) -> bool:
+        """Whether negatives come from the whole batch."""
+        return nodes.names is not None or self.options.negatives == "batch"
 
     def _project(self, z: torch.Tensor) -> torch.Tensor:
         return z if self.projection is None else self.projection(z)
 
     def _draw(self, nodes: LabelledNodes, generator: torch.Generator) -> LabelledNodes:
-        """Some nodes of each utterance, in the pools from which negatives come."""
+        """Some nodes of each utterance, in their pools, labelled by names where there are any."""
         count = self.options.sampled_nodes
-        if nodes.shared or self.options.negatives == "batch":
+        if self._one_pool(nodes):
             # at least two of each recording, or it would have no positives of its own
             count = max(-(-count // len(nodes.z)), 2)
         index, drawn = sample_nodes(nodes.valid, count, generator)
         z = self._project(take(nodes.z, index))
         labels, weight = take(nodes.labels, index), take(nodes.weight, index)
-        return self._pools(LabelledNodes(z, labels, weight, drawn, nodes.shared))
+        if nodes.names is not None:
+            labels = nodes.names[labels]
+        return self._pools(LabelledNodes(z, labels, weight, drawn, nodes.number, nodes.names))
 
     def _affinity(self, nodes: LabelledNodes) -> torch.Tensor:
         nodes = self._pools(nodes)
-        labels, number = classes(nodes.labels, nodes.valid)
-        return affinity_loss(self._project(nodes.z), labels, number, nodes.weight, nodes.valid)
+        z = self._project(nodes.z)
+        return affinity_loss(z, nodes.labels, nodes.number, nodes.weight, nodes.valid)
 
     def _supcon(self, nodes: LabelledNodes, generator: torch.Generator, gather: bool) -> torch.Tensor:
         nodes = self._draw(nodes, generator)

@@ -13,9 +13,8 @@ def unit_norm(z: torch.Tensor) -> torch.Tensor:
     z = z.to(torch.promote_types(z.dtype, torch.float32))
     norm = torch.linalg.vector_norm(z, dim=-1, keepdim=True)
     short = norm < 1e-12
-    axis = torch.zeros_like(z)
-    axis[..., 0] = 1.0
-    return torch.where(short, axis, z / torch.where(short, 1.0, norm))
+    first = torch.where(short, 1.0, z[..., :1])
+    return torch.cat([first, z[..., 1:]], dim=-1) / torch.where(short, 1.0, norm)
 
 
 class Projection(torch.nn.Module):

@@ -28,33 +28,25 @@ class LabelledNodes:
 
     Attributes:
         z: ``(pools, nodes, dim)`` of unit norm; negatives come from the same pool.
-        labels: ``(pools, nodes)`` int64, any values.
+        labels: ``(pools, nodes)`` int64 in ``0 .. number - 1``.
         weight: ``(pools, nodes)``.
         valid: ``(pools, nodes)`` bool.
-        shared: whether labels mean the same in all pools and on all ranks.
+        number: of labels.
+        names: ``(number,)`` int64, labels that mean the same on all ranks; None where labels have
+            a meaning only here.
     """
 
     z: torch.Tensor
     labels: torch.Tensor
     weight: torch.Tensor
     valid: torch.Tensor
-    shared: bool = False
+    number: int
+    names: torch.Tensor | None = None
 
     def pooled(self) -> "LabelledNodes":
         """All nodes in one pool."""
-        return LabelledNodes(
-            self.z.flatten(0, 1).unsqueeze(0),
-            self.labels.reshape(1, -1),
-            self.weight.reshape(1, -1),
-            self.valid.reshape(1, -1),
-            self.shared,
-        )
-
-
-def classes(labels: torch.Tensor, valid: torch.Tensor) -> tuple[torch.Tensor, int]:
-    """Labels renumbered ``0 .. number - 1``, the same number for the same label, and the number."""
-    known, renumbered = torch.where(valid, labels, labels.amin()).unique(return_inverse=True)
-    return renumbered, len(known)
+        tensors = (self.z, self.labels, self.weight, self.valid)
+        return LabelledNodes(*(part.flatten(0, 1).unsqueeze(0) for part in tensors), self.number, self.names)
 
 
 def similarity(nodes: LabelledNodes) -> dict[str, torch.Tensor]:
@@ -63,10 +55,10 @@ def similarity(nodes: LabelledNodes) -> dict[str, torch.Tensor]:
     Means over all pairs of a pool, then over pools with two labels; no pair is formed, the cost
     is ``O(nodes * labels * dim)``. Without any learning the two are equal.
     """
-    labels, number = classes(nodes.labels, nodes.valid)
     valid = nodes.valid.unsqueeze(-1)
     z = torch.where(valid, nodes.z, 0.0)
-    chosen = z.new_zeros(*labels.shape, number).scatter(2, labels.unsqueeze(-1), valid.to(z.dtype))
+    chosen = z.new_zeros(*nodes.labels.shape, nodes.number)
+    chosen = chosen.scatter(2, nodes.labels.unsqueeze(-1), valid.to(z.dtype))
     count = chosen.sum(1)
     sums = chosen.transpose(1, 2) @ z
     # a node is no pair with itself

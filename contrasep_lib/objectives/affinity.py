@@ -22,7 +22,7 @@ def affinity_loss(
     of node weights that sum to one over the utterance. So the value is the weighted mean of
     ``(z_i . z_j - [y_i = y_j])^2`` over all pairs of nodes: it depends neither on the length
     nor on the scale of the weights. Nothing of size nodes x nodes is formed; the cost is
-    ``O(nodes * dim * (dim + num_classes))`` time and ``O(nodes * dim)`` memory.
+    ``O(nodes * dim * (dim + num_classes))`` time and ``O(nodes * (dim + num_classes))`` memory.
 
     Args:
         z: ``(batch, nodes, dim)``, of unit norm for the value to mean what it says.

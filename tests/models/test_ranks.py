@@ -1,4 +1,4 @@
-"""Nodes gathered across ranks: two processes learn what one with all nodes would."""
+"""Two processes: nodes gathered across ranks give what one process with all nodes would learn."""
 
 import subprocess
 import sys
@@ -21,6 +21,20 @@ labels = data["labels"][:, part]
 losses = supcon_loss(z, labels, gather=True), nt_xent_loss(z, other, labels, gather=True)
 grads = [torch.autograd.grad(loss, z, retain_graph=True)[0] for loss in losses]
 torch.save([[loss.detach() for loss in losses], grads], f"{store}/{rank}.pt")
+
+from contrasep_lib.features.options import FeatureOptions
+from contrasep_lib.models.options import ModelOptions, build_model
+torch.manual_seed(0)
+options = ModelOptions(layers=1, width=4, objectives={"supcon": 1.0, "nt_xent": 1.0}, projection=3)
+model = torch.nn.parallel.DistributedDataParallel(build_model(options, FeatureOptions(64, 16), 40.0))
+trained = []
+for most in (1, 2, 1 + rank):  # pretraining, mixtures, and one rank of each
+    sources = torch.randn(2, most, 400)
+    speaker = torch.arange(2 * most).view(2, most) + rank
+    model.zero_grad()
+    model(sources.sum(1), torch.tensor([400, 300 + rank]), sources, None, speaker)[0].backward()
+    trained.append(torch.cat([parameter.grad.flatten() for parameter in model.parameters()]))
+torch.save(trained, f"{store}/model{rank}.pt")
 torch.distributed.barrier()
 torch.distributed.destroy_process_group()
 """
@@ -41,6 +55,9 @@ def test_two_processes_equal_one(tmp_path):
     ]
     assert [process.wait(timeout=120) for process in ranks] == [0, 0]
     (losses_a, grads_a), (losses_b, grads_b) = (torch.load(tmp_path / f"{rank}.pt") for rank in (0, 1))
+
+    for one, other in zip(*(torch.load(tmp_path / f"model{rank}.pt") for rank in (0, 1))):
+        assert torch.equal(one, other) and one.isfinite().all() and one.abs().sum() > 0
 
     z = data["z"].clone().requires_grad_()
     whole = supcon_loss(z, data["labels"]), nt_xent_loss(z, data["other"], data["labels"])
