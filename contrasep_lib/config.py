@@ -24,6 +24,10 @@ SECTIONS = {
     "mix": "contrasep_lib.mix.options:MixOptions",
     "dump": "contrasep_lib.io.options:DumpOptions",
     "features": "contrasep_lib.features.options:FeatureOptions",
+    "model": "contrasep_lib.models.options:ModelOptions",
+    "pretrain": "contrasep_lib.train.options:TrainOptions",
+    "finetune": "contrasep_lib.train.options:TrainOptions",
+    "modularity": "contrasep_lib.modularity.options:ModularityOptions",
     "separate": "contrasep_lib.separate.options:SeparateOptions",
     "score": "contrasep_lib.score.options:ScoreOptions",
 }

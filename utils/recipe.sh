@@ -12,7 +12,7 @@ Usage: run.sh [options]        (underscores in option names do as well as dashes
       4 finetuning            5 separation         6 scores
   --config FILE        configuration (default $config)
   --set SECTION.KEY=V  replace one value of the configuration; may be repeated
-  --separator NAME     oracle_frame, oracle_ibm, oracle_irm, oracle_psm or mixture
+  --separator NAME     model, oracle_frame, oracle_ibm, oracle_irm, oracle_psm or mixture
   --num-spk K          talkers per mixture (default $num_spk)
   --nj N               parallel jobs (default: the number of cores)
   --ngpu N             GPUs for stages 3 to 5 (default 0; oracles need none)
@@ -238,7 +238,48 @@ if [ "$stage" -le 2 ] && [ "$stop_stage" -ge 2 ]; then
 fi
 
 # ---------------------------------------------------------------- stages 3 and 4
-if [ "$stage" -le 4 ] && [ "$stop_stage" -ge 3 ] && ! $skip_train; then
+train_phase() {  # train_phase PHASE TRAIN_SETS VALID_SETS [options]
+    # one job, so it may have the cores that the parallel jobs of other stages share
+    OMP_NUM_THREADS=$nj MKL_NUM_THREADS=$nj $train_cmd --gpu "$ngpu" --num-threads "$nj" "$exp/$1/log/train.log" \
+        contrasep train "${settings[@]}" --phase "$1" --dump "$dumpdir" --train-sets "$2" --valid-sets "$3" \
+        --out "$exp/$1" --ngpu "$ngpu" "${@:4}"
+}
+
+train_communities() {
+    $train_cmd "$exp/modularity/log/train.log" \
+        contrasep train-modularity "${settings[@]}" --model "$exp/finetune/model.pth" \
+        --mixtures "$dumpdir/tr_${num_spk}mix" --singles "$dumpdir/cv_single" --out "$exp/modularity"
+}
+
+phase_sets() {  # phase_sets PHASE SET: the dumped sets that a phase reads of tr or cv
+    case $(get "$1.data") in
+        fixed) echo "${2}_${num_spk}mix" ;;
+        *) echo "${2}_single" ;;
+    esac
+}
+
+init=()
+if [ "$separator" = model ] && [ "$(get pretrain.epochs)" -gt 0 ]; then
+    init=(--init-param "$exp/pretrain/model.pth")
+    if [ "$stage" -le 3 ] && [ "$stop_stage" -ge 3 ] && ! $skip_train; then
+        log "stage 3: pretraining"
+        train_on=$(phase_sets pretrain tr) valid_on=$(phase_sets pretrain cv)
+        run_step "$exp/pretrain" features,mix,model,pretrain "$dumpdir/$train_on/.done $dumpdir/$valid_on/.done" "" \
+            clear train_phase pretrain "$train_on" "$valid_on"
+    fi
+fi
+if [ "$separator" = model ]; then
+    if [ "$stage" -le 4 ] && [ "$stop_stage" -ge 4 ] && ! $skip_train; then
+        log "stage 4: finetuning, modularity network"
+        train_on=$(phase_sets finetune tr) valid_on=$(phase_sets finetune cv)
+        before="$dumpdir/$train_on/.done $dumpdir/$valid_on/.done"
+        [ ${#init[@]} -eq 0 ] || before+=" $exp/pretrain/.done"
+        run_step "$exp/finetune" features,mix,model,finetune "$before" "" \
+            clear train_phase finetune "$train_on" "$valid_on" ${init[@]+"${init[@]}"}
+        run_step "$exp/modularity" features,model,modularity \
+            "$exp/finetune/.done $dumpdir/tr_${num_spk}mix/.done $dumpdir/cv_single/.done" "" clear train_communities
+    fi
+elif [ "$stage" -le 4 ] && [ "$stop_stage" -ge 3 ]; then
     log "stages 3 and 4: nothing to train for $separator"
 fi
 
@@ -247,15 +288,22 @@ separate_set() {  # separate_set SET
     local jobs out=$exp/separate_$1
     jobs=$(jobs_for "$dumpdir/$1/wav.scp")
     $separate_cmd --max-jobs-run "$nj" --gpu "$ngpu" JOB=1:"$jobs" "$out/log/separate.JOB.log" \
-        contrasep separate "${settings[@]}" --dump "$dumpdir/$1" --out "$out" --part "JOB/$jobs"
+        contrasep separate "${settings[@]}" --dump "$dumpdir/$1" --out "$out" --part "JOB/$jobs" \
+        ${trained[@]+"${trained[@]}"}
     contrasep separate "${settings[@]}" --dump "$dumpdir/$1" --out "$out" --merge "$jobs"
 }
 
 if [ "$stage" -le 5 ] && [ "$stop_stage" -ge 5 ]; then
     log "stage 5: separation by $separator"
     tests=$(test_sets)
+    reads=features,separate trained=() trained_marks=
+    if [ "$separator" = model ]; then
+        reads+=,model,modularity
+        trained=(--model "$exp/finetune/model.pth" --modularity "$exp/modularity" --ngpu "$ngpu")
+        trained_marks="$exp/finetune/.done $exp/modularity/.done"
+    fi
     for set in $tests; do
-        run_step "$exp/separate_$set" features,separate "$dumpdir/$set/.done" "" clear separate_set "$set"
+        run_step "$exp/separate_$set" "$reads" "$dumpdir/$set/.done $trained_marks" "" clear separate_set "$set"
     done
 fi
 

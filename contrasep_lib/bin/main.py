@@ -19,6 +19,8 @@ COMMANDS = {
     "prepare-data": ("1", "make Kaldi-style data directories"),
     "validate-data": ("1", "check data directories and their audio"),
     "dump": ("2", "write audio, spectra and statistics to ark"),
+    "train": ("3", "train the embedding: pretrain (stage 3) or finetune (stage 4)"),
+    "train-modularity": ("4", "train the modularity network, calibrate the count"),
     "separate": ("5", "separate a dumped set"),
     "score": ("6", "score separated audio"),
     "report": ("6", "write RESULTS.md and results.json"),

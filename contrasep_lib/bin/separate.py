@@ -3,8 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import typing
+from typing import Any, Callable
 
 from contrasep_lib.bin.common import add_config, add_part, positive, progress, read_config, share
+from contrasep_lib.errors import ContrasepError
+
+if typing.TYPE_CHECKING:
+    from contrasep_lib.io.dumpset import DumpSet
+    from contrasep_lib.separate.separation import Separation
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -13,6 +20,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_part(parser)
     parser.add_argument("--dump", required=True, metavar="DIR", help="dump directory of the set")
     parser.add_argument("--out", required=True, metavar="DIR", help="where the audio goes")
+    parser.add_argument("--model", metavar="FILE", help="model.pth of stage 4, for the separator 'model'")
+    parser.add_argument("--modularity", metavar="DIR", help="exp/TAG/modularity, for the separator 'model'")
+    parser.add_argument("--ngpu", type=int, default=0, metavar="N", help="GPUs (default 0: the CPU)")
     parser.add_argument("--merge", type=positive, metavar="N", help="join N parts after all are written")
 
 
@@ -27,20 +37,48 @@ def run(args: argparse.Namespace) -> None:
 
     import torch
 
-    from contrasep_lib.errors import ContrasepError
     from contrasep_lib.io.dumpset import DumpSet
-    from contrasep_lib.separate.oracle import Oracle
     from contrasep_lib.separate.writer import Writer
 
     # the set is parted over jobs, so more threads in each would only compete
     torch.set_num_threads(1)
-    options, features = config["separate"], config["features"]
     dump = DumpSet(args.dump)
-    with Writer(args.out, args.part[0], dump.rate) as writer:
-        with progress(share(dump.keys, args.part), "separating") as keys:
-            for key in keys:
-                try:
-                    oracle = Oracle(dump.mixture(key), dump.sources(key), features, options.silence_db)
-                except ContrasepError as error:
-                    raise ContrasepError(f"{args.dump}: '{key}': {error}; run stage 2 again") from None
-                writer.write(key, oracle.separate(options.separator))
+    separate = (_learned if config["separate"].separator == "model" else _oracle)(args, config, dump)
+    with Writer(args.out, args.part[0], dump.rate) as writer, progress(share(dump.keys, args.part), "separating") as keys:
+        for key in keys:
+            writer.write(key, separate(key))
+
+
+def _oracle(args: argparse.Namespace, config: dict[str, Any], dump: DumpSet) -> Callable[[str], Separation]:
+    from contrasep_lib.separate.oracle import Oracle
+
+    options, features = config["separate"], config["features"]
+
+    def separate(key: str) -> Separation:
+        try:
+            oracle = Oracle(dump.mixture(key), dump.sources(key), features, options.silence_db)
+        except ContrasepError as error:
+            raise ContrasepError(f"{args.dump}: '{key}': {error}; run stage 2 again") from None
+        return oracle.separate(options.separator)
+
+    return separate
+
+
+def _learned(args: argparse.Namespace, config: dict[str, Any], dump: DumpSet) -> Callable[[str], Separation]:
+    import torch
+
+    from contrasep_lib.models.checkpoint import load_model
+    from contrasep_lib.separate.learned import Communities, Learned
+
+    if not args.model or not args.modularity:
+        raise ContrasepError("--model FILE and --modularity DIR are needed with separate.separator: model")
+    if args.ngpu and not torch.cuda.is_available():
+        raise ContrasepError("--ngpu: no GPU is available here; leave it out")
+    # jobs of one machine take its GPUs in turn
+    device = f"cuda:{(args.part[0] - 1) % torch.cuda.device_count()}" if args.ngpu else "cpu"
+    options = config["separate"]
+    communities = Communities.load(args.modularity, config["modularity"])
+    model = load_model(args.model, device, config["features"], config["model"])
+    learned = Learned(model, communities, config["modularity"], options)
+    count = dump.num_spk if options.count == "given" else None
+    return lambda key: learned.separate(key, dump.mixture(key), count)

@@ -18,13 +18,17 @@ from contrasep_lib.io.dumpset import DumpSet, require_same_keys
 from contrasep_lib.report.pages import ORACLE_SUPERVISION, comparison_page, tag_page
 from contrasep_lib.score.tables import SCORES, aggregate, read_rows
 
-# what was known of the mixtures, by separator: at test time for oracles, in training for models
+# what was known of the mixtures: by separator, at test time; by the model's labels, in training
 SUPERVISION = {
     "oracle_frame": ORACLE_SUPERVISION,
     "oracle_ibm": ORACLE_SUPERVISION,
     "oracle_irm": ORACLE_SUPERVISION,
     "oracle_psm": ORACLE_SUPERVISION,
     "mixture": "none",
+}
+MODEL_SUPERVISION = {
+    "dominance": "sources in training (which unit is dominated by whom)",
+    "none": "utterance in training (views of one recording)",
 }
 # what a node is, by separator; None where there are no nodes
 GRANULARITY = {
@@ -35,19 +39,25 @@ GRANULARITY = {
     "mixture": None,
 }
 REPORTED_SECTIONS = ("features", "separate", "score")
+MODEL_SECTIONS = ("model", "pretrain", "finetune", "modularity")
 REQUIRED_KEYS = ("recipe", "config", "granularity", "separator", "supervision", "num_spk", "label", "sets")
 REQUIRED_SET_KEYS = ("n", "num_spk", "speakers", "count_accuracy", "oracle", *SCORES)
 
 
-def supervision(separator: str) -> str:
-    """The supervision that a separator used, as results state it.
+def supervision(config: Mapping[str, Any]) -> str:
+    """The supervision that a configuration's separator used, as results state it.
 
     Raises:
         ContrasepError: a separator that says nothing about its supervision.
     """
+    separator = config["separate"].separator
+    if separator == "model":
+        stated = MODEL_SUPERVISION[config["model"].labels]
+        speakers = config["model"].labels != "none" and config["pretrain"].epochs > 0
+        return f"speaker labels in pretraining, {stated}" if speakers else stated
     if separator not in SUPERVISION:
         known = ", ".join(SUPERVISION)
-        raise ContrasepError(f"no supervision stated for separator '{separator}'; known: {known}")
+        raise ContrasepError(f"no supervision stated for separator '{separator}'; known: model, {known}")
     return SUPERVISION[separator]
 
 
@@ -90,15 +100,16 @@ def build_results(
             raise ContrasepError(f"{table}: {error}") from None
         counts.update(row.num_spk for row in rows)
     separator = config["separate"].separator
+    sections = REPORTED_SECTIONS + (MODEL_SECTIONS if separator == "model" else ())
     return {
         "recipe": recipe,
         "config": Path(config_path).name,
-        "granularity": GRANULARITY.get(separator),
+        "granularity": config["model"].granularity if separator == "model" else GRANULARITY.get(separator),
         "separator": separator,
-        "supervision": supervision(separator),
+        "supervision": supervision(config),
         "num_spk": counts.pop() if len(counts) == 1 else sorted(counts),
         "label": label,
-        "options": {name: as_tree(config[name]) for name in REPORTED_SECTIONS},
+        "options": {name: as_tree(config[name]) for name in sections},
         "sets": sets,
     }
 

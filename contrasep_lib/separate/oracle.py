@@ -8,7 +8,6 @@ source, through the same `Granularity` that a model uses. ``oracle_irm`` is the 
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 
 import numpy as np
@@ -18,30 +17,9 @@ from contrasep_lib.errors import ContrasepError
 from contrasep_lib.features.options import FeatureOptions
 from contrasep_lib.features.stft import stft
 from contrasep_lib.separate.granularity import Frame, TimeFrequency, apply_mask
+from contrasep_lib.separate.separation import Separation
 
 ORACLES = ("oracle_frame", "oracle_ibm", "oracle_irm", "oracle_psm")
-
-
-@dataclasses.dataclass(frozen=True)
-class Separation:
-    """What a separator returns for one mixture.
-
-    Attributes:
-        outputs: ``(K, samples)`` float32.
-        assignment: share of each node that goes to each output, ``(nodes, K)``; silent nodes
-            are rows of zeros.
-        shape: shape of the nodes.
-        num_spk_given: whether the count was given.
-        modularity: Q of the assignment; None where no graph was built.
-        conductance: mean conductance; None where no graph was built.
-    """
-
-    outputs: np.ndarray
-    assignment: np.ndarray
-    shape: tuple[int, ...]
-    num_spk_given: bool
-    modularity: float | None = None
-    conductance: float | None = None
 
 
 def ratio_shares(name: str, sources: torch.Tensor, mixture: torch.Tensor) -> torch.Tensor:

@@ -11,9 +11,9 @@ from contrasep_lib.errors import ContrasepError
 from contrasep_lib.io.atomic import atomic_open, atomic_path
 from contrasep_lib.io.audio import write_wav
 from contrasep_lib.io.scp import read_table, write_table
-from contrasep_lib.separate.oracle import Separation
+from contrasep_lib.separate.separation import Separation
 
-EVIDENCE = ("utt", "num_spk_given", "num_spk_est", "modularity", "conductance")
+EVIDENCE = ("utt", "num_spk_given", "num_spk_est", "modularity", "conductance", "sizes", "words")
 # Kaldi's kOneByteUnsignedInteger: whole numbers from 0 to 255, exactly
 KALDI_UNSIGNED_BYTE = 5
 
@@ -67,7 +67,9 @@ class Writer:
         self.labels[key] = labels_of(separation)
         measured = ("" if value is None else f"{value:.6f}" for value in (separation.modularity, separation.conductance))
         estimate = "" if separation.num_spk_given else str(len(separation.outputs))
-        self.rows.append((key, str(int(separation.num_spk_given)), estimate, *measured))
+        sizes = ",".join(f"{size:.3f}" for size in separation.sizes)
+        words = " ".join(separation.words.split())
+        self.rows.append((key, str(int(separation.num_spk_given)), estimate, *measured, sizes, words))
 
     def __exit__(self, kind: type | None, value: object, traceback: object) -> None:
         import kaldiio

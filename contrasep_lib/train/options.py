@@ -25,6 +25,8 @@ class TrainOptions:
         batches_per_epoch: batches in an epoch; ``null``: as many as one pass over the utterances
             needs. A pass that is longer than an epoch goes on in the next.
         valid_batches: batches of validation; ``null``: all utterances once.
+        probe: mixtures of validation that are separated after each epoch (by k-means, the count
+            given); their mean SI-SNR improvement is the statistic ``si_snri``, and the first is drawn.
         epochs: epochs at most; 0 leaves the phase out of a recipe.
         budget_minutes: training stops after the step in which this much time has been spent, over
             all runs that continued each other; the epoch is then validated and saved as any other.
@@ -54,6 +56,7 @@ class TrainOptions:
     batch_size: int = 8
     batches_per_epoch: int | None = None
     valid_batches: int | None = None
+    probe: int = 4
     epochs: int = 20
     budget_minutes: float | None = None
     patience: int | None = None
@@ -85,7 +88,7 @@ class TrainOptions:
         for name in ("batches_per_epoch", "valid_batches"):
             if getattr(self, name) is not None and getattr(self, name) < 1:
                 raise ValueError(f"{name}: null or at least 1 wanted, got {getattr(self, name)}")
-        for name in ("num_workers", "seed"):
+        for name in ("num_workers", "seed", "probe"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name}: 0 or more wanted, got {getattr(self, name)}")
         for name in ("learning_rate", "grad_clip"):

@@ -1,18 +1,22 @@
 """Scoring and reporting through the commands: pages, plots, same bytes, bad input."""
 
+import importlib
 import json
 import shutil
+import typing
 
 import kaldiio
 import numpy as np
 import pytest
 import soundfile
 
+from contrasep_lib.config import SECTIONS, build
 from contrasep_lib.errors import ContrasepError
 from contrasep_lib.report.plots import assigned_source, read_assignment
 from contrasep_lib.report.results import REQUIRED_KEYS, read_results, supervision
 from contrasep_lib.score.tables import read_rows
-from contrasep_lib.separate.options import SEPARATORS
+from contrasep_lib.models.options import ModelOptions
+from contrasep_lib.separate.options import SeparateOptions
 
 
 
@@ -108,7 +112,7 @@ def test_an_estimated_count_is_scored_and_shown(tag, mixed, contrasep, tmp_path)
     (out / "spk2.scp").write_text("\n".join(tables[2][1:]) + "\n")
     (out / "spk3.scp").write_text(tables[1][1] + "\n")
     counts = [1, 3, 2, 2, 2]
-    rows = [f"{key}\t0\t{count}\t0.4\t0.1" for key, count in zip(keys, counts)]
+    rows = [f"{key}\t0\t{count}\t0.4\t0.1\t\t" for key, count in zip(keys, counts)]
     (out / "evidence.tsv").write_text("\n".join([lines[0], *rows]) + "\n")
     exp = tag("oracle_psm", plots=2)
     means = json.loads((exp / "results.json").read_text())["sets"][mixed[3].name]
@@ -199,9 +203,19 @@ def test_report_without_what_it_needs(mixed, config, contrasep, tmp_path):
 
 
 def test_every_separator_states_its_supervision():
-    assert all(supervision(separator) for separator in SEPARATORS)
+    config = load_defaults()
+    for separator in typing.get_args(typing.get_type_hints(SeparateOptions)["separator"]):
+        assert supervision({**config, "separate": SeparateOptions(separator)})
+    learned = {**config, "separate": SeparateOptions("model")}
+    assert "sources in training" in supervision(learned)
+    assert supervision({**learned, "model": ModelOptions(labels="none")}).startswith("utterance")
     with pytest.raises(ContrasepError, match="no supervision stated for separator 'guess'"):
-        supervision("guess")
+        supervision({**config, "separate": SeparateOptions("guess")})
+
+
+def load_defaults():
+    return {name: build(getattr(importlib.import_module(target.partition(":")[0]), target.partition(":")[2]), {}, name)
+            for name, target in SECTIONS.items()}
 
 
 def test_assignment_follows_the_matching_and_marks_spare_outputs():

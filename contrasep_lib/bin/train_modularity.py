@@ -1,0 +1,30 @@
+"""Train the modularity network over mixtures and calibrate the null of the count."""
+
+from __future__ import annotations
+
+import argparse
+
+from contrasep_lib.bin.common import add_config, read_config
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of ``contrasep train-modularity``."""
+    add_config(parser)
+    parser.add_argument("--model", required=True, metavar="FILE", help="model.pth of stage 4")
+    parser.add_argument("--mixtures", required=True, nargs="+", metavar="DIR", help="dumped training mixtures")
+    parser.add_argument("--singles", metavar="DIR", help="dumped single speakers, for the null of the count")
+    parser.add_argument("--out", required=True, metavar="DIR", help="exp/TAG/modularity")
+
+
+def run(args: argparse.Namespace) -> None:
+    """Entry point of ``contrasep train-modularity``."""
+    config = read_config(args)
+
+    from contrasep_lib.io.dumpset import DumpSet
+    from contrasep_lib.models.checkpoint import load_model
+    from contrasep_lib.train.communities import train_communities
+
+    model = load_model(args.model, features=config["features"], options=config["model"])
+    singles = DumpSet(args.singles) if args.singles else None
+    mixtures = [DumpSet(folder) for folder in args.mixtures]
+    train_communities(model, mixtures, singles, config["modularity"]).save(args.out)

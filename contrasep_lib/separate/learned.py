@@ -1,0 +1,160 @@
+"""Separation by a trained model: embed, count, maximise modularity, mask."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import typing
+import zlib
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from contrasep_lib.errors import ContrasepError
+from contrasep_lib.features.stft import stft
+from contrasep_lib.modularity import CountDecision, ModularityNetwork, NodeSet, Null, count_communities, diagnose
+from contrasep_lib.modularity.options import ModularityOptions, build_graph, build_solver
+from contrasep_lib.separate.granularity import apply_mask
+from contrasep_lib.separate.options import SeparateOptions
+from contrasep_lib.separate.separation import Separation
+
+if typing.TYPE_CHECKING:
+    from contrasep_lib.models.espnet_model import ContrastiveModel
+
+NETWORK, NULL = "network.pth", "null.json"
+
+
+@dataclasses.dataclass(frozen=True)
+class Communities:
+    """What stage 4 trained for the modularity engine.
+
+    Attributes:
+        network: the modularity network; None for solvers that have none.
+        null: the null of the count, calibrated on single speakers.
+    """
+
+    network: ModularityNetwork | None
+    null: Null
+
+    @classmethod
+    def load(cls, folder: str | Path, options: ModularityOptions) -> "Communities":
+        """Read ``exp/<tag>/modularity``.
+
+        Raises:
+            ContrasepError: a file is missing, damaged, or of another configuration.
+        """
+        from contrasep_lib.models.checkpoint import read_states
+
+        folder = Path(folder)
+        try:
+            null = Null.load(folder / NULL)
+        except FileNotFoundError:
+            raise ContrasepError(f"{folder / NULL}: not there; run stage 4 first") from None
+        except ValueError as error:
+            raise ContrasepError(f"{folder / NULL}: {error}; run stage 4 again") from None
+        if options.solver != "network":
+            return cls(None, null)
+        content = read_states(folder / NETWORK)
+        try:
+            network = ModularityNetwork(content["dim"], content["num_communities"], tuple(content["hidden"]))
+            network.load_state_dict(content["state"])
+        except (KeyError, TypeError, ValueError, RuntimeError):
+            raise ContrasepError(f"{folder / NETWORK}: no modularity network in it; run stage 4 again") from None
+        if (network.num_communities, tuple(content["hidden"])) != (options.k_max, options.hidden):
+            raise ContrasepError(
+                f"{folder / NETWORK}: {network.num_communities} outputs and hidden layers {content['hidden']}, the "
+                f"configuration has {options.k_max} and {list(options.hidden)}; run stage 4 again"
+            )
+        return cls(network, null)
+
+    def save(self, folder: str | Path) -> None:
+        """Write ``exp/<tag>/modularity``."""
+        from contrasep_lib.models.checkpoint import write_states
+
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        if self.network is not None:
+            widths = [layer.out_features for layer in self.network.layers if isinstance(layer, torch.nn.Linear)]
+            write_states(folder / NETWORK, {
+                "dim": self.network.dim, "num_communities": self.network.num_communities, "hidden": widths[:-1],
+                "state": self.network.state_dict(),
+            })
+        self.null.save(folder / NULL)
+
+
+class Learned:
+    """A separator made of a trained model and the modularity engine.
+
+    Args:
+        model: trained, in evaluation mode.
+        communities: what stage 4 trained beside it.
+        modularity: section ``modularity``.
+        options: section ``separate``.
+    """
+
+    def __init__(
+        self, model: "ContrastiveModel", communities: Communities, modularity: ModularityOptions, options: SeparateOptions
+    ) -> None:
+        self.model, self.communities, self.modularity, self.options = model, communities, modularity, options
+        self.graph = build_graph(modularity)
+        self.solver = build_solver(modularity, communities.network)
+
+    def separate(self, key: str, mixture: np.ndarray, num_spk: int | None) -> Separation:
+        """Separate one mixture.
+
+        Args:
+            key: utterance id; seeds counting and refinement, so that the result does not depend on
+                what else is separated.
+            mixture: ``(samples,)`` float32.
+            num_spk: the number of talkers, or None to estimate it.
+
+        Raises:
+            ContrasepError: a mixture of silence.
+        """
+        device = next(self.model.parameters()).device
+        signal = torch.from_numpy(np.ascontiguousarray(mixture, np.float32))[None].to(device)
+        with torch.no_grad():
+            nodes = self.model.embed(signal)
+        if not nodes.valid.any():
+            raise ContrasepError(f"'{key}': nothing but silence; there is nobody to separate")
+        seed = (zlib.crc32(key.encode()) + self.modularity.seed) % 2**31
+        decision = None
+        if num_spk is None:
+            [decision] = count_communities(
+                nodes, self.modularity.k_max, self.graph, None, seed, self.communities.null, with_evidence=False
+            )
+        assign, labels = self._assign(nodes, decision.count if decision else num_spk, decision, seed)
+        audio = self._audio(signal, assign)
+        [diagnosis] = diagnose(nodes, labels, self.graph, decisions=[decision] if decision else None)
+        words = f"{decision.reason}; {diagnosis.words}" if decision else diagnosis.words
+        conductance = diagnosis.mean_conductance
+        return Separation(
+            outputs=audio[0].cpu().numpy().astype(np.float32),
+            assignment=assign[0].cpu().numpy().astype(np.float32),
+            shape=nodes.shape,
+            num_spk_given=num_spk is not None,
+            modularity=diagnosis.modularity,
+            conductance=None if math.isnan(conductance) else conductance,
+            sizes=diagnosis.sizes,
+            words=words,
+        )
+
+    def _assign(
+        self, nodes: NodeSet, count: int, decision: CountDecision | None, seed: int
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Shares ``(1, nodes, K)``, zero on silent nodes, and labels ``(1, nodes)``."""
+        if count == 1:
+            return nodes.valid.unsqueeze(-1).float(), torch.where(nodes.valid, 0, -1)
+        solution = self.solver.solve(nodes, count, self.graph, seed)
+        if self.options.mask == "soft":
+            return solution.assign.float(), solution.labels
+        hard = torch.nn.functional.one_hot(solution.labels.clamp_min(0), count).float()
+        return hard * nodes.valid.unsqueeze(-1), solution.labels
+
+    def _audio(self, signal: torch.Tensor, assign: torch.Tensor) -> torch.Tensor:
+        """Masked audio ``(1, K, samples)``."""
+        granularity, features = self.model.granularity, self.model.features
+        nodes = granularity.nodes_of(stft(signal, features))
+        mask = granularity.mask(assign, nodes)
+        return apply_mask(mask, nodes.spectrum, signal.shape[-1], features)

@@ -1,0 +1,33 @@
+"""What every separator returns."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+
+
+@dataclasses.dataclass(frozen=True)
+class Separation:
+    """The separation of one mixture.
+
+    Attributes:
+        outputs: ``(K, samples)`` float32.
+        assignment: share of each node that goes to each output, ``(nodes, K)``; silent nodes
+            are rows of zeros.
+        shape: shape of the nodes.
+        num_spk_given: whether the count was given.
+        modularity: Q of the assignment; None where no graph was built.
+        conductance: mean conductance; None where no graph was built or it is undefined.
+        sizes: share of the weight in each community.
+        words: why this count, and which failure signatures were raised; empty for oracles.
+    """
+
+    outputs: np.ndarray
+    assignment: np.ndarray
+    shape: tuple[int, ...]
+    num_spk_given: bool
+    modularity: float | None = None
+    conductance: float | None = None
+    sizes: tuple[float, ...] = ()
+    words: str = ""

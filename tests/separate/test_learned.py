@@ -1,0 +1,158 @@
+"""Separation by a model whose embeddings are known: what remains is counting, clustering, masking."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+
+from contrasep_lib.errors import ContrasepError
+from contrasep_lib.features.options import FeatureOptions
+from contrasep_lib.modularity import ModularityNetwork, NodeSet, Null, modularity
+from contrasep_lib.modularity.options import ModularityOptions, build_graph, build_solver
+from contrasep_lib.separate.granularity import TimeFrequency
+from contrasep_lib.separate.learned import Communities, Learned
+from contrasep_lib.separate.options import SeparateOptions
+from contrasep_lib.separate.oracle import Oracle
+from contrasep_lib.train.communities import draw_nodes, train_communities, train_network
+
+FEATURES = FeatureOptions(128, 32)
+OPTIONS = ModularityOptions(train_steps=60, train_nodes=256, hidden=(16,), null_utterances=3)
+
+
+class Planted(torch.nn.Module):
+    """Embeds each unit near the direction of the talker that dominates it."""
+
+    def __init__(self, spread=0.15, dim=8):
+        super().__init__()
+        self.features, self.granularity = FEATURES, TimeFrequency(FEATURES, 40.0)
+        generator = torch.Generator().manual_seed(1)
+        self.directions = torch.nn.Parameter(torch.linalg.qr(torch.randn(dim, dim, generator=generator))[0])
+        self.spread, self.sources = spread, None
+
+    def embed(self, mixture):
+        nodes = self.granularity.nodes(mixture)
+        labels = self.granularity.targets(self.sources[None])
+        noise = torch.randn(*labels.shape, len(self.directions), generator=torch.Generator().manual_seed(2))
+        z = torch.nn.functional.normalize(self.directions[labels] + self.spread * noise, dim=-1)
+        return NodeSet(z, nodes.power.sqrt(), nodes.valid, nodes.shape)
+
+
+def talkers(count, seed=0):
+    rng = np.random.default_rng(seed)
+    sources = rng.standard_normal((count, 4000)).astype(np.float32) * 0.1
+    return sources.sum(axis=0), sources
+
+
+def learned(solver, count="estimated", **options):
+    modularity = ModularityOptions(**{**dataclasses.asdict(OPTIONS), "solver": solver, **options})
+    network = ModularityNetwork(8, modularity.k_max, modularity.hidden) if solver == "network" else None
+    return Learned(Planted(), Communities(network, Null()), modularity, SeparateOptions("model", count=count))
+
+
+@pytest.mark.parametrize("solver", ["network", "direct", "spectral", "kmeans"])
+@pytest.mark.parametrize("count", [2, 3])
+def test_known_embeddings_give_the_ideal_binary_mask(solver, count):
+    separator = learned(solver)
+    mixture, sources = talkers(count)
+    separator.model.sources = torch.from_numpy(sources)
+    separation = separator.separate("utt", mixture, None)
+    ideal = Oracle(mixture, sources, FEATURES, 40.0).separate("oracle_ibm").outputs
+    assert separation.outputs.shape == ideal.shape and not separation.num_spk_given
+    error = [[np.square(out - best).mean() for out in separation.outputs] for best in ideal]
+    assert max(min(row) for row in error) < 0.02 * np.square(ideal).mean()
+    np.testing.assert_allclose(separation.outputs.sum(axis=0), mixture, atol=1e-5)
+    assert separation.modularity > 0.2 and 0 < separation.conductance < 1
+    assert len(separation.sizes) == count and f"{count} speakers" in separation.words
+
+
+def test_one_talker_stays_whole():
+    separator = learned("network")
+    mixture, sources = talkers(1)
+    separator.model.sources = torch.from_numpy(sources)
+    separation = separator.separate("utt", mixture, None)
+    np.testing.assert_allclose(separation.outputs, mixture[None], atol=1e-5)
+    assert separation.conductance is None and separation.modularity == pytest.approx(0, abs=1e-5)
+
+
+def test_a_given_count_is_kept_and_the_utterance_seeds():
+    separator = learned("spectral")
+    mixture, sources = talkers(2)
+    separator.model.sources = torch.from_numpy(sources)
+    given = separator.separate("utt", mixture, 4)
+    assert given.num_spk_given and len(given.outputs) == 4
+    again = learned("spectral")
+    again.model.sources = torch.from_numpy(sources)
+    again.separate("another", mixture, None)
+    np.testing.assert_array_equal(again.separate("utt", mixture, 4).outputs, given.outputs)
+
+
+def test_silence_is_refused():
+    separator = learned("spectral")
+    separator.model.sources = torch.zeros(1, 4000)
+    with pytest.raises(ContrasepError, match="'utt': nothing but silence"):
+        separator.separate("utt", np.zeros(4000, np.float32), None)
+
+
+def test_training_raises_modularity_over_mixtures():
+    rng = np.random.default_rng(0)
+    model, pool = Planted(), []
+    for seed in range(6):
+        mixture, sources = talkers(2 + seed % 2, seed)
+        model.sources = torch.from_numpy(sources)
+        with torch.no_grad():
+            pool.append(draw_nodes(model.embed(torch.from_numpy(mixture)[None]), 256, rng))
+    options = dataclasses.replace(OPTIONS, train_steps=300, learning_rate=0.02)
+    network = train_network(pool, options)
+    graph = build_graph(options)
+    nodes = NodeSet.from_embeddings(torch.stack([z for z, _ in pool]))
+    with torch.no_grad():
+        dominant = (nodes.z @ model.directions.T).argmax(dim=-1)
+        best = modularity(nodes, torch.nn.functional.one_hot(dominant, 8).float(), graph).mean()
+        trained = modularity(nodes, network(nodes.z), graph).mean()
+        torch.manual_seed(0)
+        fresh = modularity(nodes, ModularityNetwork(8, 5, (16,))(nodes.z), graph).mean()
+    assert fresh < 0.1 * best and trained > 0.7 * best
+    for one, other in zip(network.parameters(), train_network(pool, options).parameters()):
+        assert torch.equal(one, other)
+    with pytest.raises(ContrasepError, match="nothing|silence"):
+        train_network([], OPTIONS)
+
+
+class Dump:
+    """Stands in for a dumped set of one talker's recordings."""
+
+    folder, keys = "dump/cv_single", ["a", "b", "c", "d"]
+
+    def mixture(self, key):
+        return talkers(1, ord(key))[0]
+
+
+def test_stage_4_on_single_talkers_and_its_files(tmp_path):
+    model = Planted()
+    model.sources = torch.from_numpy(talkers(1)[1])
+    communities = train_communities(model, [Dump()], Dump(), OPTIONS)
+    assert communities.null.talkers == 3
+    communities.save(tmp_path)
+    loaded = Communities.load(tmp_path, OPTIONS)
+    assert loaded.null == communities.null
+    z = torch.nn.functional.normalize(torch.randn(5, 8), dim=-1)
+    assert torch.equal(loaded.network(z), communities.network(z))
+    assert build_solver(OPTIONS, loaded.network).network is loaded.network
+    with pytest.raises(ContrasepError, match="configuration has 3"):
+        Communities.load(tmp_path, ModularityOptions(k_max=3, hidden=(16,)))
+    (tmp_path / "network.pth").write_bytes((tmp_path / "network.pth").read_bytes()[:100])
+    with pytest.raises(ContrasepError, match="network.pth"):
+        Communities.load(tmp_path, OPTIONS)
+    (tmp_path / "null.json").unlink()
+    with pytest.raises(ContrasepError, match="run stage 4 first"):
+        Communities.load(tmp_path, OPTIONS)
+
+
+@pytest.mark.parametrize("values, says", [
+    ({"tau": 1.0}, "tau"), ({"tau": -0.5}, "tau"), ({"k_max": 0}, "k_max"), ({"hidden": (0,)}, "hidden"),
+    ({"collapse_weight": -1}, "collapse_weight"), ({"learning_rate": 0}, "learning_rate"), ({"power": 0}, "power"),
+])
+def test_bad_options(values, says):
+    with pytest.raises(ValueError, match=says):
+        ModularityOptions(**values)
