@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Iterator
+from typing import Any, Iterator
 
 import torch
 from espnet2.iterators.abs_iter_factory import AbsIterFactory
@@ -93,6 +93,10 @@ class EpochIterator(AbsIterFactory):
         keys = self.dataset.keys(epoch if self.train else 0, self.items)
         bounds = [len(keys) * number // self.batches for number in range(self.batches + 1)]
         return [keys[start:end][self.rank :: self.world] for start, end in zip(bounds, bounds[1:])]
+
+    def first_items(self) -> Iterator[dict[str, Any]]:
+        """The items of the first epoch one by one, not batched."""
+        return (self.dataset[key] for key in self.dataset.keys(int(self.train), self.items))
 
     def build_iter(self, epoch: int, shuffle: bool | None = None) -> torch.utils.data.DataLoader:
         """Batches ``(ids, batch)`` of an epoch, see `contrasep_lib.train.data.collate`.

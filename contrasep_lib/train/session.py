@@ -108,7 +108,7 @@ class Session:
         self.started, self.before = time.monotonic(), 0.0
         self.batches = 0
         self.bar = None if master else True
-        self.told = self.plotted = self.started
+        self.told = self.drawn = self.started
 
     @property
     def seconds(self) -> float:

@@ -33,7 +33,7 @@ from contrasep_lib.train.trainer import SafeTrainer, last_fault
 # may change between runs that continue each other: none of them changes what a step computes
 FREE = (
     "epochs", "budget_minutes", "patience", "average", "best", "best_mode", "num_workers", "log_interval",
-    "valid_batches",
+    "valid_batches", "probe",
 )
 # items behind the mean and deviation per frequency
 STATISTICS_ITEMS = 64
@@ -228,7 +228,7 @@ def build_arguments(
         accum_grad=options.accumulate, use_amp=options.precision == "bfloat16" and ngpu > 0,
         log_interval=options.log_interval, use_matplotlib=False, batch_size=options.batch_size,
         segment_seconds=options.segment_seconds, ema_decay=options.ema_decay,
-        budget_minutes=options.budget_minutes, rate=config["mix"].rate,
+        budget_minutes=options.budget_minutes, rate=config["mix"].rate, probe=options.probe,
     )
     vars(args).update(distributed or {})
     return args

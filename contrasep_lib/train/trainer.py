@@ -18,9 +18,10 @@ from espnet2.utils.build_dataclass import build_dataclass
 
 from contrasep_lib.errors import ContrasepError
 from contrasep_lib.train.curves import draw_curves
+from contrasep_lib.train.probe import Probe
 from contrasep_lib.train.session import Session, WeightAverage, duration, log
 
-SECONDS_BETWEEN_PLOTS = 60.0
+SECONDS_BETWEEN_PICTURES = 60.0
 
 
 @dataclasses.dataclass
@@ -34,6 +35,7 @@ class Options(TrainerOptions):
         batch_size: for the words of a fault.
         segment_seconds: likewise.
         rate: Hz.
+        probe: mixtures that are separated after each epoch.
     """
 
     identity: Mapping[str, Any]
@@ -42,6 +44,7 @@ class Options(TrainerOptions):
     batch_size: int
     segment_seconds: float | None
     rate: int
+    probe: int
 
 
 class TimeIsUp(Exception):
@@ -51,10 +54,12 @@ class TimeIsUp(Exception):
 class SafeTrainer(Trainer):
     """Trainer whose runs can be killed at any moment.
 
-    `session` is that of the last run, with the statistics of its epochs.
+    `session` is that of the last run, with the statistics of its epochs; `probe` looks into its
+    validation.
     """
 
     session: ClassVar[Session]
+    probe: ClassVar[Probe]
 
     @classmethod
     def build_options(cls, args: Any) -> Options:
@@ -62,7 +67,9 @@ class SafeTrainer(Trainer):
         return build_dataclass(Options, args)
 
     @classmethod
-    def run(cls, model, optimizers, schedulers, *, trainer_options, distributed_option, **rest) -> None:
+    def run(
+        cls, model, optimizers, schedulers, *, valid_iter_factory, trainer_options, distributed_option, **rest
+    ) -> None:
         """Train, from the last checkpoint where there is one; arguments as ESPnet's.
 
         ESPnet's loop saves without a hook and averages the best epochs in a way that our own
@@ -80,6 +87,7 @@ class SafeTrainer(Trainer):
             Path(options.output_dir), options.identity, average, tuple(options.early_stopping_criterion[1:]),
             options.max_epoch, budget, options.rate, master,
         )
+        cls.probe = Probe(valid_iter_factory.first_items(), options.probe)
         with contextlib.ExitStack() as stack:
             stack.callback(model.register_forward_hook(cls._watch, with_kwargs=True).remove)
             if average:
@@ -90,12 +98,12 @@ class SafeTrainer(Trainer):
             try:
                 super().run(
                     model=model, optimizers=optimizers, schedulers=schedulers, trainer_options=options,
-                    distributed_option=distributed_option, **rest,
+                    valid_iter_factory=valid_iter_factory, distributed_option=distributed_option, **rest,
                 )
             except TimeIsUp:
                 log.info("time is up after %s", duration(session.seconds))
-        if master:
-            cls._plot(session)
+        if master and session.stats:
+            draw_curves(session.folder / "images" / "learning_curves.png", session.stats)
 
     @classmethod
     def resume(
@@ -145,8 +153,12 @@ class SafeTrainer(Trainer):
                 session.average.swap()
                 stack.callback(session.average.swap)
             super().validate_one_epoch(model, iterator, reporter, options, distributed_option)
-        if session.master and time.monotonic() - session.plotted > SECONDS_BETWEEN_PLOTS:
-            cls._plot(session)
+            model = getattr(model, "module", model)
+            improvement = cls.probe.si_snri(model)
+            if improvement is not None:
+                reporter.register({"si_snri": improvement})
+                reporter.next()
+            cls._draw(model, reporter.get_epoch())
 
     @classmethod
     def _watch(cls, model: torch.nn.Module, arguments: Any, batch: Mapping[str, Any], output: Any) -> Any:
@@ -168,12 +180,16 @@ class SafeTrainer(Trainer):
         stats = {name: value.detach().clone() for name, value in stats.items()}
         return force_gatherable((output[0], stats, weight), output[0].device)
 
-    @staticmethod
-    def _plot(session: Session) -> None:
-        """Learning curves, ``images/learning_curves.png``."""
-        if session.stats:
-            draw_curves(session.folder / "images" / "learning_curves.png", session.stats)
-            session.plotted = time.monotonic()
+    @classmethod
+    def _draw(cls, model: torch.nn.Module, epoch: int) -> None:
+        """Pictures now and then: drawing takes longer than a short epoch."""
+        session = cls.session
+        last = epoch == session.epochs or session.spent
+        if session.master and (last or time.monotonic() - session.drawn > SECONDS_BETWEEN_PICTURES):
+            session.drawn = time.monotonic()
+            cls.probe.draw(model, session.folder / "images" / "embeddings.png", f"epoch {epoch}")
+            if session.stats and not last:
+                draw_curves(session.folder / "images" / "learning_curves.png", session.stats)
 
     @staticmethod
     @contextlib.contextmanager

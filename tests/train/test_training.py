@@ -26,7 +26,7 @@ TREE = {
     "model": {"backbone": "blstm", "layers": 1, "width": 6, "embedding_dim": 4, "dropout": 0.1},
     "finetune": {
         "data": "dynamic", "num_spk": [1, 2], "segment_seconds": 0.2, "batch_size": 4, "batches_per_epoch": 4,
-        "epochs": 4, "accumulate": 2, "ema_decay": 0.9, "average": 2, "num_workers": 0, "speed": [0.9, 1.0],
+        "epochs": 4, "accumulate": 2, "ema_decay": 0.9, "average": 2, "num_workers": 0, "speed": [0.9, 1.0], "probe": 0,
         "scheduler": "warmuplr", "scheduler_conf": {"warmup_steps": 3},
     },
 }
@@ -65,13 +65,17 @@ def phase(task, tmp_path_factory, single_dump):
 @pytest.fixture(scope="module")
 def undisturbed(task, phase):
     """Folder of a whole run of `TREE`."""
-    return task.train(phase("whole")).parent
+    return task.train(phase("whole", probe=2)).parent
+
+
+def statistics(folder):
+    from contrasep_lib.train.session import SAFE
+
+    return read_states(folder / "checkpoint.pth", safe=SAFE)["reporter"]["stats"]
 
 
 def losses(folder):
-    from contrasep_lib.train.session import SAFE
-
-    stats = read_states(folder / "checkpoint.pth", safe=SAFE)["reporter"]["stats"]
+    stats = statistics(folder)
     return {(epoch, part): float(stats[epoch][part]["loss"]) for epoch in stats for part in ("train", "valid")}
 
 
@@ -87,7 +91,7 @@ def test_a_phase_leaves_its_product(undisturbed):
         "config.yaml", "train.log", "checkpoint.pth", "checkpoint.previous.pth", "model.pth", "images",
         "tensorboard", "latest.pth", "valid.loss.best.pth",
     }
-    assert (undisturbed / "images/learning_curves.png").is_file()
+    assert {path.name for path in (undisturbed / "images").iterdir()} == {"learning_curves.png", "embeddings.png"}
     assert sum(path.stat().st_size for path in (undisturbed / "tensorboard").rglob("events*")) > 1000
     # the two best and the last
     assert 2 <= sum(bool(re.fullmatch(r"\d+epoch.pth", name)) for name in names) <= 3
@@ -101,6 +105,7 @@ def test_a_phase_leaves_its_product(undisturbed):
 
 def test_averages_are_those_of_the_best(undisturbed):
     content = read_model(undisturbed / "model.pth")
+    assert "si_snri" in statistics(undisturbed)[1]["valid"]
     valid = {epoch: loss for (epoch, part), loss in losses(undisturbed).items() if part == "valid"}
     best = sorted(valid, key=valid.get)[:2]
     assert content["training"]["epochs"] == best and content["training"]["of"] == 4
@@ -150,10 +155,10 @@ def truncate(path):
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
 
 
-@pytest.mark.parametrize("name", ["checkpoint.pth", "3epoch.pth"])
+@pytest.mark.parametrize("name", ["checkpoint.pth", "4epoch.pth"])
 def test_damaged_checkpoints_fall_back(task, phase, undisturbed, name):
     folder = undisturbed.parent / f"damaged_{name}"
-    task.train(phase(folder.name, epochs=3))
+    shutil.copytree(undisturbed, folder, symlinks=True)
     truncate(folder / name)
     task.train(phase(folder.name))
     assert_same_result(folder, undisturbed)
@@ -162,7 +167,7 @@ def test_damaged_checkpoints_fall_back(task, phase, undisturbed, name):
 
 def test_checkpoints_that_cannot_be_used_are_one_line(task, phase, undisturbed, tmp_path):
     folder = undisturbed.parent / "bad"
-    shutil.copytree(undisturbed, folder)
+    shutil.copytree(undisturbed, folder, symlinks=True)
     with pytest.raises(ContrasepError, match=r"another configuration \(model.width is 6 there, 7 here\); delete"):
         task.train(phase("bad", model={"width": 7}))
     with pytest.raises(ContrasepError, match=r"\(train.learning_rate is 0.001 there, 0.1 here\)"):

@@ -1,0 +1,121 @@
+"""How well a few mixtures of validation come apart, and what their embeddings look like."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Iterable
+
+import numpy as np
+import torch
+
+from contrasep_lib.features.stft import stft
+from contrasep_lib.io.atomic import atomic_path
+from contrasep_lib.modularity import KernelGraph, KMeansSolver, NodeSet
+from contrasep_lib.report.plots import TALKER_COLOURS
+from contrasep_lib.score.metrics import best_matching, pairwise_si_snr, si_snr
+from contrasep_lib.separate.granularity import apply_mask
+
+DRAWN_POINTS, DRAWN_SIMILARITIES = 2000, 400
+
+
+class Probe:
+    """Separates a few mixtures with k-means on the embeddings, the count given.
+
+    Quick, and the same in every epoch: it shows whether training leads anywhere, where stage 5
+    counts, maximises modularity and scores whole test sets.
+
+    Args:
+        items: see `contrasep_lib.train.data`; those of one talker are left out.
+        count: mixtures at most, the first ones.
+    """
+
+    def __init__(self, items: Iterable[dict[str, Any]], count: int) -> None:
+        self.items: list[dict[str, Any]] = []
+        for item in items:
+            if len(self.items) == count:
+                break
+            if len(item["sources"]) > 1:
+                self.items.append(item)
+        self.solver, self.graph = KMeansSolver(restarts=2, iterations=50), KernelGraph()
+
+    @torch.no_grad()
+    def si_snri(self, model: Any) -> float | None:
+        """Mean SI-SNR improvement in dB over talkers and mixtures; None without mixtures.
+
+        Args:
+            model: `contrasep_lib.models.espnet_model.ContrastiveModel` in evaluation mode.
+        """
+        gains: list[float] = []
+        for item in self.items:
+            signal, nodes = self._embed(model, item)
+            if not nodes.valid.any():
+                continue
+            sources = item["sources"]
+            assign = self.solver.solve(nodes, len(sources), self.graph).assign
+            units = model.granularity.nodes_of(stft(signal, model.features))
+            mask = model.granularity.mask(assign, units)
+            outputs = apply_mask(mask, units.spectrum, signal.shape[-1], model.features)[0].cpu().numpy()
+            pairs = pairwise_si_snr(outputs, sources)
+            before = si_snr(np.broadcast_to(item["mixture"], sources.shape), sources)
+            gains += [pairs[k, m] - before[k] for k, m in enumerate(best_matching(pairs))]
+        return float(np.mean(gains)) if gains else None
+
+    @torch.no_grad()
+    def draw(self, model: Any, path: Path, title: str) -> None:
+        """Draw the first mixture: nodes on their two main axes, and the graph between them.
+
+        Nodes are drawn at random with their weights, coloured and sorted by the talker that
+        dominates them. Nothing is drawn without mixtures.
+        """
+        if not self.items:
+            return
+        signal, nodes = self._embed(model, self.items[0])
+        sources = torch.from_numpy(self.items[0]["sources"])[None].to(signal.device)
+        talker = model.granularity.targets(sources)[0]
+        valid = nodes.valid[0].nonzero().squeeze(1).cpu().numpy()
+        if len(valid) == 0:
+            return
+        chance = nodes.weight[0].double().cpu().numpy()[valid]
+        possible = int((chance > 0).sum())
+        chosen = np.random.default_rng(0).choice(
+            valid, min(DRAWN_POINTS, possible), replace=False, p=chance / chance.sum()
+        )
+        z, talker = nodes.z[0].float().cpu().numpy()[chosen], talker.cpu().numpy()[chosen]
+        _draw(path, title, z, talker, len(self.items[0]["sources"]))
+
+    @staticmethod
+    def _embed(model: Any, item: dict[str, Any]) -> tuple[torch.Tensor, NodeSet]:
+        device = next(model.parameters()).device
+        signal = torch.from_numpy(item["mixture"])[None].to(device)
+        return signal, model.embed(signal)
+
+
+def _draw(path: Path, title: str, z: np.ndarray, talker: np.ndarray, num_spk: int) -> None:
+    """Scatter plot and similarities of ``z (nodes, dim)`` with the talker of each node."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    centred = z - z.mean(axis=0)
+    _, singular, axes = np.linalg.svd(centred, full_matrices=False)
+    share = singular**2 / max(float((singular**2).sum()), 1e-12)
+    places = centred @ axes[:2].T
+    figure = Figure(figsize=(9.5, 4.2), layout="constrained")
+    FigureCanvasAgg(figure)
+    left, right = figure.subplots(1, 2)
+    for number in range(num_spk):
+        mine = talker == number
+        colour = TALKER_COLOURS[number % len(TALKER_COLOURS)]
+        left.scatter(*places[mine].T, s=4, alpha=0.5, color=colour, label=f"talker {number + 1}")
+    left.set_xlabel(f"first axis ({share[0]:.0%} of the variance)")
+    left.set_ylabel(f"second axis ({share[1]:.0%})")
+    left.legend(markerscale=3)
+    some = np.argsort(talker[:DRAWN_SIMILARITIES], kind="stable")
+    image = right.imshow(z[some] @ z[some].T, vmin=-1, vmax=1, cmap="cividis", interpolation="nearest")
+    figure.colorbar(image, ax=right, label="cosine")
+    for edge in np.cumsum(np.bincount(talker[some], minlength=num_spk))[:-1]:
+        right.axhline(edge - 0.5, color="white", linewidth=0.8)
+        right.axvline(edge - 0.5, color="white", linewidth=0.8)
+    right.set_xlabel("nodes, sorted by talker")
+    figure.suptitle(title)
+    with atomic_path(path) as temporary:
+        figure.savefig(temporary, dpi=90)
