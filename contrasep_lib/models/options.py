@@ -27,7 +27,8 @@ class ModelOptions:
             (alternating over frequency and time). Backbones over spectra serve both
             granularities; a frame's embedding is then the mean over its units.
         layers: layers (``encoder``, ``blstm``) or blocks (``conv``, ``dual_path``).
-        width: channels, or cells of the recurrent layers in each direction.
+        width: channels, or cells of the recurrent layers in each direction; 300 is for ``blstm``,
+            ``conv`` and ``dual_path`` run over every unit or band and cost as much at 32 to 48.
         dropout: between layers.
         path: what ``dual_path`` runs over frequency and time: ``rnn`` or ``attention``.
         heads: attention heads of ``dual_path``; divide ``width``.
