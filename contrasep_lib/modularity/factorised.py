@@ -22,14 +22,16 @@ from torch.autograd.function import once_differentiable
 
 from contrasep_lib.modularity.graphs import KernelGraph, homogeneous, monomials
 
-_CHUNK_ELEMENTS = {"cpu": 1 << 18, "cuda": 1 << 25}
-
 
 def _chunks(z: torch.Tensor, columns: int, power: int) -> Iterator[slice]:
     """Slices of nodes whose largest temporary, ``(batch, chunk, columns * (dim + 1))``, stays small."""
     batch, nodes, dim = z.shape
     width = max(columns * (dim + 1), math.comb(dim + power - 1, power - 1))
-    budget = _CHUNK_ELEMENTS.get(z.device.type, _CHUNK_ELEMENTS["cpu"])
+    if z.device.type == "cuda":
+        budget = 1 << 25
+    else:
+        # What a core's cache holds; more where threads must meet after each step.
+        budget = 1 << 18 if torch.get_num_threads() == 1 else 1 << 20
     size = max(budget // max(batch * width, 1), 64)
     for start in range(0, nodes, size):
         yield slice(start, start + size)

@@ -28,7 +28,9 @@ SOLVERS = {
 }
 FAST = {**SOLVERS, "network": NetworkSolver(steps=3)}
 every_solver = pytest.mark.parametrize("name", SOLVERS)
-both_graphs = pytest.mark.parametrize("graph", [ThresholdGraph(0.4), KernelGraph(2)], ids=["threshold", "kernel"])
+both_graphs = pytest.mark.parametrize(
+    "graph", [ThresholdGraph(0.4), KernelGraph(2)], ids=["threshold", "kernel"]
+)
 
 
 def clouds(sizes, noise=0.15, dim=8, seed=0):

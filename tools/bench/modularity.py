@@ -195,7 +195,7 @@ def plot(rows: list[dict], path: Path) -> None:
         slope = growth_exponent(rows, task, kind, 10000)
         name = {"loss": "loss and gradient", "pyg": "dense DMoNPooling"}.get(task, f"{task} solver")
         label = f"{kind}: {name}" + ("" if slope is None else f" (exponent {slope:.2f})")
-        style = {"kernel": "o-", "threshold": "s--"}[kind]
+        style = {"kernel": "o-", "threshold": "s--"}[kind] + f"C{('loss', 'pyg', *SOLVERS).index(task)}"
         for axis, key in zip(axes, ("seconds", "peak_mib")):
             axis.loglog([r["nodes"] for r in mine], [max(r[key], 1e-3) for r in mine], style, label=label, ms=4)
     for axis, name in zip(axes, ("seconds", "peak memory above inputs (MiB)")):
@@ -239,8 +239,8 @@ def available_memory() -> int:
     return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
 
-def run_all(args: argparse.Namespace) -> list[dict]:
-    """Measure everything asked for, printing each figure as it comes."""
+def run_all(args: argparse.Namespace) -> None:
+    """Measure everything asked for, printing and storing each figure as it comes."""
     rows: list[dict] = []
     for count in args.nodes:
         tasks = ["loss", *args.solvers]
@@ -251,6 +251,8 @@ def run_all(args: argparse.Namespace) -> list[dict]:
         for task in tasks:
             row = measure(task, args.graph, count, args.threads, args.repeat)
             rows.append(row)
+            if args.json:
+                args.json[0].write_text(json.dumps(rows, indent=1) + "\n")
             figures = row.get("error") or f"{row['seconds']:10.4f} s {row['peak_mib']:9.1f} MiB"
             print(f"{args.graph:9} {count:8d} {task:8} {figures}", flush=True)
         both = {r["task"]: r for r in rows if r["nodes"] == count and "error" not in r}
@@ -265,7 +267,6 @@ def run_all(args: argparse.Namespace) -> list[dict]:
         slope = growth_exponent(rows, task, args.graph, 10000)
         if slope is not None:
             print(f"{args.graph:9} {task}: growth exponent {slope:.2f} from 1e4 nodes on")
-    return rows
 
 
 def main() -> int:
@@ -278,10 +279,9 @@ def main() -> int:
         print(PYG_INSTALL, file=sys.stderr)
         return 2
     if args.nodes:
-        rows = run_all(args)
         if args.json:
             args.json[0].parent.mkdir(parents=True, exist_ok=True)
-            args.json[0].write_text(json.dumps(rows, indent=1) + "\n")
+        run_all(args)
     if args.plot:
         plot([row for path in args.json for row in json.loads(path.read_text())], args.plot)
     return 0

@@ -57,8 +57,8 @@ class Solver(abc.ABC):
         if nodes.valid.shape[1] and not bool(heard.all()):
             row = int(heard.long().argmin())
             raise ValueError(
-                f"valid: at least one valid node wanted, graph {row} of the batch (an all-silent mixture?) has "
-                f"{nodes.valid.shape[1]} nodes, none valid"
+                f"valid: at least one valid node wanted, graph {row} of the batch (an all-silent "
+                f"mixture?) has {nodes.valid.shape[1]} nodes, none valid"
             )
         with torch.no_grad():
             packed = pack(nodes)

@@ -8,7 +8,11 @@ from contrasep_lib.modularity.operator import GraphOperator
 
 
 def leading_eigenvectors(
-    operator: GraphOperator, count: int, generator: torch.Generator, max_steps: int = 12, tolerance: float = 1e-3
+    operator: GraphOperator,
+    count: int,
+    generator: torch.Generator,
+    max_steps: int = 12,
+    tolerance: float = 1e-3,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Eigenpairs of ``B = A - d d' / 2m`` of largest eigenvalue, without forming B.
 
@@ -37,7 +41,7 @@ def leading_eigenvectors(
     fresh = basis
     for _ in range(max_steps):
         images = torch.cat([images, operator.modularity_matmul(fresh)], dim=1)
-        small = (basis.double().T @ images.double())
+        small = basis.double().T @ images.double()
         values, rotation = torch.linalg.eigh((small + small.T) / 2)
         values, rotation = values.flip(0), rotation.flip(1)
         top = rotation[:, :count].to(dtype)

@@ -32,7 +32,8 @@ class ModularityNetwork(torch.nn.Module):
         widths = [dim, *hidden, num_communities]
         if min(widths) < 1:
             raise ValueError(
-                f"dim, hidden, num_communities: widths of at least 1 wanted, got {dim}, {hidden}, {num_communities}"
+                "dim, hidden, num_communities: widths of at least 1 wanted, "
+                f"got {dim}, {hidden}, {num_communities}"
             )
         layers: list[torch.nn.Module] = []
         for before, after in zip(widths[:-1], widths[1:]):
@@ -58,7 +59,11 @@ class ModularityNetwork(torch.nn.Module):
         part = copy.deepcopy(self)
         last = self.layers[-1]
         part.layers[-1] = torch.nn.utils.skip_init(
-            torch.nn.Linear, last.in_features, len(outputs), device=last.weight.device, dtype=last.weight.dtype
+            torch.nn.Linear,
+            last.in_features,
+            len(outputs),
+            device=last.weight.device,
+            dtype=last.weight.dtype,
         )
         with torch.no_grad():
             part.layers[-1].weight.copy_(last.weight[outputs])
