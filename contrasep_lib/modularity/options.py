@@ -51,7 +51,7 @@ class ModularityOptions:
     collapse_weight: float = 0.3
     refine_steps: int = 100
     null_utterances: int = 40
-    null_threshold: float = 6.5
+    null_threshold: float = 7.5
     seed: int = 0
 
     def __post_init__(self) -> None:
