@@ -159,7 +159,7 @@ class Session:
     def _weights(states: Mapping[str, Any]) -> dict[str, torch.Tensor]:
         return {**states["model"], **(states["average"]["average"] if states["average"] else {})}
 
-    def restore(self, device: str) -> dict[str, Any]:
+    def restore(self) -> dict[str, Any]:
         """The states of the last whole checkpoint; mends what a fault left of it.
 
         Raises:
@@ -167,11 +167,11 @@ class Session:
         """
         checkpoint, previous = self.folder / CHECKPOINT, self.folder / PREVIOUS
         try:
-            states = read_states(checkpoint, device, SAFE)
+            states = read_states(checkpoint, safe=SAFE)
         except ContrasepError as fault:
             if not previous.is_file():
                 raise
-            states = read_states(previous, device, SAFE)
+            states = read_states(previous, safe=SAFE)
             log.warning("%s; going on from %s", str(fault).partition(";")[0], previous)
             if self.master:
                 _duplicate(previous, checkpoint)
@@ -201,8 +201,11 @@ class Session:
 
     # ---------------------------------------------------------------- product
 
-    def ranking(self) -> list[int]:
-        """Epochs whose weights are there, the best first.
+    def ranking(self, kept: bool = True) -> list[int]:
+        """Epochs, the best first.
+
+        Args:
+            kept: only those whose weights are there.
 
         Raises:
             ContrasepError: validation has no such statistic.
@@ -216,7 +219,18 @@ class Session:
             values[epoch] = known[name] if mode == "min" else -known[name]
         # the earlier of equals is the better, whatever comes after
         ranked = sorted((value, epoch) for epoch, value in values.items() if not np.isnan(value))
-        return [epoch for _, epoch in ranked if self.epoch_file(epoch).is_file()]
+        return [epoch for _, epoch in ranked if not kept or self.epoch_file(epoch).is_file()]
+
+    def is_over(self, epoch: int, patience: int | None) -> bool:
+        """Whether there is no time for an epoch, or the run before had stopped for want of progress.
+
+        ESPnet does not remember the latter, and would go on by an epoch at each resume.
+        """
+        if epoch == 1:
+            # an epoch at least, however little: there is no model without one
+            return False
+        resumed = self.batches == 0 and patience is not None
+        return self.spent or (resumed and epoch - 1 - self.ranking(kept=False)[0] > patience)
 
     def average_of(self, epochs: list[int]) -> dict[str, torch.Tensor]:
         """Mean of the weights of epochs; what is no floating number is taken from the first."""

@@ -251,6 +251,8 @@ def train(args: argparse.Namespace) -> Path:
     if args.optim not in optim_classes:
         raise ContrasepError(f"{args.contrasep['phase']}.optim: ESPnet has no '{args.optim}' here")
     part = _Parts(args)
+    if part.train.epochs == 0:
+        raise ContrasepError(f"{args.contrasep['phase']}.epochs: 0 leaves this phase out; 1 or more wanted")
     # faults of the data before any process is started
     part.dataset(True), part.dataset(False)
     try:

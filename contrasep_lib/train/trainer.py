@@ -47,8 +47,8 @@ class Options(TrainerOptions):
     probe: int
 
 
-class TimeIsUp(Exception):
-    """Raised before an epoch for which no time is left; all before it are saved."""
+class TrainingIsOver(Exception):
+    """Raised before an epoch that is not to be trained; all before it are saved."""
 
 
 class SafeTrainer(Trainer):
@@ -100,8 +100,9 @@ class SafeTrainer(Trainer):
                     model=model, optimizers=optimizers, schedulers=schedulers, trainer_options=options,
                     valid_iter_factory=valid_iter_factory, distributed_option=distributed_option, **rest,
                 )
-            except TimeIsUp:
-                log.info("time is up after %s", duration(session.seconds))
+            except TrainingIsOver:
+                why = "time is up" if session.spent else "no progress any more"
+                log.info("%s after %s of training", why, duration(session.seconds))
         if master and session.stats:
             draw_curves(session.folder / "images" / "learning_curves.png", session.stats)
 
@@ -110,7 +111,7 @@ class SafeTrainer(Trainer):
         cls, checkpoint, model, reporter, optimizers, schedulers, scaler, ngpu: int = 0, strict: bool = True
     ) -> None:
         """Load the last whole checkpoint; arguments as ESPnet's, whose own way runs code from the file."""
-        states = cls.session.restore(f"cuda:{torch.cuda.current_device()}" if ngpu > 0 else "cpu")
+        states = cls.session.restore()
         model.load_state_dict(states["model"], strict=strict)
         reporter.load_state_dict(states["reporter"])
         for part, state in zip([*optimizers, *schedulers], [*states["optimizers"], *states["schedulers"]]):
@@ -126,14 +127,13 @@ class SafeTrainer(Trainer):
     ) -> bool:
         """One epoch, or as much of it as there is time for; arguments as ESPnet's."""
         session = cls.session
-        # an epoch at least, however little: there is no model without one
-        up = session.spent and reporter.get_epoch() > 1
-        up = torch.tensor(float(up), device="cuda" if options.ngpu > 0 else "cpu")
+        over = torch.tensor(float(session.is_over(reporter.get_epoch(), options.patience)))
         if distributed_option.distributed:
             # clocks of processes differ, and all must stop at the same epoch
-            torch.distributed.all_reduce(up, torch.distributed.ReduceOp.MAX)
-        if up:
-            raise TimeIsUp
+            over = over.to("cuda" if options.ngpu > 0 else "cpu")
+            torch.distributed.all_reduce(over, torch.distributed.ReduceOp.MAX)
+        if over:
+            raise TrainingIsOver
         for optimizer in optimizers:
             # what an incomplete accumulation left over would be lost by a resume
             optimizer.zero_grad()
