@@ -15,9 +15,8 @@ def write_dump(folder, tracks, utt2spk, rate=RATE):
     folder.mkdir(parents=True)
     for name, audio in tracks.items():
         scp = folder / f"{name}.scp"
-        kaldiio.save_ark(
-            str(folder / f"{name}.ark"), {key: (rate, to_int16(x)) for key, x in sorted(audio.items())}, scp=str(scp)
-        )
+        entries = {key: (rate, to_int16(x)) for key, x in sorted(audio.items())}
+        kaldiio.save_ark(str(folder / f"{name}.ark"), entries, scp=str(scp))
     write_table(folder / "utt2spk", utt2spk)
     return folder
 

@@ -24,7 +24,8 @@ def dynamic(folder, **options):
 
 
 def batches(dataset, epoch, num_workers=0, **options):
-    return list(EpochIterator(dataset, num_workers=num_workers, **{"batch_size": 4, **options}).build_iter(epoch))
+    options = {"batch_size": 4, **options}
+    return list(EpochIterator(dataset, num_workers=num_workers, **options).build_iter(epoch))
 
 
 def assert_same(these, those):
@@ -97,7 +98,8 @@ def test_speed_changes_pitch_and_speaker(single_dump):
     assert shorter == math.ceil(length / 1.25)
     spectrum = [np.abs(np.fft.rfft(d[1, 2]["mixture"], 1 << 16)) for d in (slow, fast)]
     assert spectrum[1].argmax() / spectrum[0].argmax() == pytest.approx(1.25, abs=0.02)
-    both = train_dataset([single_dump], TrainOptions(data="single", speed=(0.9, 1.1), segment_seconds=0.2), MIX)
+    options = TrainOptions(data="single", speed=(0.9, 1.1), segment_seconds=0.2)
+    both = train_dataset([single_dump], options, MIX)
     assert {int(both[epoch, 0]["speaker"][0]) for epoch in range(1, 20)} == {0, 1}
     assert {int(both[epoch, 17]["speaker"][0]) for epoch in range(1, 20)} == {10, 11}
 
@@ -173,9 +175,10 @@ def test_wrong_sets_are_one_line(single_dump, mixture_dumps):
 
 
 @pytest.mark.parametrize("options", [
-    {"batch_size": 0}, {"num_spk": ()}, {"num_spk": (0,)}, {"speed": (3.0,)}, {"speed": (0.999,)}, {"ema_decay": 1.0},
-    {"data": "fixed", "speed": (0.9,)}, {"batches_per_epoch": 3, "accumulate": 2}, {"optim_conf": {"lr": 1.0}},
-    {"segment_seconds": 0.0}, {"budget_minutes": -1.0}, {"patience": -1}, {"learning_rate": 0.0}, {"num_workers": -1},
+    {"batch_size": 0}, {"num_spk": ()}, {"num_spk": (0,)}, {"speed": (3.0,)}, {"speed": (0.999,)},
+    {"ema_decay": 1.0}, {"data": "fixed", "speed": (0.9,)}, {"batches_per_epoch": 3, "accumulate": 2},
+    {"optim_conf": {"lr": 1.0}}, {"segment_seconds": 0.0}, {"budget_minutes": -1.0}, {"patience": -1},
+    {"learning_rate": 0.0}, {"num_workers": -1}, {"probe": -1}, {"valid_batches": 0}, {"epochs": -1},
 ])
 def test_wrong_options(options):
     with pytest.raises(ValueError):
@@ -183,7 +186,8 @@ def test_wrong_options(options):
 
 
 def _share(rank, world, rendezvous, folder, queue):
-    torch.distributed.init_process_group("gloo", init_method=f"file://{rendezvous}", rank=rank, world_size=world)
+    meeting = f"file://{rendezvous}"
+    torch.distributed.init_process_group("gloo", init_method=meeting, rank=rank, world_size=world)
     dataset = train_dataset([folder], TrainOptions(data="single", segment_seconds=0.2), MIX)
     iterator = EpochIterator(
         dataset, 5, rank=torch.distributed.get_rank(), world=torch.distributed.get_world_size()
@@ -199,7 +203,8 @@ def test_two_processes_share_each_batch(tmp_path, single_dump):
     context = multiprocessing.get_context("fork")
     queue = context.Queue()
     processes = [
-        context.Process(target=_share, args=(rank, 2, tmp_path / "rendezvous", single_dump, queue)) for rank in range(2)
+        context.Process(target=_share, args=(rank, 2, tmp_path / "rendezvous", single_dump, queue))
+        for rank in range(2)
     ]
     for process in processes:
         process.start()
