@@ -175,7 +175,9 @@ def modularity_matvec(nodes: NodeSet, vector: torch.Tensor, graph: Graph) -> tor
     columns = vector.unsqueeze(-1) if vector.dim() == 2 else vector
     if columns.dim() != 3 or columns.shape[:2] != nodes.z.shape[:2]:
         wanted = tuple(nodes.z.shape[:2])
-        raise ValueError(f"vector: shape {wanted} or {wanted + ('columns',)} wanted, got {tuple(vector.shape)}")
+        raise ValueError(
+            f"vector: shape {wanted} or {wanted + ('columns',)} wanted, got {tuple(vector.shape)}"
+        )
     if not columns.is_floating_point() or not (torch.isfinite(columns).all(-1) | ~nodes.valid).all():
         raise ValueError("vector: finite floating point values wanted in valid nodes")
     packed = pack(nodes, columns)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import torch
 from torch.autograd.function import once_differentiable
@@ -15,32 +16,36 @@ from torch.autograd.function import once_differentiable
 from contrasep_lib.modularity.graphs import ThresholdGraph
 
 
-def _tile_elements(device: torch.device) -> int:
-    """Elements of a tile: what a core's cache holds; more where threads must meet after each step."""
-    if device.type == "cuda":
-        return 1 << 25
-    return 1 << 18 if torch.get_num_threads() == 1 else 1 << 20
+_TILE_ELEMENTS = {"cpu": 1 << 18, "cuda": 1 << 25}
+"""What a core's cache holds, and what keeps a GPU busy."""
 
 
-def _tiles(zt: torch.Tensor, tau: float) -> Iterator[tuple[slice, slice, torch.Tensor]]:
+def _tiles(zt: torch.Tensor, tau: float, share: int, shares: int) -> Iterator[tuple[slice, slice, torch.Tensor]]:
     """Rows, columns and cosines of the tiles on and above the diagonal; -2 on the diagonal itself.
 
-    ``zt`` is ``(batch, dim, nodes)``: with nodes along the last axis, as everywhere inside
+    Yields every ``shares``-th tile, from the ``share``-th on. ``zt`` is ``(batch, dim, nodes)``: with nodes along the last axis, as everywhere inside
     this module, products with a few columns run at several times the speed.
     """
-    batch, _, nodes = zt.shape
-    size = max(math.isqrt(_tile_elements(zt.device) // max(batch, 1)), 64)
-    for top in range(0, nodes, size):
-        rows = slice(top, top + size)
-        for left in range(top, nodes, size):
-            columns = slice(left, left + size)
-            cosine = zt[..., rows].transpose(1, 2) @ zt[..., columns]
-            if cosine.dtype != torch.float64:
-                _settle_ties(cosine, zt[..., rows], zt[..., columns], tau)
-            if left == top:
-                # Below every threshold, so that no node is its own neighbour.
-                cosine.diagonal(dim1=1, dim2=2).fill_(-2.0)
-            yield rows, columns, cosine
+    size, steps = _tiling(zt)
+    for number, (top, left) in enumerate((i, j) for i in range(steps) for j in range(i, steps)):
+        if number % shares != share:
+            continue
+        rows = slice(top * size, (top + 1) * size)
+        columns = slice(left * size, (left + 1) * size)
+        cosine = zt[..., rows].transpose(1, 2) @ zt[..., columns]
+        if cosine.dtype != torch.float64:
+            _settle_ties(cosine, zt[..., rows], zt[..., columns], tau)
+        if left == top:
+            # Below every threshold, so that no node is its own neighbour.
+            cosine.diagonal(dim1=1, dim2=2).fill_(-2.0)
+        yield rows, columns, cosine
+
+
+def _tiling(zt: torch.Tensor) -> tuple[int, int]:
+    """Edge of a tile in nodes, and how many of them span all nodes."""
+    budget = _TILE_ELEMENTS.get(zt.device.type, _TILE_ELEMENTS["cpu"])
+    size = max(math.isqrt(budget // max(zt.shape[0], 1)), 64)
+    return size, -(-zt.shape[2] // size)
 
 
 def _settle_ties(cosine: torch.Tensor, left: torch.Tensor, right: torch.Tensor, tau: float) -> None:
@@ -75,18 +80,47 @@ def _walk(zt, graph, vector=None, left=None, right=None):
     Returns ``vector' A`` for ``vector (batch, columns, nodes)`` in float64, and
     ``z' (M o (left' right))`` for a symmetric ``left' right``, where M tells the edges;
     each is None where it is not asked for. Sums are accumulated in float64.
+
+    On a CPU each thread walks tiles of its own and they meet once, at the end. Threads that
+    share the work of each tile meet thousands of times, and stand still on a busy machine.
     """
-    dtype = zt.dtype
-    product = slopes = None
+    part = None if vector is None else vector.to(zt.dtype)
     # Below 0 most pairs are edges: the missing ones are summed and taken from all pairs,
     # or B of a nearly complete graph would be lost in rounding.
     complement = graph.binary and graph.tau < 0
-    if vector is not None:
-        product = torch.zeros_like(vector, dtype=torch.float64)
-        part = vector.to(dtype)
-    if left is not None:
-        slopes = torch.zeros_like(zt, dtype=torch.float64)
-    for rows, columns, cosine in _tiles(zt, graph.tau):
+    threads, steps = torch.get_num_threads(), _tiling(zt)[1]
+    shares = 1 if zt.device.type != "cpu" else max(min(threads, steps * (steps + 1) // 8), 1)
+
+    def one(share: int):
+        return _walk_share(zt, graph, complement, part, left, right, share, shares)
+
+    def alone(share: int):
+        torch.set_num_threads(1)
+        with torch.no_grad():
+            return one(share)
+
+    if shares == 1:
+        product, slopes = one(0)
+    else:
+        try:
+            with ThreadPoolExecutor(shares) as pool:
+                done = list(pool.map(alone, range(shares)))
+        finally:
+            torch.set_num_threads(threads)
+        product, slopes = (None if parts[0] is None else sum(parts) for parts in zip(*done))
+    if complement and product is not None:
+        product = vector.double().sum(-1, keepdim=True) - product
+        # Nodes without an edge must not keep the rounding of this difference as one.
+        noise = 1e-14 * vector.double().abs().sum(-1, keepdim=True)
+        product = torch.where(product.abs() > noise, product, 0.0)
+    return product, slopes
+
+
+def _walk_share(zt, graph, complement, part, left, right, share, shares):
+    """The sums over one share of the tiles; with ``complement``, over the missing edges."""
+    product = None if part is None else torch.zeros_like(part, dtype=torch.float64)
+    slopes = None if left is None else torch.zeros_like(zt, dtype=torch.float64)
+    for rows, columns, cosine in _tiles(zt, graph.tau, share, shares):
         if slopes is not None:
             slope = left[..., rows].transpose(1, 2) @ right[..., columns]
             torch.ops.aten.threshold_backward.grad_input(slope, cosine, graph.tau, grad_input=slope)
@@ -94,11 +128,6 @@ def _walk(zt, graph, vector=None, left=None, right=None):
         if product is not None:
             tile = cosine.le_(graph.tau) if complement else graph.affinity_(cosine)
             _add_product(product, tile, rows, columns, part)
-    if complement and product is not None:
-        product = vector.double().sum(-1, keepdim=True) - product
-        # Nodes without an edge must not keep the rounding of this difference as one.
-        noise = 1e-14 * vector.double().abs().sum(-1, keepdim=True)
-        product = torch.where(product.abs() > noise, product, 0.0)
     return product, slopes
 
 
@@ -177,7 +206,8 @@ def cross(z: torch.Tensor, other: torch.Tensor, x: torch.Tensor, graph: Threshol
     ``x (batch, others, columns)``: ``(batch, nodes, columns)``, no diagonal taken out."""
     xt = _nodes_last(x)
     out = x.new_empty(x.shape[0], x.shape[2], z.shape[1])
-    size = max(_tile_elements(z.device) // max(z.shape[0] * other.shape[1], 1), 64)
+    budget = _TILE_ELEMENTS.get(z.device.type, _TILE_ELEMENTS["cpu"])
+    size = max(budget // max(z.shape[0] * other.shape[1], 1), 64)
     for start in range(0, z.shape[1], size):
         part = slice(start, start + size)
         out[..., part] = xt @ graph.affinity_(other @ z[:, part].transpose(1, 2))

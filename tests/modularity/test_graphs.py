@@ -53,7 +53,7 @@ def test_features_of_the_default_setting_number_231():
 
 @pytest.mark.parametrize("talkers, kernel, relu", [(2, 0.500, 0.500), (3, 0.554, 0.667), (5, 0.435, 0.800)])
 def test_split_of_a_simplex_of_talkers(talkers, kernel, relu):
-    """The table of the design: Q of the true split of K tight clouds at cosine -1/(K-1).
+    """Q of the true split of K tight clouds at cosine -1/(K-1).
 
     ReLU is the threshold graph at 0. The square s^2 merges two talkers (Q of -.005).
     """
@@ -63,7 +63,7 @@ def test_split_of_a_simplex_of_talkers(talkers, kernel, relu):
     z = corners.repeat_interleave(per_talker, 0)[None]
     assign = torch.eye(talkers, dtype=torch.float64).repeat_interleave(per_talker, 0)[None]
     nodes = NodeSet.from_embeddings(z)
-    # The table counts self-loops out at 100 to 200 nodes a talker: agreement to a few 1e-3.
+    # Missing self-loops lower Q by about one part in the nodes of a talker.
     assert modularity(nodes, assign, KernelGraph(2)).item() == pytest.approx(kernel, abs=5e-3)
     assert modularity(nodes, assign, ThresholdGraph(0.0)).item() == pytest.approx(relu, abs=5e-3)
 

@@ -132,6 +132,22 @@ def test_float32_above_the_size_that_is_computed_in_float64(graph):
         assert relative(z.grad[0], z_one.grad) <= 1e-5
 
 
+def test_threads_share_the_tiles_and_are_given_back():
+    z, assign = unit(1, 2200, 5).float(), soft(1, 2200, 2).float()
+    nodes, before = NodeSet.from_embeddings(z), torch.get_num_threads()
+    values = []
+    try:
+        for threads in (1, 3):
+            torch.set_num_threads(threads)
+            inside = assign.clone().requires_grad_()
+            modularity(nodes, inside, ThresholdGraph(0.1)).sum().backward()
+            values.append(inside.grad)
+            assert torch.get_num_threads() == threads
+    finally:
+        torch.set_num_threads(before)
+    torch.testing.assert_close(values[0], values[1], rtol=1e-5, atol=1e-12)
+
+
 def test_cosines_within_rounding_of_the_threshold_are_decided_in_float64(monkeypatch):
     """The threshold is put beside cosines of the graph itself, so that float32 alone would err."""
     monkeypatch.setattr(packing, "SMALL_GRAPH", 0)

@@ -197,7 +197,8 @@ def plot(rows: list[dict], path: Path) -> None:
         label = f"{kind}: {name}" + ("" if slope is None else f" (exponent {slope:.2f})")
         style = {"kernel": "o-", "threshold": "s--"}[kind] + f"C{('loss', 'pyg', *SOLVERS).index(task)}"
         for axis, key in zip(axes, ("seconds", "peak_mib")):
-            axis.loglog([r["nodes"] for r in mine], [max(r[key], 1e-3) for r in mine], style, label=label, ms=4)
+            values = [max(r[key], 1e-3) for r in mine]
+            axis.loglog([r["nodes"] for r in mine], values, style, label=label, ms=4)
     for axis, name in zip(axes, ("seconds", "peak memory above inputs (MiB)")):
         axis.set_xlabel("nodes")
         axis.set_ylabel(name)
@@ -216,9 +217,11 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--nodes", type=int, nargs="+", metavar="N", help="node counts to measure")
     parser.add_argument("--graph", choices=("threshold", "kernel"), help="graph to measure")
     parser.add_argument("--compare", choices=("pyg",), help="also time this dense implementation")
-    parser.add_argument("--solvers", nargs="*", choices=SOLVERS, default=list(SOLVERS), help="solvers to time")
+    parser.add_argument(
+        "--solvers", nargs="*", choices=SOLVERS, default=list(SOLVERS), help="solvers to time"
+    )
     parser.add_argument("--threads", type=int, default=os.cpu_count(), help="threads of each child")
-    parser.add_argument("--repeat", type=int, default=3, help="timed runs of loss and gradient; the best counts")
+    parser.add_argument("--repeat", type=int, default=3, help="timed runs of a loss; the best counts")
     parser.add_argument("--json", type=Path, nargs="+", metavar="FILE", help="figures to write, or to plot")
     parser.add_argument("--plot", type=Path, metavar="PNG", help="plot the figures of all --json files")
     parser.add_argument("--child", help=argparse.SUPPRESS)
@@ -258,9 +261,11 @@ def run_all(args: argparse.Namespace) -> None:
         both = {r["task"]: r for r in rows if r["nodes"] == count and "error" not in r}
         if "pyg" in both:
             ours, dense = both["loss"], both["pyg"]
+            slower = dense["seconds"] / ours["seconds"]
+            larger = dense["peak_mib"] / max(ours["peak_mib"], 1e-3)
             print(
-                f"{args.graph:9} {count:8d} dense / ours: {dense['seconds'] / ours['seconds']:.1f} times the time, "
-                f"{dense['peak_mib'] / max(ours['peak_mib'], 1e-3):.0f} times the memory",
+                f"{args.graph:9} {count:8d} dense / ours: {slower:.1f} times the time, "
+                f"{larger:.0f} times the memory",
                 flush=True,
             )
     for task in dict.fromkeys(r["task"] for r in rows):
