@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 from typing import Any, Iterable
 
@@ -15,6 +16,7 @@ from contrasep_lib.report.plots import TALKER_COLOURS
 from contrasep_lib.score.metrics import best_matching, pairwise_si_snr, si_snr
 from contrasep_lib.separate.granularity import apply_mask
 
+SEARCHED = 5
 DRAWN_POINTS, DRAWN_SIMILARITIES = 2000, 400
 
 
@@ -26,15 +28,13 @@ class Probe:
 
     Args:
         items: see `contrasep_lib.train.data`; those of one talker are left out.
-        count: mixtures at most, the first ones.
+        count: mixtures at most, the first ones within `SEARCHED` times as many items.
     """
 
     def __init__(self, items: Iterable[dict[str, Any]], count: int) -> None:
         self.items: list[dict[str, Any]] = []
-        for item in items:
-            if len(self.items) == count:
-                break
-            if len(item["sources"]) > 1:
+        for item in itertools.islice(items, SEARCHED * count):
+            if len(item["sources"]) > 1 and len(self.items) < count:
                 self.items.append(item)
         self.solver, self.graph = KMeansSolver(restarts=2, iterations=50), KernelGraph()
 

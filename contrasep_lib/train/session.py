@@ -147,9 +147,11 @@ class Session:
             "average": self.average.state_dict() if self.average else None,
         }
         write_states(self.epoch_file(epoch), self._weights(states))
-        name, best = self.best[0], ", the best so far" if self.ranking()[:1] == [epoch] else ""
-        value = self.stats[epoch]["valid"][name]
-        log.info("epoch %d/%d: %s %.4g in validation%s", epoch, self.epochs, name, value, best)
+        shown = dict.fromkeys(("loss", self.best[0], "si_snri"))
+        valid = self.stats[epoch]["valid"]
+        values = ", ".join(f"{name} {valid[name]:.4g}" for name in shown if name in valid)
+        best = ", the best so far" if self.ranking()[:1] == [epoch] else ""
+        log.info("epoch %d/%d in validation: %s%s", epoch, self.epochs, values, best)
         checkpoint = self.folder / CHECKPOINT
         if checkpoint.is_file():
             _duplicate(checkpoint, self.folder / PREVIOUS)

@@ -150,7 +150,7 @@ class ContrasepTask(AbsTask):
             )
             value = session.stats[epochs[0]]["valid"][part.train.best]
             log.info(
-                "%s: weights of epochs %s of %d, %s %.4g in validation",
+                "%s: weights of epochs %s of %d, %s %.4g in validation at best",
                 session.folder / "model.pth", ", ".join(map(str, sorted(epochs))), max(session.stats),
                 part.train.best, value,
             )
