@@ -20,11 +20,14 @@ _TILE_ELEMENTS = {"cpu": 1 << 18, "cuda": 1 << 25}
 """What a core's cache holds, and what keeps a GPU busy."""
 
 
-def _tiles(zt: torch.Tensor, tau: float, share: int, shares: int) -> Iterator[tuple[slice, slice, torch.Tensor]]:
+def _tiles(
+    zt: torch.Tensor, tau: float, share: int, shares: int
+) -> Iterator[tuple[slice, slice, torch.Tensor]]:
     """Rows, columns and cosines of the tiles on and above the diagonal; -2 on the diagonal itself.
 
-    Yields every ``shares``-th tile, from the ``share``-th on. ``zt`` is ``(batch, dim, nodes)``: with nodes along the last axis, as everywhere inside
-    this module, products with a few columns run at several times the speed.
+    Yields every ``shares``-th tile, from the ``share``-th on. ``zt`` is ``(batch, dim, nodes)``:
+    with nodes along the last axis, as everywhere inside this module, products with a few
+    columns run at several times the speed.
     """
     size, steps = _tiling(zt)
     for number, (top, left) in enumerate((i, j) for i in range(steps) for j in range(i, steps)):
