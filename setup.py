@@ -30,10 +30,11 @@ setup(
         "scipy",
         "sentencepiece",
         "soundfile",
+        "tensorboard",
         "torch==2.11.0",
         "torchaudio==2.11.0",
         "tqdm",
     ],
-    extras_require={"test": ["mir_eval<0.9", "networkx", "pytest"]},
+    extras_require={"test": ["mir_eval<0.9", "networkx", "pytest", "pytest-xdist"]},
     entry_points={"console_scripts": ["contrasep = contrasep_lib.bin.main:main"]},
 )

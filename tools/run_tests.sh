@@ -4,4 +4,5 @@ set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 cd "$root"
 . utils/path.sh
-exec python -m pytest -q "$@"
+# one process per core; a file stays in one process, which shares its costly fixtures
+exec python -m pytest -q --numprocesses auto --dist loadfile "$@"
