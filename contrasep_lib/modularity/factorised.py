@@ -15,43 +15,69 @@ neither monomials nor products are ever held for all of them.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable
 
 import torch
 from torch.autograd.function import once_differentiable
 
 from contrasep_lib.modularity.graphs import KernelGraph, homogeneous, monomials
+from contrasep_lib.modularity.threads import in_shares
 
 
-def _chunks(z: torch.Tensor, columns: int, power: int) -> Iterator[slice]:
+_CHUNK_ELEMENTS = {"cpu": 1 << 18, "cuda": 1 << 25}
+"""What a core's cache holds, and what keeps a GPU busy."""
+
+
+def _chunks(z: torch.Tensor, columns: int, power: int) -> list[slice]:
     """Slices of nodes whose largest temporary, ``(batch, chunk, columns * (dim + 1))``, stays small."""
     batch, nodes, dim = z.shape
     width = max(columns * (dim + 1), math.comb(dim + power - 1, power - 1))
-    if z.device.type == "cuda":
-        budget = 1 << 25
-    else:
-        # What a core's cache holds; more where threads must meet after each step.
-        budget = 1 << 18 if torch.get_num_threads() == 1 else 1 << 20
+    budget = _CHUNK_ELEMENTS.get(z.device.type, _CHUNK_ELEMENTS["cpu"])
     size = max(budget // max(batch * width, 1), 64)
-    for start in range(0, nodes, size):
-        yield slice(start, start + size)
+    return [slice(start, start + size) for start in range(0, nodes, size)]
 
 
 def _accumulate_moments(z: torch.Tensor, x: torch.Tensor, power: int) -> torch.Tensor:
     """``T (batch, F, columns * (dim + 1))`` in float64 for ``x (batch, nodes, columns)``."""
     batch, _, dim = z.shape
     width = x.shape[-1] * (dim + 1)
-    total = z.new_zeros((batch, math.comb(dim + power - 1, power - 1), width), dtype=torch.float64)
-    for part in _chunks(z, x.shape[-1], power):
-        y = homogeneous(z[:, part])
-        outer = (x[:, part, :, None] * y[:, :, None, :]).reshape(batch, y.shape[1], width)
-        if power == 1:
-            # A product with a vector of ones adds up equal terms one by one, whose rounding
-            # is always to the same side; sum() adds by halves.
-            total += outer.sum(1, keepdim=True)
-        else:
-            total += monomials(y, power - 1).transpose(1, 2) @ outer
-    return total
+    chunks = _chunks(z, x.shape[-1], power)
+
+    def work(share: int, shares: int) -> torch.Tensor:
+        total = z.new_zeros((batch, math.comb(dim + power - 1, power - 1), width), dtype=torch.float64)
+        for part in chunks[share::shares]:
+            y = homogeneous(z[:, part])
+            outer = (x[:, part, :, None] * y[:, :, None, :]).reshape(batch, y.shape[1], width)
+            if power == 1:
+                # A product with a vector of ones adds up equal terms one by one, whose
+                # rounding is always to the same side; sum() adds by halves.
+                total += outer.sum(1, keepdim=True)
+            else:
+                total += monomials(y, power - 1).transpose(1, 2) @ outer
+        return total
+
+    return sum(in_shares(work, len(chunks), z.device))
+
+
+def _contract(
+    z: torch.Tensor, moments: torch.Tensor, columns: int, power: int, use: Callable[..., None]
+) -> None:
+    """``use(part, y, m(y_i)' T_k)`` for each chunk of nodes.
+
+    The product is ``(batch, chunk, columns, dim + 1)`` and may be overwritten; ``use``
+    stores what it makes of it under ``part``, which no other chunk shares.
+    """
+    # Differences between communities were taken in float64 before; only the result is
+    # rounded, so they do not cancel at node level.
+    form = moments.to(z.dtype)
+    chunks = _chunks(z, columns, power)
+
+    def work(share: int, shares: int) -> None:
+        for part in chunks[share::shares]:
+            y = homogeneous(z[:, part])
+            use(part, y, (monomials(y, power - 1) @ form).unflatten(-1, (columns, y.shape[-1])))
+
+    in_shares(work, len(chunks), z.device)
 
 
 class _Moments(torch.autograd.Function):
@@ -67,19 +93,17 @@ class _Moments(torch.autograd.Function):
     @once_differentiable
     def backward(ctx, grad):
         z, x = ctx.saved_tensors
-        # Differences between communities were taken in float64 by the caller's backward;
-        # only the result is rounded, so they do not cancel at node level.
-        form = grad.to(z.dtype)
         grad_z = torch.empty_like(z) if ctx.needs_input_grad[0] else None
         grad_x = torch.empty_like(x) if ctx.needs_input_grad[1] else None
-        for part in _chunks(z, x.shape[-1], ctx.power):
-            y = homogeneous(z[:, part])
-            partial = (monomials(y, ctx.power - 1) @ form).unflatten(-1, (x.shape[-1], y.shape[-1]))
+
+        def use(part, y, partial):
             if grad_x is not None:
                 grad_x[:, part] = (partial * y[:, :, None, :]).sum(-1)
             if grad_z is not None:
                 slope = partial.mul_(x[:, part, :, None]).sum(2)[..., 1:]
                 grad_z[:, part] = slope * (ctx.power * math.sqrt(0.5))
+
+        _contract(z, grad, x.shape[-1], ctx.power, use)
         return grad_z, grad_x, None
 
 
@@ -92,28 +116,26 @@ class _Contract(torch.autograd.Function):
         ctx.power = power
         columns = moments.shape[-1] // (z.shape[-1] + 1)
         out = z.new_empty(z.shape[0], z.shape[1], columns)
-        form = moments.to(z.dtype)
-        for part in _chunks(z, columns, power):
-            y = homogeneous(z[:, part])
-            partial = (monomials(y, power - 1) @ form).unflatten(-1, (columns, y.shape[-1]))
+
+        def use(part, y, partial):
             out[:, part] = partial.mul_(y[:, :, None, :]).sum(-1)
+
+        _contract(z, moments, columns, power, use)
         return out
 
     @staticmethod
     @once_differentiable
     def backward(ctx, grad):
         z, moments = ctx.saved_tensors
-        grad_z = grad_moments = None
-        if ctx.needs_input_grad[0]:
-            grad_z = torch.empty_like(z)
-            form = moments.to(z.dtype)
-            for part in _chunks(z, grad.shape[-1], ctx.power):
-                y = homogeneous(z[:, part])
-                partial = (monomials(y, ctx.power - 1) @ form).unflatten(-1, (grad.shape[-1], y.shape[-1]))
-                slope = partial.mul_(grad[:, part, :, None]).sum(2)[..., 1:]
-                grad_z[:, part] = slope * (ctx.power * math.sqrt(0.5))
-        if ctx.needs_input_grad[1]:
-            grad_moments = _accumulate_moments(z, grad, ctx.power)
+        grad_z = torch.empty_like(z) if ctx.needs_input_grad[0] else None
+
+        def use(part, y, partial):
+            slope = partial.mul_(grad[:, part, :, None]).sum(2)[..., 1:]
+            grad_z[:, part] = slope * (ctx.power * math.sqrt(0.5))
+
+        if grad_z is not None:
+            _contract(z, moments, grad.shape[-1], ctx.power, use)
+        grad_moments = _accumulate_moments(z, grad, ctx.power) if ctx.needs_input_grad[1] else None
         return grad_z, grad_moments, None
 
 

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 
 import torch
 from torch.autograd.function import once_differentiable
 
 from contrasep_lib.modularity.graphs import ThresholdGraph
+from contrasep_lib.modularity.threads import in_shares
 
 
 _TILE_ELEMENTS = {"cpu": 1 << 18, "cuda": 1 << 25}
@@ -83,34 +83,18 @@ def _walk(zt, graph, vector=None, left=None, right=None):
     Returns ``vector' A`` for ``vector (batch, columns, nodes)`` in float64, and
     ``z' (M o (left' right))`` for a symmetric ``left' right``, where M tells the edges;
     each is None where it is not asked for. Sums are accumulated in float64.
-
-    On a CPU each thread walks tiles of its own and they meet once, at the end. Threads that
-    share the work of each tile meet thousands of times, and stand still on a busy machine.
     """
     part = None if vector is None else vector.to(zt.dtype)
     # Below 0 most pairs are edges: the missing ones are summed and taken from all pairs,
     # or B of a nearly complete graph would be lost in rounding.
     complement = graph.binary and graph.tau < 0
-    threads, steps = torch.get_num_threads(), _tiling(zt)[1]
-    shares = 1 if zt.device.type != "cpu" else max(min(threads, steps * (steps + 1) // 8), 1)
+    steps = _tiling(zt)[1]
 
-    def one(share: int):
+    def one(share: int, shares: int):
         return _walk_share(zt, graph, complement, part, left, right, share, shares)
 
-    def alone(share: int):
-        torch.set_num_threads(1)
-        with torch.no_grad():
-            return one(share)
-
-    if shares == 1:
-        product, slopes = one(0)
-    else:
-        try:
-            with ThreadPoolExecutor(shares) as pool:
-                done = list(pool.map(alone, range(shares)))
-        finally:
-            torch.set_num_threads(threads)
-        product, slopes = (None if parts[0] is None else sum(parts) for parts in zip(*done))
+    done = in_shares(one, steps * (steps + 1) // 2, zt.device)
+    product, slopes = (None if parts[0] is None else sum(parts) for parts in zip(*done))
     if complement and product is not None:
         product = vector.double().sum(-1, keepdim=True) - product
         # Nodes without an edge must not keep the rounding of this difference as one.
