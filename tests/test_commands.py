@@ -27,6 +27,18 @@ def test_help_of_every_command_is_light(name):
     assert done.returncode == 0 and f"contrasep {name}" in done.stdout, done.stderr
 
 
+def test_reading_a_configuration_is_light(tmp_path):
+    """Every command reads it, and the stage script asks for values many times."""
+    (tmp_path / "c.yaml").write_text("mix: {seed: 1}")
+    code = (
+        "import sys\nfrom contrasep_lib.config import load_config\n"
+        f"load_config({str(tmp_path / 'c.yaml')!r})\n"
+        "heavy = {'torch', 'scipy', 'numpy', 'espnet2'} & set(sys.modules)\nassert not heavy, heavy\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
 def test_overview_lists_commands_by_stage(contrasep):
     done = contrasep("--help")
     stages = [line for line in done.stdout.splitlines() if line.startswith("stage ")]

@@ -13,16 +13,48 @@ import torch
 
 from contrasep_lib.errors import ContrasepError
 from contrasep_lib.features.stft import stft
-from contrasep_lib.modularity import CountDecision, ModularityNetwork, NodeSet, Null, count_communities, diagnose
-from contrasep_lib.modularity.options import ModularityOptions, build_graph, build_solver
+from contrasep_lib.modularity import (
+    CountDecision,
+    DirectSolver,
+    Graph,
+    KernelGraph,
+    KMeansSolver,
+    ModularityNetwork,
+    NetworkSolver,
+    NodeSet,
+    Null,
+    Solver,
+    SpectralSolver,
+    ThresholdGraph,
+    count_communities,
+    diagnose,
+)
 from contrasep_lib.separate.granularity import apply_mask
-from contrasep_lib.separate.options import SeparateOptions
+from contrasep_lib.separate.options import ModularityOptions, SeparateOptions
 from contrasep_lib.separate.separation import Separation
 
 if typing.TYPE_CHECKING:
     from contrasep_lib.models.espnet_model import ContrastiveModel
 
 NETWORK, NULL = "network.pth", "null.json"
+
+
+def build_graph(options: ModularityOptions) -> Graph:
+    """The graph that the options name."""
+    if options.graph == "kernel":
+        return KernelGraph(options.power)
+    return ThresholdGraph(options.tau, options.binary)
+
+
+def build_solver(options: ModularityOptions, network: ModularityNetwork | None) -> Solver:
+    """The solver that the options name.
+
+    Args:
+        network: the trained network, for ``solver: network``; None draws a new one per mixture.
+    """
+    if options.solver == "network":
+        return NetworkSolver(network, options.refine_steps, collapse_weight=options.collapse_weight)
+    return {"direct": DirectSolver, "spectral": SpectralSolver, "kmeans": KMeansSolver}[options.solver]()
 
 
 @dataclasses.dataclass(frozen=True)

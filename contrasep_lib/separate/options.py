@@ -1,4 +1,8 @@
-"""Options of the section ``separate``."""
+"""Options of the sections ``separate`` and ``modularity``.
+
+The latter stand here because importing the modularity engine imports torch, and every command reads
+the configuration.
+"""
 
 from __future__ import annotations
 
@@ -26,3 +30,66 @@ class SeparateOptions:
     def __post_init__(self) -> None:
         if self.silence_db <= 0:
             raise ValueError(f"silence_db: a positive number of dB wanted, got {self.silence_db}")
+
+
+@dataclasses.dataclass(frozen=True)
+class ModularityOptions:
+    """How embeddings become communities.
+
+    Attributes:
+        graph: ``kernel``, ((1 + s) / 2)^power, or ``threshold``, s where s > tau (the paper).
+        power: of the kernel.
+        tau: threshold on the cosine s.
+        binary: edges of the threshold graph weigh 1 instead of s.
+        k_max: the largest count considered, and the outputs of the network.
+        solver: ``network`` (the paper: an MLP trained over mixtures, a copy refined on each),
+            ``direct`` (soft assignments), ``spectral`` or ``kmeans`` (baseline).
+        hidden: widths of the network's hidden layers.
+        train_pool: training mixtures that are embedded for the network's training.
+        train_steps: its steps.
+        train_mixtures: mixtures in a step.
+        train_nodes: nodes drawn from each mixture of the pool.
+        learning_rate: of that training.
+        collapse_weight: weight of the term that pulls towards communities of equal size.
+        refine_steps: steps of refinement on each mixture.
+        null_utterances: single-speaker utterances that calibrate the null of the count; 0 takes the
+            null of a round cloud.
+        null_threshold: least score of a split, standard deviations over the null.
+        seed: of drawn mixtures and nodes, and, with the utterance id, of refinement and counting.
+    """
+
+    graph: Literal["kernel", "threshold"] = "kernel"
+    power: int = 2
+    tau: float = 0.5
+    binary: bool = False
+    k_max: int = 5
+    solver: Literal["network", "direct", "spectral", "kmeans"] = "network"
+    hidden: tuple[int, ...] = (64,)
+    train_pool: int = 60
+    train_steps: int = 200
+    train_mixtures: int = 4
+    train_nodes: int = 1024
+    learning_rate: float = 3e-3
+    collapse_weight: float = 0.3
+    refine_steps: int = 100
+    null_utterances: int = 40
+    null_threshold: float = 7.5
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name, least in (
+            ("power", 1), ("k_max", 1), ("train_pool", 1), ("train_steps", 0), ("train_mixtures", 1), ("train_nodes", 2),
+            ("refine_steps", 0), ("null_utterances", 0), ("seed", 0),
+        ):
+            if getattr(self, name) < least:
+                raise ValueError(f"{name}: at least {least} wanted, got {getattr(self, name)}")
+        if not (-1 if self.binary else 0) <= self.tau < 1:
+            low = -1 if self.binary else 0
+            raise ValueError(f"tau: in [{low}, 1) wanted, got {self.tau}")
+        if any(width < 1 for width in self.hidden):
+            raise ValueError(f"hidden: widths of at least 1 wanted, got {list(self.hidden)}")
+        for name in ("learning_rate", "null_threshold"):
+            if getattr(self, name) <= 0:
+                raise ValueError(f"{name}: a positive number wanted, got {getattr(self, name)}")
+        if self.collapse_weight < 0:
+            raise ValueError(f"collapse_weight: 0 or more wanted, got {self.collapse_weight}")

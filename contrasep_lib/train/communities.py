@@ -11,8 +11,8 @@ import torch
 from contrasep_lib.errors import ContrasepError
 from contrasep_lib.io.dumpset import DumpSet
 from contrasep_lib.modularity import ModularityNetwork, NodeSet, Null, fit_null, modularity_loss
-from contrasep_lib.modularity.options import ModularityOptions, build_graph
-from contrasep_lib.separate.learned import Communities
+from contrasep_lib.separate.learned import Communities, build_graph
+from contrasep_lib.separate.options import ModularityOptions
 
 if typing.TYPE_CHECKING:
     from contrasep_lib.models.espnet_model import ContrastiveModel

@@ -94,7 +94,7 @@ def test_kills_in_stages_0_to_2_leave_no_trace(tmp_path):
     undisturbed = digest(folder)
     shutil.rmtree(folder)
     chance, killed = random.Random(0), 0
-    for _ in range(8):
+    for _ in range(6):
         process = subprocess.Popen(
             command(folder, "--stop-stage", 2), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
         )
@@ -105,7 +105,7 @@ def test_kills_in_stages_0_to_2_leave_no_trace(tmp_path):
             process.wait()
             killed += 1
         time.sleep(0.05)
-    assert killed >= 3
+    assert killed >= 2
     done = run(folder, "--stop-stage", 2)
     assert done.returncode == 0, done.stdout + done.stderr
     assert digest(folder) == undisturbed

@@ -9,10 +9,9 @@ import torch
 from contrasep_lib.errors import ContrasepError
 from contrasep_lib.features.options import FeatureOptions
 from contrasep_lib.modularity import ModularityNetwork, NodeSet, Null, modularity
-from contrasep_lib.modularity.options import ModularityOptions, build_graph, build_solver
 from contrasep_lib.separate.granularity import TimeFrequency
-from contrasep_lib.separate.learned import Communities, Learned
-from contrasep_lib.separate.options import SeparateOptions
+from contrasep_lib.separate.learned import Communities, Learned, build_graph, build_solver
+from contrasep_lib.separate.options import ModularityOptions, SeparateOptions
 from contrasep_lib.separate.oracle import Oracle
 from contrasep_lib.train.communities import draw_nodes, train_communities, train_network
 
