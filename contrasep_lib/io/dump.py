@@ -19,6 +19,7 @@ import numpy as np
 from contrasep_lib.errors import ContrasepError
 from contrasep_lib.features.options import FeatureOptions
 from contrasep_lib.features.spectra import log_spectrum, statistics
+from contrasep_lib.io.ark import save_ark
 from contrasep_lib.io.atomic import atomic_path
 from contrasep_lib.io.audio import INT16_SCALE, read_audio, to_int16
 from contrasep_lib.io.dumpset import require_same_keys, speaker_tables
@@ -106,17 +107,9 @@ class Dumper:
         return {}
 
     def _save(self, track: str, shard: int, entries: Mapping[str, Any], **how: Any) -> None:
-        """Write ``TRACK.SHARD.ark`` and ``TRACK.SHARD.scp``, each under its name only when whole."""
-        import kaldiio
-
-        ark = self.folder / f"{track}.{shard}.ark"
-        with atomic_path(ark.with_suffix(".scp")) as raw_scp:
-            with atomic_path(ark) as temporary:
-                kaldiio.save_ark(str(temporary), dict(entries), scp=str(raw_scp), **how)
-            # kaldiio noted the temporary name of the ark
-            write_table(raw_scp, {
-                key: f"{ark}:{entry.rpartition(':')[2]}" for key, entry in read_table(raw_scp).items()
-            })
+        """Write ``TRACK.SHARD.ark`` and ``TRACK.SHARD.scp``."""
+        stem = self.folder / f"{track}.{shard}"
+        save_ark(f"{stem}.ark", f"{stem}.scp", entries, **how)
 
     def _save_stats(self, name: str, stats: np.ndarray) -> None:
         import kaldiio

@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from contrasep_lib.errors import ContrasepError
-from contrasep_lib.io.atomic import atomic_open, atomic_path
+from contrasep_lib.io.ark import save_ark
+from contrasep_lib.io.atomic import atomic_open
 from contrasep_lib.io.audio import write_wav
 from contrasep_lib.io.scp import read_table, write_table
 from contrasep_lib.separate.separation import Separation
@@ -72,20 +73,16 @@ class Writer:
         self.rows.append((key, str(int(separation.num_spk_given)), estimate, *measured, sizes, words))
 
     def __exit__(self, kind: type | None, value: object, traceback: object) -> None:
-        import kaldiio
-
         if kind is not None:
             return
         parts = self.folder / "parts"
         for number, table in enumerate(self.paths, 1):
             write_table(parts / f"spk{number}.{self.part}.scp", table)
-        ark = self.folder / f"assign.{self.part}.ark"
-        with atomic_path(ark) as temporary:
-            scp = parts / f"assign.{self.part}.raw"
-            matrices = {key: labels.astype(np.float32) for key, labels in self.labels.items()}
-            kaldiio.save_ark(str(temporary), matrices, scp=str(scp), compression_method=KALDI_UNSIGNED_BYTE)
-        entries = {key: f"{ark}:{entry.rpartition(':')[2]}" for key, entry in read_table(scp).items()}
-        write_table(parts / f"assign.{self.part}.scp", entries)
+        matrices = {key: labels.astype(np.float32) for key, labels in self.labels.items()}
+        save_ark(
+            self.folder / f"assign.{self.part}.ark", parts / f"assign.{self.part}.scp", matrices,
+            compression_method=KALDI_UNSIGNED_BYTE,
+        )
         with atomic_open(parts / f"evidence.{self.part}.tsv") as file:
             file.writelines("\t".join(row) + "\n" for row in self.rows)
 
