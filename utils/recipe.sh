@@ -17,6 +17,9 @@ Usage: run.sh [options]        (underscores in option names do as well as dashes
   --nj N               parallel jobs (default: the number of cores)
   --ngpu N             GPUs for stages 3 to 5 (default 0; oracles need none)
   --tag NAME           name of the experiment (default: from the configuration)
+  --model-tag NAME     experiment whose model is used (default: the one that differs in nothing
+                       but modularity, separate and score; with --tag, that tag)
+  --print-tag          print the name of the experiment, and run nothing
   --skip-train         leave stages 3 and 4 out
   --corpus DIR         local copy of the corpus, instead of a download
   --download-dir DIR   where downloads go (default downloads)
@@ -36,7 +39,7 @@ log() { echo "$(date '+%H:%M:%S') $*"; }
 {  # a group: bash reads all of it before the first stage runs, so the file may change meanwhile
 caller=$PWD
 recipe_dir=. label= config=conf/oracle.yaml num_spk=2
-stage=0 stop_stage=6 nj=$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 1) ngpu=0 tag= skip_train=false
+stage=0 stop_stage=6 nj=$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 1) ngpu=0 tag= model_tag= skip_train=false print_tag=false
 corpus= download_dir= extra_train=false
 mixdir=mixtures datadir=data dumpdir=dump expdir=exp
 overrides=()
@@ -55,7 +58,8 @@ while [ $# -gt 0 ]; do
         --help|-h) usage; exit 0 ;;
         --skip-train) skip_train=true; shift; continue ;;
         --extra-train) extra_train=true; shift; continue ;;
-        --stage|--stop-stage|--config|--set|--separator|--num-spk|--nj|--ngpu|--tag|--corpus|--download-dir|\
+        --print-tag) print_tag=true; shift; continue ;;
+        --stage|--stop-stage|--config|--set|--separator|--num-spk|--nj|--ngpu|--tag|--model-tag|--corpus|--download-dir|\
         --mixdir|--datadir|--dumpdir|--expdir|--recipe-dir|--label) ;;
         *) die "unknown option '$1'; see run.sh --help" ;;
     esac
@@ -76,7 +80,9 @@ done
 [ "$nj" -ge 1 ] || die "--nj: at least 1 job wanted, got 0"
 [ "$num_spk" -ge 1 ] || die "--num-spk: at least 1 talker wanted, got 0"
 [ "$stage" -le "$stop_stage" ] || die "--stage $stage lies after --stop-stage $stop_stage"
-[[ $tag =~ ^[A-Za-z0-9._=-]*$ ]] || die "--tag: letters, digits and ._=- wanted, got '$tag'"
+for name in tag model_tag; do
+    [[ ${!name} =~ ^[A-Za-z0-9._=-]*$ ]] || die "--${name//_/-}: letters, digits and ._=- wanted, got '${!name}'"
+done
 
 cd "$recipe_dir"
 recipe=$(basename "$PWD")
@@ -94,27 +100,45 @@ separator=$(get separate.separator)
 rate=$(get mix.rate)
 mode=$(get mix.mode)
 sets=$(get mix.sets)
-if [ -z "$tag" ]; then
-    tag=$(basename "$config" .yaml)
-    if [[ $separator = "$tag"* ]]; then
-        tag=$separator  # conf/oracle.yaml with oracle_ibm is the experiment oracle_ibm
+# What an experiment is called follows from its settings. A model serves all that differ in how they
+# cluster, separate and score alone, and is found under the name that those settings leave.
+named() {  # named SECTIONS: the name, overrides of these sections left out
+    local name override
+    name=$(basename "$config" .yaml)
+    if [[ $separator = "$name"* ]]; then
+        name=$separator  # conf/oracle.yaml with oracle_ibm is the experiment oracle_ibm
     elif [[ $separator = oracle* || $separator = mixture ]]; then
-        tag+=_$separator
+        name+=_$separator
     fi
     for override in ${overrides[@]+"${overrides[@]}"}; do
-        case $override in
-            --set|separate.separator=*) ;;
-            *) tag+=_$(printf '%s' "${override#*.}" | tr -c 'A-Za-z0-9._=-' '-') ;;
-        esac
+        [ "$override" != --set ] && [[ $override != separate.separator=* ]] || continue
+        # the silence rule decides what a model learns from
+        [[ $override = separate.silence_db=* || " $1 " != *" ${override%%.*} "* ]] || continue
+        name+=_$(printf '%s' "${override#*.}" | tr -c 'A-Za-z0-9._=-' '-')
     done
-    $extra_train && tag+=_extra_train
-    [[ $recipe = *_"${num_spk}mix" ]] || tag+=_${num_spk}mix
+    ! $extra_train || name+=_extra_train
+    [[ $recipe = *_"${num_spk}mix" ]] || name+=_${num_spk}mix
+    echo "$name"
+}
+on_change=clear  # what becomes of a model of other settings; another experiment's is kept
+[ -z "$model_tag" ] || on_change=refuse
+if [ -z "$tag" ]; then
+    tag=$(named "")
+    [ -n "$model_tag" ] || { model_tag=$(named "modularity separate score"); communities_tag=$(named "separate score"); }
+fi
+model_tag=${model_tag:-$tag}
+communities_tag=${communities_tag:-$tag}
+if $print_tag; then
+    echo "$tag"
+    exit
 fi
 
 sources=$mixdir/sources
 mixtures=$mixdir/${num_spk}mix
 tree=$mixtures/wav$((rate / 1000))k/$mode
 exp=$expdir/$tag
+model=$expdir/$model_tag
+communities=$expdir/$communities_tag/modularity
 
 # done_marker FOLDER SECTIONS "INPUTS" "VALUES" [--mark | --begin clear|refuse]
 done_marker() {
@@ -240,15 +264,15 @@ fi
 # ---------------------------------------------------------------- stages 3 and 4
 train_phase() {  # train_phase PHASE TRAIN_SETS VALID_SETS [options]
     # one job, so it may have the cores that the parallel jobs of other stages share
-    OMP_NUM_THREADS=$nj MKL_NUM_THREADS=$nj $train_cmd --gpu "$ngpu" --num-threads "$nj" "$exp/$1/log/train.log" \
+    OMP_NUM_THREADS=$nj MKL_NUM_THREADS=$nj $train_cmd --gpu "$ngpu" --num-threads "$nj" "$model/$1/log/train.log" \
         contrasep train "${settings[@]}" --phase "$1" --dump "$dumpdir" --train-sets "$2" --valid-sets "$3" \
-        --out "$exp/$1" --ngpu "$ngpu" "${@:4}"
+        --out "$model/$1" --ngpu "$ngpu" "${@:4}"
 }
 
 train_communities() {
-    $train_cmd "$exp/modularity/log/train.log" \
-        contrasep train-modularity "${settings[@]}" --model "$exp/finetune/model.pth" \
-        --mixtures "$dumpdir/tr_${num_spk}mix" --singles "$dumpdir/cv_single" --out "$exp/modularity"
+    $train_cmd "$communities/log/train.log" \
+        contrasep train-modularity "${settings[@]}" --model "$model/finetune/model.pth" \
+        --mixtures "$dumpdir/tr_${num_spk}mix" --singles "$dumpdir/cv_single" --out "$communities"
 }
 
 phase_sets() {  # phase_sets PHASE SET: the dumped sets that a phase reads of tr or cv
@@ -258,14 +282,14 @@ phase_sets() {  # phase_sets PHASE SET: the dumped sets that a phase reads of tr
     esac
 }
 
-init=()
+init=() silence="silence_db=$(get separate.silence_db)"
 if [ "$separator" = model ] && [ "$(get pretrain.epochs)" -gt 0 ]; then
-    init=(--init-param "$exp/pretrain/model.pth")
+    init=(--init-param "$model/pretrain/model.pth")
     if [ "$stage" -le 3 ] && [ "$stop_stage" -ge 3 ] && ! $skip_train; then
         log "stage 3: pretraining"
         train_on=$(phase_sets pretrain tr) valid_on=$(phase_sets pretrain cv)
-        run_step "$exp/pretrain" features,mix,model,pretrain "$dumpdir/$train_on/.done $dumpdir/$valid_on/.done" "" \
-            clear train_phase pretrain "$train_on" "$valid_on"
+        run_step "$model/pretrain" features,mix,model,pretrain "$dumpdir/$train_on/.done $dumpdir/$valid_on/.done" "$silence" \
+            "$on_change" train_phase pretrain "$train_on" "$valid_on"
     fi
 fi
 if [ "$separator" = model ]; then
@@ -273,11 +297,11 @@ if [ "$separator" = model ]; then
         log "stage 4: finetuning, modularity network"
         train_on=$(phase_sets finetune tr) valid_on=$(phase_sets finetune cv)
         before="$dumpdir/$train_on/.done $dumpdir/$valid_on/.done"
-        [ ${#init[@]} -eq 0 ] || before+=" $exp/pretrain/.done"
-        run_step "$exp/finetune" features,mix,model,finetune "$before" "" \
-            clear train_phase finetune "$train_on" "$valid_on" ${init[@]+"${init[@]}"}
-        run_step "$exp/modularity" features,model,modularity \
-            "$exp/finetune/.done $dumpdir/tr_${num_spk}mix/.done $dumpdir/cv_single/.done" "" clear train_communities
+        [ ${#init[@]} -eq 0 ] || before+=" $model/pretrain/.done"
+        run_step "$model/finetune" features,mix,model,finetune "$before" "$silence" \
+            "$on_change" train_phase finetune "$train_on" "$valid_on" ${init[@]+"${init[@]}"}
+        run_step "$communities" features,model,modularity \
+            "$model/finetune/.done $dumpdir/tr_${num_spk}mix/.done $dumpdir/cv_single/.done" "" clear train_communities
     fi
 elif [ "$stage" -le 4 ] && [ "$stop_stage" -ge 3 ]; then
     log "stages 3 and 4: nothing to train for $separator"
@@ -299,8 +323,8 @@ if [ "$stage" -le 5 ] && [ "$stop_stage" -ge 5 ]; then
     reads=features,separate trained=() trained_marks=
     if [ "$separator" = model ]; then
         reads+=,model,modularity
-        trained=(--model "$exp/finetune/model.pth" --modularity "$exp/modularity" --ngpu "$ngpu")
-        trained_marks="$exp/finetune/.done $exp/modularity/.done"
+        trained=(--model "$model/finetune/model.pth" --modularity "$communities" --ngpu "$ngpu")
+        trained_marks="$model/finetune/.done $communities/.done"
     fi
     for set in $tests; do
         run_step "$exp/separate_$set" "$reads" "$dumpdir/$set/.done $trained_marks" "" clear separate_set "$set"

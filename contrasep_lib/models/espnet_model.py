@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Callable
 
 import numpy as np
 import torch
@@ -18,9 +18,20 @@ from contrasep_lib.models.inputs import SpectrumInput, frame_mask, unit_level
 from contrasep_lib.models.options import ModelOptions
 from contrasep_lib.models.views import LabelledNodes, remix, similarity
 from contrasep_lib.modularity.nodes import NodeSet
-from contrasep_lib.objectives import affinity_loss, nt_xent_loss, pair_nodes, sample_nodes, supcon_loss, take
+from contrasep_lib.objectives import (
+    affinity_loss,
+    nt_xent_loss,
+    pair_nodes,
+    sample_nodes,
+    supcon_loss,
+    take,
+    whitened_loss,
+)
 from contrasep_lib.objectives.common import distributed
 from contrasep_lib.separate.granularity import GRANULARITIES, Nodes
+
+# their cost grows with the nodes and not with its square, so none is left out
+_OF_ALL_NODES = {"affinity": affinity_loss, "whitened": whitened_loss}
 
 
 class ContrastiveModel(AbsESPnetModel):
@@ -112,8 +123,8 @@ class ContrastiveModel(AbsESPnetModel):
         gather = self._gathers(nodes)
         loss = nodes.z.new_zeros(())
         for name, weight in self.options.objectives.items():
-            if name == "affinity":
-                value = self._affinity(nodes)
+            if name in _OF_ALL_NODES:
+                value = self._clustering(_OF_ALL_NODES[name], nodes)
             elif name == "supcon":
                 value = self._supcon(nodes, generator, gather)
             else:
@@ -266,7 +277,7 @@ class ContrastiveModel(AbsESPnetModel):
         With mixtures of several counts one rank may hold single recordings alone, and a rank
         that waits for nodes of one that sends none would wait forever.
         """
-        if not distributed() or set(self.options.objectives) == {"affinity"}:
+        if not distributed() or set(self.options.objectives) <= set(_OF_ALL_NODES):
             return False
         agreed = torch.tensor(int(nodes.names is not None), device=nodes.z.device)
         torch.distributed.all_reduce(agreed, torch.distributed.ReduceOp.MIN)
@@ -295,10 +306,10 @@ class ContrastiveModel(AbsESPnetModel):
             labels = nodes.names[labels]
         return self._pools(LabelledNodes(z, labels, weight, drawn, nodes.number, nodes.names))
 
-    def _affinity(self, nodes: LabelledNodes) -> torch.Tensor:
+    def _clustering(self, objective: Callable[..., torch.Tensor], nodes: LabelledNodes) -> torch.Tensor:
         nodes = self._pools(nodes)
         z = self._project(nodes.z)
-        return affinity_loss(z, nodes.labels, nodes.number, nodes.weight, nodes.valid)
+        return objective(z, nodes.labels, nodes.number, nodes.weight, nodes.valid)
 
     def _supcon(self, nodes: LabelledNodes, generator: torch.Generator, gather: bool) -> torch.Tensor:
         nodes = self._draw(nodes, generator)

@@ -13,7 +13,7 @@ if typing.TYPE_CHECKING:
 
     from contrasep_lib.models.espnet_model import ContrastiveModel
 
-OBJECTIVES = ("affinity", "supcon", "nt_xent")
+OBJECTIVES = ("affinity", "whitened", "supcon", "nt_xent")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,7 +36,8 @@ class ModelOptions:
         embedding_dim: dimension of the embeddings.
         projection: outputs of the projection head (an MLP with a hidden layer as wide as the
             embedding), which only the loss sees; 0 for none.
-        objectives: weight of each objective: ``affinity``, ``supcon``, ``nt_xent``.
+        objectives: weight of each objective: ``affinity``, ``whitened``, ``supcon``, ``nt_xent``
+            (see `contrasep_lib.objectives`).
         temperature: of ``supcon`` and ``nt_xent``.
         labels: ``dominance`` (a node belongs to the source, or in single-speaker batches to the
             speaker, that dominates it) or ``none`` (sources and speakers are not used; see

@@ -1,4 +1,4 @@
-"""The affinity objective of deep clustering."""
+"""The objectives of deep clustering: affinity, and affinity after whitening."""
 
 from __future__ import annotations
 
@@ -38,6 +38,70 @@ def affinity_loss(
     Raises:
         ValueError: a shape does not fit, or ``num_classes`` is under 1.
     """
+    rows, targets, counted = _weighted(z, labels, num_classes, weight, valid)
+    within = (rows.transpose(1, 2) @ rows).square().sum((1, 2))
+    across = (rows.transpose(1, 2) @ targets).square().sum((1, 2))
+    sizes = targets.square().sum(1).square().sum(1)
+    losses = within - 2 * across + sizes
+    return torch.where(counted, losses, 0.0).sum() / counted.sum().clamp_min(1)
+
+
+@accurate
+def whitened_loss(
+    z: torch.Tensor,
+    labels: torch.Tensor,
+    num_classes: int,
+    weight: torch.Tensor | None = None,
+    valid: torch.Tensor | None = None,
+    ridge: float = 1e-3,
+) -> torch.Tensor:
+    """Share of the labels that no linear function of the embeddings tells.
+
+    ``1 - tr((V'V)^-1 V'Y (Y'Y)^-1 Y'V) / K`` with V, Y and weights as in `affinity_loss` (the
+    whitened k-means objective of Wang, Le Roux, Hershey, ICASSP 2018, section 2, divided by the
+    K classes that are present): 0 where the labels lie in the span of the embeddings, 1 where
+    the two are orthogonal. Directions are measured after whitening, so a small difference between
+    talkers counts as much as a large one: where the affinity objective rests for long near the
+    best constant embedding, this one has a gradient. It leaves open how far talkers lie apart,
+    so clustering by cosines wants it together with another objective.
+
+    Args:
+        z, labels, num_classes, weight, valid: as in `affinity_loss`.
+        ridge: added to the diagonal of ``V'V``, whose trace is 1 for unit-norm embeddings;
+            bounds the gradient of directions that no embedding takes. Positive.
+
+    Returns:
+        Scalar: mean over the utterances that have a valid node of positive weight, 0 if none
+        has. float32, or float64 for such embeddings.
+
+    Raises:
+        ValueError: a shape does not fit, ``num_classes`` is under 1, ``ridge`` is not positive.
+    """
+    if not ridge > 0:
+        raise ValueError(f"ridge: a positive number wanted, got {ridge:g}")
+    rows, targets, counted = _weighted(z, labels, num_classes, weight, valid)
+    gram = rows.transpose(1, 2) @ rows + ridge * torch.eye(rows.shape[-1], dtype=rows.dtype, device=rows.device)
+    across = rows.transpose(1, 2) @ targets
+    told = (torch.linalg.solve(gram, across) * across).sum(1)
+    sizes = targets.square().sum(1)
+    present = sizes > 0
+    shares = torch.where(present, told / torch.where(present, sizes, 1.0), 0.0)
+    losses = 1 - shares.sum(1) / present.sum(1).clamp_min(1)
+    return torch.where(counted, losses, 0.0).sum() / counted.sum().clamp_min(1)
+
+
+def _weighted(
+    z: torch.Tensor,
+    labels: torch.Tensor,
+    num_classes: int,
+    weight: torch.Tensor | None,
+    valid: torch.Tensor | None,
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Embeddings and one-hot labels times the roots of weights that sum to one, checked.
+
+    Returns:
+        ``(batch, nodes, dim)``, ``(batch, nodes, num_classes)``, and which utterances count ``(batch,)``.
+    """
     check_embeddings("z", z)
     check_nodes("labels", labels, z.shape[:2])
     if num_classes < 1:
@@ -54,8 +118,4 @@ def affinity_loss(
     rows = torch.where(valid.unsqueeze(-1), z, 0.0) * root
     inside = torch.where(valid, labels, 0).unsqueeze(-1)
     targets = root.new_zeros(*labels.shape, num_classes).scatter(2, inside, root)
-    within = (rows.transpose(1, 2) @ rows).square().sum((1, 2))
-    across = (rows.transpose(1, 2) @ targets).square().sum((1, 2))
-    sizes = targets.square().sum(1).square().sum(1)
-    losses = within - 2 * across + sizes
-    return torch.where(counted, losses, 0.0).sum() / counted.sum().clamp_min(1)
+    return rows, targets, counted

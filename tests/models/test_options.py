@@ -26,7 +26,7 @@ from contrasep_lib.models.options import ModelOptions
         ({"objectives": {}}, "objectives: at least one of"),
         (
             {"objectives": {"infonce": 1.0}},
-            "objectives: names among affinity, supcon, nt_xent wanted, got 'infonce'",
+            "objectives: names among affinity, whitened, supcon, nt_xent wanted, got 'infonce'",
         ),
         ({"objectives": {"supcon": 0.0}}, "objectives.supcon: a positive weight wanted, got 0.0"),
         ({"temperature": 0.0}, "temperature: between 0.001 and 100 wanted, got 0.0"),
