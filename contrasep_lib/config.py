@@ -2,7 +2,8 @@
 
 A configuration file has sections; each section is a dataclass beside the code that reads it
 (see `SECTIONS`). Unknown sections and keys are refused with the nearest known name, so that a
-misspelt option is never silently ignored.
+misspelt option is never silently ignored. The key ``base`` names a file, or several, relative to
+this one, whose values stand where this file has none of its own: what recipes share stands once.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import importlib
 import os
 import types
 import typing
+from pathlib import Path
 from typing import Any, Sequence, TypeVar
 
 import yaml
@@ -50,24 +52,51 @@ def load_config(path: str | os.PathLike, overrides: Sequence[str] = ()) -> dict[
     Raises:
         ContrasepError: missing or unreadable file, unknown section or key, value of a wrong type.
     """
-    try:
-        with open(path, encoding="utf-8") as file:
-            tree = yaml.safe_load(file) or {}
-    except FileNotFoundError:
-        raise ContrasepError(f"{path}: no such configuration; see conf/ of the recipe") from None
-    except yaml.YAMLError as error:
-        raise ContrasepError(f"{path}: not valid YAML ({' '.join(str(error).split())})") from None
-    if not isinstance(tree, dict):
-        raise ContrasepError(f"{path}: a mapping of sections wanted, got {type(tree).__name__}")
+    tree = _read_tree(Path(path))
     for setting in overrides:
         _override(tree, setting)
     refuse_unknown(tree, SECTIONS, f"{path}", "section")
     config = {}
-    for name, target in SECTIONS.items():
-        module, _, attribute = target.partition(":")
-        options = getattr(importlib.import_module(module), attribute)
-        config[name] = build(options, tree.get(name) or {}, f"{path}: {name}")
+    for name in SECTIONS:
+        config[name] = build(section_options(name), tree.get(name) or {}, f"{path}: {name}")
     return config
+
+
+def _read_tree(path: Path, above: tuple[Path, ...] = ()) -> dict[str, Any]:
+    """The sections of a file over those of its bases; of several bases the later one counts.
+
+    Values are replaced whole, mappings too: objectives of a base are no objectives of the file's.
+    """
+    if path.resolve() in above:
+        raise ContrasepError(f"{path}: is its own base; take the line out of one of the files")
+    try:
+        with open(path, encoding="utf-8") as file:
+            own = yaml.safe_load(file) or {}
+    except FileNotFoundError:
+        wanted = f", which {above[-1]} takes as its base" if above else "; see conf/ of the recipe"
+        raise ContrasepError(f"{path}: no such configuration{wanted}") from None
+    except yaml.YAMLError as error:
+        raise ContrasepError(f"{path}: not valid YAML ({' '.join(str(error).split())})") from None
+    if not isinstance(own, dict):
+        raise ContrasepError(f"{path}: a mapping of sections wanted, got {type(own).__name__}")
+    bases = own.pop("base", [])
+    bases = [bases] if isinstance(bases, str) else bases
+    if not isinstance(bases, list) or not all(isinstance(base, str) for base in bases):
+        raise ContrasepError(f"{path}: base: a file or a list of files wanted, got {bases!r}")
+    tree: dict[str, Any] = {}
+    layers = [_read_tree(path.parent / base, (*above, path.resolve())) for base in bases]
+    for layer in (*layers, own):
+        for name, section in layer.items():
+            known = tree.get(name)
+            both = isinstance(known, dict) and isinstance(section, dict)
+            tree[name] = {**known, **section} if both else section
+    return tree
+
+
+def section_options(name: str) -> type[Any]:
+    """The options dataclass of a section of `SECTIONS`."""
+    module, _, attribute = SECTIONS[name].partition(":")
+    return getattr(importlib.import_module(module), attribute)
 
 
 def _override(tree: dict[str, Any], setting: str) -> None:

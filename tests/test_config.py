@@ -55,3 +55,32 @@ def test_bad_settings(tmp_path, setting):
 def test_missing_file(tmp_path):
     with pytest.raises(ContrasepError, match="no such configuration"):
         load_config(tmp_path / "c.yaml")
+
+
+def test_values_of_a_base_stand_where_the_file_has_none(tmp_path):
+    (tmp_path / "shared").mkdir()
+    (tmp_path / "shared" / "tf.yaml").write_text(
+        "model: {width: 7, layers: 4, objectives: {affinity: 1.0}}\nfinetune: {epochs: 3}\n"
+    )
+    (tmp_path / "data.yaml").write_text("mix: {sets: {tr: 5}}\nmodel: {layers: 9}\n")
+    path = tmp_path / "own.yaml"
+    path.write_text("base: [data.yaml, shared/tf.yaml]\nmodel: {width: 8, objectives: {supcon: 2.0}}\nmix:\n")
+    config = load_config(path, ["finetune.epochs=4"])
+    assert (config["model"].width, config["model"].layers) == (8, 4)
+    assert config["model"].objectives == {"supcon": 2.0}  # replaced whole
+    assert config["finetune"].epochs == 4
+    path.write_text("base: data.yaml\n")
+    assert config["mix"].sets != {"tr": 5} and load_config(path)["mix"].sets == {"tr": 5}
+
+
+@pytest.mark.parametrize("text, words", [
+    ("base: nowhere.yaml", "nowhere.yaml: no such configuration, which .*own.yaml takes as its base"),
+    ("base: own.yaml", "own.yaml: is its own base"),
+    ("base: {model: 1}", "base: a file or a list of files wanted"),
+    ("base: [1]", "base: a file or a list of files wanted"),
+])
+def test_bases_that_cannot_be_read(tmp_path, text, words):
+    path = tmp_path / "own.yaml"
+    path.write_text(text)
+    with pytest.raises(ContrasepError, match=words):
+        load_config(path)

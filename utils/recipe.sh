@@ -20,6 +20,7 @@ Usage: run.sh [options]        (underscores in option names do as well as dashes
   --model-tag NAME     experiment whose model is used (default: the one that differs in nothing
                        but modularity, separate and score; with --tag, that tag)
   --print-tag          print the name of the experiment, and run nothing
+  --init-param FILE    model.pth whose weights training begins with
   --skip-train         leave stages 3 and 4 out
   --corpus DIR         local copy of the corpus, instead of a download
   --download-dir DIR   where downloads go (default downloads)
@@ -39,7 +40,7 @@ log() { echo "$(date '+%H:%M:%S') $*"; }
 {  # a group: bash reads all of it before the first stage runs, so the file may change meanwhile
 caller=$PWD
 recipe_dir=. label= config=conf/oracle.yaml num_spk=2
-stage=0 stop_stage=6 nj=$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 1) ngpu=0 tag= model_tag= skip_train=false print_tag=false
+stage=0 stop_stage=6 nj=$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 1) ngpu=0 tag= model_tag= init_param= skip_train=false print_tag=false
 corpus= download_dir= extra_train=false
 mixdir=mixtures datadir=data dumpdir=dump expdir=exp
 overrides=()
@@ -59,7 +60,7 @@ while [ $# -gt 0 ]; do
         --skip-train) skip_train=true; shift; continue ;;
         --extra-train) extra_train=true; shift; continue ;;
         --print-tag) print_tag=true; shift; continue ;;
-        --stage|--stop-stage|--config|--set|--separator|--num-spk|--nj|--ngpu|--tag|--model-tag|--corpus|--download-dir|\
+        --stage|--stop-stage|--config|--set|--separator|--num-spk|--nj|--ngpu|--tag|--model-tag|--init-param|--corpus|--download-dir|\
         --mixdir|--datadir|--dumpdir|--expdir|--recipe-dir|--label) ;;
         *) die "unknown option '$1'; see run.sh --help" ;;
     esac
@@ -87,6 +88,10 @@ done
 cd "$recipe_dir"
 recipe=$(basename "$PWD")
 [ -f "$config" ] || [[ $config = /* ]] || [ ! -f "$caller/$config" ] || config=$caller/$config
+if [ -n "$init_param" ]; then
+    [[ $init_param = /* ]] || [ ! -f "$caller/$init_param" ] || init_param=$(cd "$caller" && realpath "$init_param")
+    [ -f "$init_param" ] || die "--init-param $init_param: no such file; name a model.pth"
+fi
 if [ -n "$corpus" ]; then
     [[ $corpus = /* ]] || [ ! -d "$caller/$corpus" ] || corpus=$(cd "$caller/$corpus" && pwd)
     [ -d "$corpus" ] || die "--corpus $corpus: no such folder; name the folder that holds the corpus"
@@ -117,6 +122,7 @@ named() {  # named SECTIONS: the name, overrides of these sections left out
         name+=_$(printf '%s' "${override#*.}" | tr -c 'A-Za-z0-9._=-' '-')
     done
     ! $extra_train || name+=_extra_train
+    [ -z "$init_param" ] || name+=_init
     [[ $recipe = *_"${num_spk}mix" ]] || name+=_${num_spk}mix
     echo "$name"
 }
@@ -254,7 +260,7 @@ if [ "$stage" -le 2 ] && [ "$stop_stage" -ge 2 ]; then
         data_sets="${set}_${num_spk}mix"
         [[ $set = tt* ]] || data_sets+=" ${set}_single"
         for data_set in $data_sets; do
-            run_step "$dumpdir/$data_set" dump,features "$datadir/$data_set/.done $datadir/$data_set/wav.scp" "rate=$rate" \
+            run_step "$dumpdir/$data_set" dump "$datadir/$data_set/.done $datadir/$data_set/wav.scp" "rate=$rate" \
                 clear dump_set "$data_set"
         done
     done
@@ -282,22 +288,22 @@ phase_sets() {  # phase_sets PHASE SET: the dumped sets that a phase reads of tr
     esac
 }
 
-init=() silence="silence_db=$(get separate.silence_db)"
+init=(${init_param:+--init-param "$init_param"}) silence="silence_db=$(get separate.silence_db)"
 if [ "$separator" = model ] && [ "$(get pretrain.epochs)" -gt 0 ]; then
-    init=(--init-param "$model/pretrain/model.pth")
     if [ "$stage" -le 3 ] && [ "$stop_stage" -ge 3 ] && ! $skip_train; then
         log "stage 3: pretraining"
         train_on=$(phase_sets pretrain tr) valid_on=$(phase_sets pretrain cv)
-        run_step "$model/pretrain" features,mix,model,pretrain "$dumpdir/$train_on/.done $dumpdir/$valid_on/.done" "$silence" \
-            "$on_change" train_phase pretrain "$train_on" "$valid_on"
+        run_step "$model/pretrain" features,mix,model,pretrain "$dumpdir/$train_on/.done $dumpdir/$valid_on/.done $init_param" "$silence" \
+            "$on_change" train_phase pretrain "$train_on" "$valid_on" ${init[@]+"${init[@]}"}
     fi
+    init=(--init-param "$model/pretrain/model.pth")
 fi
 if [ "$separator" = model ]; then
     if [ "$stage" -le 4 ] && [ "$stop_stage" -ge 4 ] && ! $skip_train; then
         log "stage 4: finetuning, modularity network"
         train_on=$(phase_sets finetune tr) valid_on=$(phase_sets finetune cv)
         before="$dumpdir/$train_on/.done $dumpdir/$valid_on/.done"
-        [ ${#init[@]} -eq 0 ] || before+=" $model/pretrain/.done"
+        if [ "$(get pretrain.epochs)" -gt 0 ]; then before+=" $model/pretrain/.done"; else before+=" $init_param"; fi
         run_step "$model/finetune" features,mix,model,finetune "$before" "$silence" \
             "$on_change" train_phase finetune "$train_on" "$valid_on" ${init[@]+"${init[@]}"}
         run_step "$communities" features,model,modularity \

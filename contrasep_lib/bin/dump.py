@@ -23,7 +23,7 @@ def run(args: argparse.Namespace) -> None:
     from contrasep_lib.io.dump import Dumper
 
     config = read_config(args)
-    dumper = Dumper(Path(args.data), Path(args.out), config["dump"], config["features"], config["mix"].rate)
+    dumper = Dumper(Path(args.data), Path(args.out), config["dump"], config["mix"].rate)
     if args.merge:
         print(f"dump: {dumper.merge()} utterances in {args.out}")
         return

@@ -39,15 +39,18 @@ class Dumper:
         data: data directory (validated).
         folder: dump directory of the set.
         options: section ``dump``.
-        features: framing of spectra and statistics.
         rate: Hz; audio of another rate is resampled.
     """
 
     data: Path
     folder: Path
     options: DumpOptions
-    features: FeatureOptions
     rate: int
+
+    @property
+    def features(self) -> FeatureOptions:
+        """Framing of spectra and statistics."""
+        return FeatureOptions(self.options.win, self.options.hop)
 
     def tables(self) -> dict[str, dict[str, str]]:
         """``wav`` and ``spk1 .. spkN`` -> table, all with the same keys."""

@@ -58,7 +58,6 @@ def main() -> None:
     parser.add_argument("--json", metavar="FILE")
     args = parser.parse_args()
 
-    from contrasep_lib.features.options import FeatureOptions
     from contrasep_lib.io.datadir import write_mixture_dir
     from contrasep_lib.io.dump import Dumper
     from contrasep_lib.io.options import DumpOptions
@@ -84,7 +83,7 @@ def main() -> None:
             figures.append({"what": f"mixing, {num_spk} talkers, 16 kHz flac to 8 kHz wav", "times_real_time": seconds / spent})
             for options in (DumpOptions(), DumpOptions(audio="flac"), DumpOptions(spectra="compressed"), DumpOptions(spectra="float32")):
                 out = folder / f"dump{num_spk}_{options.audio}_{options.spectra}"
-                dumper = Dumper(data, out, options, FeatureOptions(), 8000)
+                dumper = Dumper(data, out, options, 8000)
                 tables = dumper.tables()
 
                 def dump():
