@@ -34,7 +34,7 @@ COUNT_NOTES = (
 ONE_TALKER_NOTES = "One talker is its own mixture, so no improvement exists: output SI-SNR, capped at 30 dB."
 
 
-def _table(header: Sequence[str], rows: Iterable[Sequence[str]], words: int = 1) -> list[str]:
+def markdown_table(header: Sequence[str], rows: Iterable[Sequence[str]], words: int = 1) -> list[str]:
     """Lines of a Markdown table; columns after the first ``words`` hold numbers, right-aligned."""
     rule = "|" + " --- |" * words + " ---: |" * (len(header) - words)
     lines = ["| " + " | ".join(header) + " |", rule]
@@ -42,14 +42,15 @@ def _table(header: Sequence[str], rows: Iterable[Sequence[str]], words: int = 1)
     return lines
 
 
-def _score(means: Mapping[str, Any], name: str) -> str:
+def score_cell(means: Mapping[str, Any], name: str) -> str:
+    """A set's mean of a score with its interval, dB; ``-`` where it does not exist."""
     if means.get(name) is None:
         return "-"
     interval = means.get(f"{name}_ci95")
     return f"{means[name]:.2f}" + (f" [{interval[0]:.2f}, {interval[1]:.2f}]" if interval else "")
 
 
-def _columns(sets: Iterable[Mapping[str, Any]]) -> dict[str, str]:
+def score_columns(sets: Iterable[Mapping[str, Any]]) -> dict[str, str]:
     """The columns that hold something; output SI-SNR only where no improvement exists."""
     sets = list(sets)
     found = {
@@ -78,7 +79,8 @@ def _with_improvement(columns: dict[str, str], sets: Iterable[Mapping[str, Any]]
     return {"SI-SNRi": "si_snri", **columns} if has_oracles else columns
 
 
-def _notes(sets: Iterable[Mapping[str, Any]]) -> list[str]:
+def notes_on(sets: Iterable[Mapping[str, Any]]) -> list[str]:
+    """What a reader of these sets' scores has to know, as paragraphs."""
     sets = list(sets)
     notes = [NOTES]
     if any(means["si_snri_count_estimated"] is not None for means in sets):
@@ -92,13 +94,15 @@ def _talkers(num_spk: int | Sequence[int]) -> str:
     return str(num_spk) if isinstance(num_spk, int) else ", ".join(map(str, num_spk))
 
 
-def _what(means: Mapping[str, Any]) -> str:
+def set_summary(means: Mapping[str, Any]) -> str:
+    """How many mixtures, talkers and speakers a set has."""
     plural = "" if means["num_spk"] == 1 else "s"
     talkers = f"{_talkers(means['num_spk'])} talker{plural}"
     return f"{means['n']} mixtures of {talkers} ({means['speakers']} speakers in all)"
 
 
-def _count(means: Mapping[str, Any]) -> str:
+def count_cell(means: Mapping[str, Any]) -> str:
+    """Whether the count of talkers was given, or how often its estimate is right."""
     accuracy = means["count_accuracy"]
     if accuracy is None or means["si_snri"] is not None:
         return "given"
@@ -141,14 +145,14 @@ def tag_page(tag: str, results: Mapping[str, Any], command: str, when: str, took
         "",
     ]
     for name, means in results["sets"].items():
-        columns = _with_improvement(_columns([means]), [means])
-        rows = [[f"**{results['separator']}**", *(_score(means, score) for score in columns.values())]]
+        columns = _with_improvement(score_columns([means]), [means])
+        rows = [[f"**{results['separator']}**", *(score_cell(means, score) for score in columns.values())]]
         rows += [[title, *cells] for title, cells in _oracle_cells(means["oracle"], columns)]
-        lines += [f"## {name}: {_what(means)}, {results['label']}", ""]
-        lines += [*_table([name, *columns], rows), "", *_evidence(means)]
+        lines += [f"## {name}: {set_summary(means)}, {results['label']}", ""]
+        lines += [*markdown_table([name, *columns], rows), "", *_evidence(means)]
         lines += [f"Every utterance: `score_{name}/scores.tsv`; plots: `score_{name}/histogram.png`, "
                   f"`score_{name}/plots/`; audio: `separate_{name}/`.", ""]
-    for note in _notes(results["sets"].values()):
+    for note in notes_on(results["sets"].values()):
         lines += [note, ""]
     return "\n".join(lines)
 
@@ -171,19 +175,19 @@ def comparison_page(tags: Mapping[str, Mapping[str, Any]]) -> str:
     groups: dict[tuple[str, str, str], list[str]] = {}
     for tag, results in tags.items():
         for name, means in results["sets"].items():
-            groups.setdefault((name, _what(means), results["label"]), []).append(tag)
+            groups.setdefault((name, set_summary(means), results["label"]), []).append(tag)
     shown = []
     for (name, what, label), members in sorted(groups.items()):
         sets = [tags[tag]["sets"][name] for tag in members]
         shown += sets
-        columns = _with_improvement(_columns(sets), sets)
+        columns = _with_improvement(score_columns(sets), sets)
         rows = []
         for tag, means in zip(members, sets):
             results = tags[tag]
             rows.append([
                 tag, results["separator"], results["granularity"] or "-", results["supervision"],
-                *(_score(means, score) for score in columns.values()),
-                _count(means),
+                *(score_cell(means, score) for score in columns.values()),
+                count_cell(means),
             ])
         # tags with another framing have other oracles; equal ones are printed once
         distinct: dict[tuple[str, ...], list[list[str]]] = {}
@@ -195,8 +199,8 @@ def comparison_page(tags: Mapping[str, Mapping[str, Any]]) -> str:
             rows += oracle_rows
         lines += [f"## {name}: {what}, {label}", ""]
         header = ["tag", "separator", "granularity", "supervision", *columns, "count"]
-        lines += _table(header, rows, words=4)
+        lines += markdown_table(header, rows, words=4)
         lines.append("")
-    for note in _notes(shown):
+    for note in notes_on(shown):
         lines += [note, ""]
     return "\n".join(lines)

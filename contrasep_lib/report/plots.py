@@ -37,7 +37,7 @@ HISTOGRAMS = {
 }
 
 
-def _figure(width: float, height: float) -> Any:
+def new_figure(width: float, height: float) -> Any:
     """A figure on the Agg canvas, made without pyplot's global state."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -47,9 +47,10 @@ def _figure(width: float, height: float) -> Any:
     return figure
 
 
-def _save(figure: Any, path: str | os.PathLike) -> None:
+def save_figure(figure: Any, path: str | os.PathLike) -> None:
+    """Write a figure as png, atomically; the same plot gives the same bytes."""
     with atomic_path(path) as temporary:
-        # without the version of matplotlib in it the same plot is the same file
+        # the version of matplotlib would stand in it
         figure.savefig(temporary, dpi=110, metadata={"Software": None})
 
 
@@ -133,7 +134,7 @@ def draw_utterance(
     """
     spare = [output for output in range(len(outputs)) if output not in row.permutation]
     lines = 1 + len(sources) + len(spare)
-    figure = _figure(11.0, 1.2 + 2.1 * lines)
+    figure = new_figure(11.0, 1.2 + 2.1 * lines)
     figure.suptitle(row.utt, fontsize=9)
     axes = figure.subplots(lines, 2, sharex=True, squeeze=False)
     mixture_db = level_db(mixture, features)
@@ -167,7 +168,7 @@ def draw_utterance(
         axis.set_xlabel("time (s)")
         axis.set_xlim(0.0, len(mixture) / rate)
     figure.colorbar(image, ax=axes, label="level (dB re full scale)", shrink=0.8, pad=0.01)
-    _save(figure, path)
+    save_figure(figure, path)
 
 
 def _blank(axis: Any, title: str) -> None:
@@ -226,7 +227,7 @@ def draw_histogram(
     """
     from matplotlib.ticker import MaxNLocator
 
-    figure = _figure(7.5, 4.6)
+    figure = new_figure(7.5, 4.6)
     axis = figure.subplots()
     axis.yaxis.set_major_locator(MaxNLocator(integer=True))
     bins = min(40, max(8, int(np.sqrt(len(values)) * 2)))
@@ -243,7 +244,7 @@ def draw_histogram(
     axis.set_ylabel("utterances")
     axis.set_title(title, fontsize=10)
     figure.legend(fontsize=8, loc="outside lower center", ncols=2)
-    _save(figure, path)
+    save_figure(figure, path)
 
 
 def draw_set(

@@ -40,6 +40,8 @@ GRANULARITY = {
 }
 REPORTED_SECTIONS = ("features", "separate", "score")
 MODEL_SECTIONS = ("model", "pretrain", "finetune", "modularity")
+# what tells a sweep's results.json from a tag's
+SWEEP_KEY = "swept"
 REQUIRED_KEYS = ("recipe", "config", "granularity", "separator", "supervision", "num_spk", "label", "sets")
 REQUIRED_SET_KEYS = ("n", "num_spk", "speakers", "count_accuracy", "oracle", *SCORES)
 
@@ -147,16 +149,19 @@ def read_results(path: str | os.PathLike) -> dict[str, Any]:
     Raises:
         ContrasepError: not JSON, or a key missing.
     """
-    try:
-        results = json.loads(Path(path).read_text(encoding="utf-8"))
-    except (ValueError, OSError) as error:
-        raise ContrasepError(f"{path}: cannot be read ({error}); run stage 6 of this tag again") from None
-    if not isinstance(results, dict):
-        results = {}
+    results = _read_json(path)
     _require_keys(results, REQUIRED_KEYS, path)
     for means in results["sets"].values():
         _require_keys(means, REQUIRED_SET_KEYS, path)
     return results
+
+
+def _read_json(path: str | os.PathLike) -> dict[str, Any]:
+    try:
+        results = json.loads(Path(path).read_text(encoding="utf-8"))
+    except (ValueError, OSError) as error:
+        raise ContrasepError(f"{path}: cannot be read ({error}); run stage 6 of this tag again") from None
+    return results if isinstance(results, dict) else {}
 
 
 def _require_keys(tree: Mapping[str, Any], keys: Sequence[str], path: str | os.PathLike) -> None:
@@ -169,7 +174,7 @@ def write_comparison(recipe_dir: str | os.PathLike, exp: str = "exp") -> Path:
     """Write the recipe's RESULTS.md: all tags beside each other, and the oracles once.
 
     Args:
-        recipe_dir: the recipe; ``<exp>/*/results.json`` are read.
+        recipe_dir: the recipe; ``<exp>/*/results.json`` are read, those of sweeps left out.
         exp: folder of the tags, relative to the recipe or absolute.
 
     Returns:
@@ -179,7 +184,7 @@ def write_comparison(recipe_dir: str | os.PathLike, exp: str = "exp") -> Path:
         ContrasepError: no tag has results, or a results.json cannot be read.
     """
     recipe_dir = Path(recipe_dir)
-    paths = sorted((recipe_dir / exp).glob("*/results.json"))
+    paths = [path for path in sorted((recipe_dir / exp).glob("*/results.json")) if SWEEP_KEY not in _read_json(path)]
     if not paths:
         raise ContrasepError(f"{recipe_dir / exp}: no tag with a results.json; run stage 6 first")
     text = comparison_page({path.parent.name: read_results(path) for path in paths})
