@@ -24,6 +24,8 @@ COMMANDS = {
     "separate": ("5", "separate a dumped set"),
     "score": ("6", "score separated audio"),
     "report": ("6", "write RESULTS.md and results.json"),
+    "sweep-plan": ("any", "list the runs of a sweep over configuration values"),
+    "sweep-report": ("any", "write table and plot of a sweep"),
     "check-config": ("any", "check a configuration and print it whole"),
     "done": ("any", "check or set a stage's .done marker"),
 }
