@@ -108,7 +108,11 @@ def count_communities(
 
 
 def fit_null(
-    talkers: Sequence[NodeSet], threshold: float = 7.5, seed: int = 0, min_share: float = 0.02
+    talkers: Sequence[NodeSet],
+    threshold: float = 7.5,
+    seed: int = 0,
+    min_share: float = 0.02,
+    absolute: bool = False,
 ) -> Null:
     """Calibrate the null on recordings of single speakers.
 
@@ -121,6 +125,8 @@ def fit_null(
         threshold: least score of a split, standard deviations.
         seed: of drawn nodes and turned clouds.
         min_share: as will be used in counting.
+        absolute: measure cuts themselves, not their ratio to the round cloud's: for embeddings of
+            a trained model, whose clouds are not round (threshold: 2 to 3).
 
     Raises:
         ValueError: there is no utterance, or as for :func:`count_communities`.
@@ -138,7 +144,7 @@ def fit_null(
             cuts.append(CutTest(z, weight, Null(), min_share, seed)(np.arange(len(z))))
     if not cuts:
         raise ValueError("talkers: at least one single-speaker utterance wanted, got none")
-    return calibrated(cuts, threshold)
+    return calibrated(cuts, threshold, absolute)
 
 
 class _Counter:

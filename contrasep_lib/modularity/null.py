@@ -14,6 +14,11 @@ the cut in question, so that a talker of 5 % is not measured against cuts in hal
 
 A real talker's cloud is not quite round. :func:`fit_null` measures on single-speaker speech
 by how much its cuts exceed the round null, and raises the bar by that.
+
+Learned embeddings of real speech are far from round: the best cut of one talker exceeds the round
+null two- to threefold, and so does that of two. What differs is G itself, since training has drawn
+one talker's nodes together. An absolute null therefore measures G against that of single talkers,
+recorded under the same model; it does not carry over to another one.
 """
 
 from __future__ import annotations
@@ -56,6 +61,9 @@ class Null:
         antipode: the largest antipode score seen on one talker; a split must exceed it
             too; at least 0.
         talkers: number of single-speaker recordings it was fitted on; 0: the round null.
+        level: mean over talkers of the logarithm of G of their best cut.
+        level_spread: its standard deviation. Where it is above 0, the null is absolute: the score of
+            a cut is ``(log G - level) / level_spread``, and no clouds are turned.
 
     Raises:
         ValueError: a value is outside its range.
@@ -67,10 +75,14 @@ class Null:
     ceiling: float = 1.0
     antipode: float = 0.0
     talkers: int = 0
+    level: float = 0.0
+    level_spread: float = 0.0
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
             name, value = field.name, getattr(self, field.name)
+            if name == "level" and math.isfinite(value):
+                continue
             low = 1.0 if name in ("factor", "ceiling") else 0.0
             if not (math.isfinite(value) and value >= low) or (name == "threshold" and value <= 0):
                 kind = "above" if name == "threshold" else "of at least"
@@ -103,7 +115,8 @@ class Cut:
 
     Attributes:
         score: excess over the null, in standard deviations; 0 where nothing was tested.
-        ratio: G over the mean G of the turned clouds.
+        ratio: G over the mean G of the turned clouds; 1 where none was turned.
+        gain: G itself, the largest of the cuts that were tried; 0 where nothing was tested.
         share: part of the weight on the smaller side.
         antipode: score of a second cloud opposite the centre.
         split: whether the cut is taken for two speakers.
@@ -116,6 +129,7 @@ class Cut:
     antipode: float
     split: bool
     side: np.ndarray
+    gain: float = 0.0
 
 
 class CutTest:
@@ -158,7 +172,7 @@ class CutTest:
             split = True
             if opposite > score:
                 score, side = opposite, cosine < 0
-        return Cut(score, cut.ratio, cut.share, opposite, split, side)
+        return Cut(score, cut.ratio, cut.share, opposite, split, side, cut.gain)
 
     def _stray(self, index: np.ndarray, cosine: np.ndarray, weight: np.ndarray) -> np.ndarray:
         """Nodes far from the community's core and without company: outliers.
@@ -181,6 +195,14 @@ class CutTest:
         observed, projected = _best_cuts(points, weight)
         least = min(float(self.min_weight / weight.sum()), 0.4)
         allowed = (_SHARES >= least) & (_SHARES <= 1 - least)
+        gains = np.where(allowed[:, None], observed, 0.0)
+        gain = float(gains.max())
+        if self.null.level_spread > 0:
+            value = (math.log(max(gain, 1e-12)) - self.null.level) / self.null.level_spread
+            row, column = np.unravel_index(gains.argmax(), gains.shape)
+            side = _side(projected[column], weight, row)
+            share = float(min(_SHARES[row], 1 - _SHARES[row]))
+            return Cut(value, 1.0, share, 0.0, value > self.null.threshold, side, gain)
 
         turned: list[np.ndarray] = []
         rng = np.random.default_rng(self.seed)
@@ -200,11 +222,6 @@ class CutTest:
                     break
         score, ratio = self._scores(observed, turned, allowed)
         row, column = np.unravel_index(score.argmax(), score.shape)
-        best = projected[column]
-        order = np.argsort(best, kind="stable")
-        place = int(np.searchsorted(np.cumsum(weight[order]), _SHARES[row] * weight.sum()))
-        side = np.zeros(len(points), dtype=bool)
-        side[order[place + 1 :]] = True
         value = float(score[row, column])
         return Cut(
             score=value,
@@ -212,7 +229,8 @@ class CutTest:
             share=float(min(_SHARES[row], 1 - _SHARES[row])),
             antipode=0.0,
             split=value > self.null.threshold and float(ratio[row, column]) > self.null.ceiling,
-            side=side,
+            side=_side(projected[column], weight, row),
+            gain=gain,
         )
 
     def _scores(
@@ -285,8 +303,14 @@ def antipode_score(cosine: np.ndarray, weight: np.ndarray, dim: int, min_weight:
     return float(worst)
 
 
-def calibrated(cuts: Sequence[Cut], threshold: float) -> Null:
+def calibrated(cuts: Sequence[Cut], threshold: float, absolute: bool = False) -> Null:
     """The null whose talkers have these cuts (made against the round null)."""
+    if absolute:
+        levels = np.log([max(cut.gain, 1e-12) for cut in cuts])
+        # a handful of talkers may lie as close as one likes to each other: 5 % at least
+        spread = max(float(levels.std(ddof=1)) if len(levels) > 1 else 0.0, 0.05)
+        return Null(threshold=threshold, talkers=len(cuts), level=float(levels.mean()), level_spread=spread,
+                    antipode=float(max(cut.antipode for cut in cuts)))
     ratios = np.array([max(cut.ratio, 1.0) for cut in cuts])
     return Null(
         threshold=threshold,
@@ -316,6 +340,15 @@ def _best_cuts(points: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, np.n
         gap = (moment[-1] - moment[place]) / rest - moment[place] / low
         gain[:, column] = gap * np.sqrt(np.maximum(share * (1 - share), 0))
     return gain, projected
+
+
+def _side(line: np.ndarray, weight: np.ndarray, row: int) -> np.ndarray:
+    """Nodes ``(nodes,)`` bool above the cut of share ``_SHARES[row]`` along their projections."""
+    order = np.argsort(line, kind="stable")
+    place = int(np.searchsorted(np.cumsum(weight[order]), _SHARES[row] * weight.sum()))
+    side = np.zeros(len(line), dtype=bool)
+    side[order[place + 1 :]] = True
+    return side
 
 
 _bearing_cache: dict[tuple[int, int, int, int], np.ndarray] = {}

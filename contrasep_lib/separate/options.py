@@ -54,7 +54,10 @@ class ModularityOptions:
         refine_steps: steps of refinement on each mixture.
         null_utterances: single-speaker utterances that calibrate the null of the count; 0 takes the
             null of a round cloud.
-        null_threshold: least score of a split, standard deviations over the null.
+        null: ``absolute`` (a cut against those of single talkers under the same model) or ``round``
+            (against turned clouds, raised by how far single talkers exceed them).
+        null_threshold: least score of a split, standard deviations over the null; ``null``: 2 for
+            ``absolute``, 7.5 for ``round``.
         seed: of drawn mixtures and nodes, and, with the utterance id, of refinement and counting.
     """
 
@@ -73,7 +76,8 @@ class ModularityOptions:
     collapse_weight: float = 0.3
     refine_steps: int = 100
     null_utterances: int = 40
-    null_threshold: float = 7.5
+    null: Literal["absolute", "round"] = "absolute"
+    null_threshold: float | None = None
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -89,7 +93,17 @@ class ModularityOptions:
         if any(width < 1 for width in self.hidden):
             raise ValueError(f"hidden: widths of at least 1 wanted, got {list(self.hidden)}")
         for name in ("learning_rate", "null_threshold"):
-            if getattr(self, name) <= 0:
+            if getattr(self, name) is not None and getattr(self, name) <= 0:
                 raise ValueError(f"{name}: a positive number wanted, got {getattr(self, name)}")
+        if self.null == "absolute" and 0 < self.null_utterances < 2:
+            raise ValueError("null_utterances: 0 or at least 2 wanted for an absolute null, got 1")
         if self.collapse_weight < 0:
             raise ValueError(f"collapse_weight: 0 or more wanted, got {self.collapse_weight}")
+
+    @property
+    def least_score(self) -> float:
+        """`null_threshold`, or what stands for it."""
+        if self.null_threshold is not None:
+            return self.null_threshold
+        # without single speakers only the round null is known
+        return 2.0 if self.null == "absolute" and self.null_utterances > 0 else 7.5

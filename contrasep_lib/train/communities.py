@@ -97,10 +97,13 @@ def train_communities(
         ]
         network = train_network(pool, options).cpu()
     if singles is None or options.null_utterances == 0:
-        return Communities(network, Null(threshold=options.null_threshold))
+        return Communities(network, Null(threshold=options.null_threshold or 7.5))
     talkers = list(embedded(model, singles, drawn_keys(singles, options.null_utterances, options.seed)))
     if not talkers:
         raise ContrasepError(f"{singles.folder}: no utterance holds anything but silence; look at the dump of stage 2")
-    null = fit_null(talkers, options.null_threshold, options.seed)
-    print(f"null of the count: fitted on {null.talkers} utterances, factor {null.factor:.2f}, spread {null.spread:.2f}")
+    null = fit_null(talkers, options.least_score, options.seed, absolute=options.null == "absolute")
+    measure = f"level {null.level:.2f}, spread {null.level_spread:.2f}" if options.null == "absolute" else (
+        f"factor {null.factor:.2f}, spread {null.spread:.2f}"
+    )
+    print(f"null of the count: {options.null}, fitted on {null.talkers} utterances, {measure}")
     return Communities(network, null)

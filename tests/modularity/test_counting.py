@@ -202,6 +202,37 @@ def test_a_calibrated_null_keeps_an_elongated_talker_whole(tmp_path):
     assert count(both, null=null).count == 2
 
 
+def elongated(sizes, degrees, seed):
+    """Clouds of which each is one talker, stretched three-fold along three axes of its own."""
+    rng = np.random.default_rng(seed)
+    means = unit(rng.standard_normal((len(sizes), 20)))
+    z = []
+    for size, mean in zip(sizes, means):
+        noise = rng.standard_normal((size, 20)) * math.tan(math.radians(degrees)) / math.sqrt(20)
+        axes = np.linalg.qr(rng.standard_normal((20, 3)))[0]
+        z.append(unit(mean + noise + 2 * (noise @ axes) @ axes.T * rng.uniform(0.8, 1.2)))
+    return np.concatenate(z)
+
+
+@pytest.mark.parametrize("talkers", [1, 2, 3])
+def test_an_absolute_null_counts_where_clouds_are_anything_but_round(tmp_path, talkers):
+    singles = [node_set(elongated([600], 20, seed)) for seed in range(12)]
+    null = fit_null(singles, threshold=3.0, absolute=True)
+    null.save(tmp_path / "null.json")
+    null = Null.load(tmp_path / "null.json")
+    assert null.talkers == 12 and null.level_spread > 0
+    right = [count(elongated([600] * talkers, 20, 100 + seed), null=null).count == talkers for seed in range(10)]
+    assert sum(right) >= 9
+    # the score is what the null says it is: deviations of log G from the talkers' mean
+    lone = count(elongated([600], 20, 50), null=null)
+    assert lone.split_score < 3.0 and lone.threshold == 3.0
+
+
+def test_an_absolute_null_of_equal_talkers_leaves_room():
+    null = fit_null([node_set(elongated([300], 20, 0))] * 3, threshold=2.0, absolute=True)
+    assert null.level_spread >= 0.05
+
+
 def test_scores_of_single_clouds_lie_far_below_the_bar(planted):
     scores = []
     for seed in range(40):

@@ -1,4 +1,4 @@
-"""The toy configuration through the real run.sh: whole, resumed, killed, and called wrongly."""
+"""The toy configuration with an oracle through the real run.sh: whole, resumed, killed, and called wrongly."""
 
 import hashlib
 import json
@@ -19,7 +19,8 @@ FOLDERS = {"mixdir": "mixtures", "datadir": "data", "dumpdir": "dump", "expdir":
 
 def command(folder, *options):
     places = [word for name, sub in FOLDERS.items() for word in (f"--{name}", str(folder / sub))]
-    return [str(RUN), "--config", "conf/toy.yaml", "--nj", "2", *places, *map(str, options)]
+    toy = ["--config", "conf/toy.yaml", "--separator", "oracle_ibm", "--nj", "2"]
+    return [str(RUN), *toy, *places, *map(str, options)]
 
 
 def run(folder, *options, cwd="/"):

@@ -1,0 +1,154 @@
+"""The toy configuration with its model through the real run.sh: whole, resumed, killed in training."""
+
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+ROOT = Path(__file__).resolve().parents[2]
+RUN = ROOT / "egs/mini_2mix/run.sh"
+FOLDERS = {"mixdir": "mixtures", "datadir": "data", "dumpdir": "dump", "expdir": "exp"}
+
+
+def command(data, exp, *options):
+    """``data`` holds what stages 0 to 2 write, ``exp`` the experiments."""
+    places = [word for name, sub in FOLDERS.items() for word in (f"--{name}", str(data / sub))]
+    return [str(RUN), "--config", "conf/toy.yaml", "--nj", "2", *places, "--expdir", str(exp), *map(str, options)]
+
+
+def run(data, exp, *options):
+    return subprocess.run(command(data, exp, *options), capture_output=True, text=True, timeout=900)
+
+
+@pytest.fixture(scope="module")
+def toy(tmp_path_factory):
+    """Stages 0 to 6, once."""
+    folder = tmp_path_factory.mktemp("toy")
+    done = run(folder, folder / "exp")
+    assert done.returncode == 0, done.stdout + done.stderr
+    return folder, done
+
+
+def product(exp):
+    """All that a score depends on, without the folder's name."""
+    kept = {}
+    for path in sorted((exp / "toy").rglob("*")):
+        name = str(path.relative_to(exp))
+        if path.suffix == ".wav" or path.name in ("null.json", "evidence.tsv", "scores.tsv", "results.json", "assign.ark"):
+            kept[name] = path.read_bytes()
+    states = {}
+    for name in ("pretrain/model.pth", "finetune/model.pth", "modularity/network.pth"):
+        states[name] = torch.load(exp / "toy" / name, weights_only=True)["state"]
+    return kept, states
+
+
+def test_the_whole_pipeline(toy):
+    folder, done = toy
+    exp = folder / "exp/toy"
+    results = json.loads((exp / "results.json").read_text())
+    assert results["separator"] == "model" and results["granularity"] == "tf"
+    assert "speaker labels in pretraining" in results["supervision"] and "sources in training" in results["supervision"]
+    assert results["sets"]["tt_2mix"]["n"] == 4
+    for phase in ("pretrain", "finetune"):
+        assert {path.name for path in (exp / phase / "images").glob("*.png")} >= {"learning_curves.png"}
+        assert list((exp / phase / "tensorboard").rglob("events.*"))
+        assert "contrasep" in (exp / phase / "train.log").read_text().splitlines()[0]
+    assert (exp / "finetune/images/embeddings.png").is_file()
+    evidence = (exp / "separate_tt_2mix/evidence.tsv").read_text().splitlines()
+    assert len(evidence) == 5 and evidence[0].startswith("utt\tnum_spk_given\tnum_spk_est")
+    assert "SI-SNRi" in done.stdout and "stage 3: pretraining" in done.stdout
+
+
+def test_a_second_run_does_nothing(toy):
+    folder, _ = toy
+    before = {path: path.stat().st_mtime_ns for path in folder.rglob("*.pth")}
+    done = run(folder, folder / "exp")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("is done") == 2 + 5 + 5 + 3 + 2
+    assert before == {path: path.stat().st_mtime_ns for path in folder.rglob("*.pth")}
+
+
+def test_experiments_that_differ_in_separation_share_a_model(toy):
+    folder, _ = toy
+    done = run(folder, folder / "exp", "--stage", 3, "--set", "separate.count=given")
+    assert done.returncode == 0, done.stderr
+    exp = folder / "exp/toy_count=given"
+    assert not (exp / "finetune").exists() and not (exp / "modularity").exists()
+    scores = json.loads((exp / "results.json").read_text())["sets"]["tt_2mix"]
+    assert scores["si_snri"] is not None and scores["n"] == 4
+    done = run(folder, folder / "exp", "--stage", 3, "--stop-stage", 4, "--set", "modularity.train_steps=5")
+    assert done.returncode == 0, done.stderr
+    exp = folder / "exp/toy_train_steps=5"
+    assert (exp / "modularity/network.pth").is_file() and not (exp / "finetune").exists()
+
+
+def test_a_model_of_another_experiment_is_kept(toy):
+    folder, _ = toy
+    before = (folder / "exp/toy/finetune/model.pth").read_bytes()
+    done = run(folder, folder / "exp", "--stage", 3, "--model-tag", "toy", "--set", "finetune.learning_rate=0.1")
+    assert done.returncode != 0 and "made with other settings" in done.stderr
+    assert (folder / "exp/toy/finetune/model.pth").read_bytes() == before
+
+
+@pytest.mark.parametrize("options, tag", [
+    ([], "toy"),
+    (["--set", "separate.count=given"], "toy_count=given"),
+    (["--separator", "oracle_ibm"], "toy_oracle_ibm"),
+    (["--tag", "mine"], "mine"),
+    (["--num-spk", 3], "toy_3mix"),
+])
+def test_names_of_experiments(tmp_path, options, tag):
+    done = run(tmp_path, tmp_path / "exp", *options, "--print-tag")
+    assert done.returncode == 0 and done.stdout == f"{tag}\n"
+    assert not list(tmp_path.iterdir())
+
+
+def test_wrong_initial_weights(tmp_path):
+    done = run(tmp_path, tmp_path / "exp", "--init-param", "no/model.pth")
+    assert done.returncode != 0 and "--init-param no/model.pth: no such file" in done.stderr
+
+
+def test_kills_in_stages_3_to_5_leave_no_trace(toy, tmp_path):
+    folder, _ = toy
+    exp = tmp_path / "exp"
+    chance, killed = random.Random(1), 0
+    for _ in range(5):
+        process = subprocess.Popen(
+            command(folder, exp, "--stage", 3, "--stop-stage", 6),
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
+        )
+        try:
+            process.wait(chance.uniform(6.0, 22.0))
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+            killed += 1
+        time.sleep(0.05)
+    assert killed >= 1
+    done = run(folder, exp, "--stage", 3)
+    assert done.returncode == 0, done.stdout + done.stderr
+    files, states = product(exp)
+    wanted_files, wanted_states = product(folder / "exp")
+    assert files == wanted_files
+    for name, state in wanted_states.items():
+        assert state.keys() == states[name].keys()
+        assert all(torch.equal(value, states[name][key]) for key, value in state.items()), name
+
+
+def test_a_damaged_model_is_one_line(toy, tmp_path):
+    folder, _ = toy
+    exp = tmp_path / "exp"
+    shutil.copytree(folder / "exp", exp)
+    for path in exp.glob("toy/separate*"):
+        shutil.rmtree(path)
+    model = exp / "toy/finetune/model.pth"
+    model.write_bytes(model.read_bytes()[:1000])
+    done = run(folder, exp, "--stage", 5)
+    assert done.returncode != 0 and "Traceback" not in done.stderr and "model.pth" in done.stderr
