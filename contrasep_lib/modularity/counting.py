@@ -125,8 +125,8 @@ def fit_null(
         threshold: least score of a split, standard deviations.
         seed: of drawn nodes and turned clouds.
         min_share: as will be used in counting.
-        absolute: measure cuts themselves, not their ratio to the round cloud's: for embeddings of
-            a trained model, whose clouds are not round (threshold: 2 to 3).
+        absolute: measure the width of communities, not their cuts beside the round cloud's: for
+            embeddings of a trained model, whose clouds are not round (threshold: 1 to 3).
 
     Raises:
         ValueError: there is no utterance, or as for :func:`count_communities`.

@@ -16,9 +16,9 @@ A real talker's cloud is not quite round. :func:`fit_null` measures on single-sp
 by how much its cuts exceed the round null, and raises the bar by that.
 
 Learned embeddings of real speech are far from round: the best cut of one talker exceeds the round
-null two- to threefold, and so does that of two. What differs is G itself, since training has drawn
-one talker's nodes together. An absolute null therefore measures G against that of single talkers,
-recorded under the same model; it does not carry over to another one.
+null two- to threefold, and so does that of two. What differs is how wide the clouds are, since training
+has drawn one talker's nodes together. An absolute null therefore measures the width of a community
+against that of single talkers under the same model; it does not carry over to another one.
 """
 
 from __future__ import annotations
@@ -43,6 +43,7 @@ _SHARES = np.concatenate([_HALF, 1 - _HALF[-2::-1]])
 _DIRECTIONS = 3
 _WINSOR = 2.0
 _MOST_CLOUDS = 64
+_ANTIPODE_BAR = 7.5
 _CAP_COSINES = np.cos(np.deg2rad([15.0, 30.0, 45.0, 60.0, 70.0]))
 
 
@@ -61,9 +62,9 @@ class Null:
         antipode: the largest antipode score seen on one talker; a split must exceed it
             too; at least 0.
         talkers: number of single-speaker recordings it was fitted on; 0: the round null.
-        level: mean over talkers of the logarithm of G of their best cut.
+        level: mean over talkers of the logarithm of the width of their cloud.
         level_spread: its standard deviation. Where it is above 0, the null is absolute: the score of
-            a cut is ``(log G - level) / level_spread``, and no clouds are turned.
+            a community is ``(log width - level) / level_spread``, and no clouds are turned.
 
     Raises:
         ValueError: a value is outside its range.
@@ -116,7 +117,7 @@ class Cut:
     Attributes:
         score: excess over the null, in standard deviations; 0 where nothing was tested.
         ratio: G over the mean G of the turned clouds; 1 where none was turned.
-        gain: G itself, the largest of the cuts that were tried; 0 where nothing was tested.
+        width: of the community, 1 minus the length of its mean node; 0 where nothing was tested.
         share: part of the weight on the smaller side.
         antipode: score of a second cloud opposite the centre.
         split: whether the cut is taken for two speakers.
@@ -129,7 +130,7 @@ class Cut:
     antipode: float
     split: bool
     side: np.ndarray
-    gain: float = 0.0
+    width: float = 0.0
 
 
 class CutTest:
@@ -168,11 +169,17 @@ class CutTest:
         side = np.zeros(len(index), dtype=bool)
         side[keep] = cut.side
         split, score = cut.split, cut.score
-        if opposite > max(self.null.threshold, 1.2 * self.null.antipode):
+        width = float(max(1 - np.linalg.norm(weight @ z) / weight.sum(), 1e-12))
+        if self.null.level_spread > 0:
+            score = (math.log(width) - self.null.level) / self.null.level_spread
+            split = score > self.null.threshold
+            if opposite > _ANTIPODE_BAR:
+                side = cosine < 0
+        elif opposite > max(self.null.threshold, 1.2 * self.null.antipode):
             split = True
             if opposite > score:
                 score, side = opposite, cosine < 0
-        return Cut(score, cut.ratio, cut.share, opposite, split, side, cut.gain)
+        return Cut(score, cut.ratio, cut.share, opposite, split, side, width)
 
     def _stray(self, index: np.ndarray, cosine: np.ndarray, weight: np.ndarray) -> np.ndarray:
         """Nodes far from the community's core and without company: outliers.
@@ -195,14 +202,12 @@ class CutTest:
         observed, projected = _best_cuts(points, weight)
         least = min(float(self.min_weight / weight.sum()), 0.4)
         allowed = (_SHARES >= least) & (_SHARES <= 1 - least)
-        gains = np.where(allowed[:, None], observed, 0.0)
-        gain = float(gains.max())
         if self.null.level_spread > 0:
-            value = (math.log(max(gain, 1e-12)) - self.null.level) / self.null.level_spread
+            # whether to cut is the width's to say, where to cut the largest G's
+            gains = np.where(allowed[:, None], observed, 0.0)
             row, column = np.unravel_index(gains.argmax(), gains.shape)
-            side = _side(projected[column], weight, row)
             share = float(min(_SHARES[row], 1 - _SHARES[row]))
-            return Cut(value, 1.0, share, 0.0, value > self.null.threshold, side, gain)
+            return Cut(0.0, 1.0, share, 0.0, False, _side(projected[column], weight, row))
 
         turned: list[np.ndarray] = []
         rng = np.random.default_rng(self.seed)
@@ -230,7 +235,6 @@ class CutTest:
             antipode=0.0,
             split=value > self.null.threshold and float(ratio[row, column]) > self.null.ceiling,
             side=_side(projected[column], weight, row),
-            gain=gain,
         )
 
     def _scores(
@@ -306,8 +310,8 @@ def antipode_score(cosine: np.ndarray, weight: np.ndarray, dim: int, min_weight:
 def calibrated(cuts: Sequence[Cut], threshold: float, absolute: bool = False) -> Null:
     """The null whose talkers have these cuts (made against the round null)."""
     if absolute:
-        levels = np.log([max(cut.gain, 1e-12) for cut in cuts])
-        # a handful of talkers may lie as close as one likes to each other: 5 % at least
+        levels = np.log([max(cut.width, 1e-12) for cut in cuts])
+        # a handful of talkers may be as alike as one likes: 5 % at least
         spread = max(float(levels.std(ddof=1)) if len(levels) > 1 else 0.0, 0.05)
         return Null(threshold=threshold, talkers=len(cuts), level=float(levels.mean()), level_spread=spread,
                     antipode=float(max(cut.antipode for cut in cuts)))

@@ -54,9 +54,9 @@ class ModularityOptions:
         refine_steps: steps of refinement on each mixture.
         null_utterances: single-speaker utterances that calibrate the null of the count; 0 takes the
             null of a round cloud.
-        null: ``absolute`` (a cut against those of single talkers under the same model) or ``round``
+        null: ``absolute`` (the width of a community against that of single talkers under the same model) or ``round``
             (against turned clouds, raised by how far single talkers exceed them).
-        null_threshold: least score of a split, standard deviations over the null; ``null``: 2 for
+        null_threshold: least score of a split, standard deviations over the null; ``null``: 1.5 for
             ``absolute``, 7.5 for ``round``.
         seed: of drawn mixtures and nodes, and, with the utterance id, of refinement and counting.
     """
@@ -106,4 +106,4 @@ class ModularityOptions:
         if self.null_threshold is not None:
             return self.null_threshold
         # without single speakers only the round null is known
-        return 2.0 if self.null == "absolute" and self.null_utterances > 0 else 7.5
+        return 1.5 if self.null == "absolute" and self.null_utterances > 0 else 7.5
