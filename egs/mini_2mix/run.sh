@@ -7,5 +7,5 @@ exec "$here/../../utils/recipe.sh" \
     --recipe-dir "$here" \
     --label "synthetic speech (eSpeak NG)" \
     --num-spk 2 \
-    --config conf/oracle.yaml \
+    --config conf/tf.yaml \
     --- "$@"

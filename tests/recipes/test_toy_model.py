@@ -59,7 +59,7 @@ def test_the_whole_pipeline(toy):
     for phase in ("pretrain", "finetune"):
         assert {path.name for path in (exp / phase / "images").glob("*.png")} >= {"learning_curves.png"}
         assert list((exp / phase / "tensorboard").rglob("events.*"))
-        assert "contrasep" in (exp / phase / "train.log").read_text().splitlines()[0]
+        assert (exp / phase / "log/train.log").read_text().startswith("# contrasep train ")
     assert (exp / "finetune/images/embeddings.png").is_file()
     evidence = (exp / "separate_tt_2mix/evidence.tsv").read_text().splitlines()
     assert len(evidence) == 5 and evidence[0].startswith("utt\tnum_spk_given\tnum_spk_est")
