@@ -9,3 +9,13 @@ class ContrasepError(Exception):
     The message is one line that names the file (or option) and the mend. Programs print it
     after ``contrasep NAME:`` and exit with status 1, without a traceback.
     """
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether memory, of the machine or of a GPU, did not suffice; torch has a fault for each."""
+    # named, not imported: data stages do without torch
+    return (
+        isinstance(error, MemoryError)
+        or type(error).__name__ == "OutOfMemoryError"
+        or isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
+    )

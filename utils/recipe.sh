@@ -272,7 +272,7 @@ train_phase() {  # train_phase PHASE TRAIN_SETS VALID_SETS [options]
     # one job, so it may have the cores that the parallel jobs of other stages share
     OMP_NUM_THREADS=$nj MKL_NUM_THREADS=$nj $train_cmd --gpu "$ngpu" --num-threads "$nj" "$model/$1/log/train.log" \
         contrasep train "${settings[@]}" --phase "$1" --dump "$dumpdir" --train-sets "$2" --valid-sets "$3" \
-        --out "$model/$1" --ngpu "$ngpu" "${@:4}"
+        --out "$model/$1" --ngpu "$ngpu" --processes "$nj" "${@:4}"
 }
 
 train_communities() {

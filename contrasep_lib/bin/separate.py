@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import argparse
 import typing
+from pathlib import Path
 from typing import Any, Callable
 
 from contrasep_lib.bin.common import add_config, add_part, positive, progress, read_config, share
-from contrasep_lib.errors import ContrasepError
+from contrasep_lib.errors import ContrasepError, is_out_of_memory
 
 if typing.TYPE_CHECKING:
     from contrasep_lib.io.dumpset import DumpSet
@@ -43,10 +44,42 @@ def run(args: argparse.Namespace) -> None:
     # the set is parted over jobs, so more threads in each would only compete
     torch.set_num_threads(1)
     dump = DumpSet(args.dump)
+    dump.require_rate(config["mix"].rate)
     separate = (_learned if config["separate"].separator == "model" else _oracle)(args, config, dump)
-    with Writer(args.out, args.part[0], dump.rate) as writer, progress(share(dump.keys, args.part), "separating") as keys:
+    kept = 0
+    with (
+        Writer(args.out, args.part[0], dump.rate, _identity(args, config)) as writer,
+        progress(share(dump.keys, args.part), "separating") as keys,
+    ):
         for key in keys:
-            writer.write(key, separate(key))
+            if writer.has(key):
+                kept += 1
+                continue
+            try:
+                writer.write(key, separate(key))
+            except (MemoryError, RuntimeError) as error:
+                if not is_out_of_memory(error):
+                    raise
+                seconds = len(dump.mixture(key)) / dump.rate
+                raise ContrasepError(f"'{key}': out of memory with {seconds:.1f} s of speech; use a smaller --nj") from None
+    if kept:
+        print(f"separate: {kept} utterances of an interrupted run kept")
+
+
+def _identity(args: argparse.Namespace, config: dict[str, Any]) -> str:
+    """Key of all that the separation of an utterance depends on."""
+    from contrasep_lib.config import as_tree
+    from contrasep_lib.io.done import stage_key
+    from contrasep_lib.io.dumpset import speaker_tables
+
+    names, inputs = ["features", "separate"], [Path(args.dump) / "wav.scp", *speaker_tables(args.dump)]
+    if config["separate"].separator == "model":
+        from contrasep_lib.separate.learned import NETWORK, NULL
+
+        names += ["model", "modularity"]
+        trained = (Path(args.modularity) / name for name in (NETWORK, NULL))
+        inputs += [args.model, *(path for path in trained if path.is_file())]
+    return stage_key({name: as_tree(config[name]) for name in names}, inputs, {})
 
 
 def _oracle(args: argparse.Namespace, config: dict[str, Any], dump: DumpSet) -> Callable[[str], Separation]:

@@ -1,8 +1,8 @@
 """Train a phase: contrastive pretraining, or finetuning on mixtures.
 
 The same command goes on with training that was interrupted. Several GPUs of one machine: --ngpu.
-Several machines, or processes without GPUs: start one command each with the --dist options, which
-are ESPnet's.
+Several cores without a GPU: --processes. Several machines: start one command each with the --dist
+options, which are ESPnet's.
 """
 
 from __future__ import annotations
@@ -26,6 +26,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--ngpu", type=int, default=0, metavar="N", help="GPUs (default 0: the CPU)")
     parser.add_argument(
         "--num-workers", type=int, metavar="N", help="processes that prepare data (default: as configured)"
+    )
+    parser.add_argument(
+        "--processes", type=positive, default=1, metavar="N",
+        help="without GPUs: training processes that share each batch (default 1)",
     )
     parser.add_argument("--dist-backend", default="nccl", metavar="NAME", help="nccl, or gloo without GPUs")
     parser.add_argument("--dist-init-method", default="env://", metavar="URL", help="where processes meet")
@@ -63,6 +67,6 @@ def run(args: argparse.Namespace) -> None:
     distributed = {name: getattr(args, name) for name in names}
     model = train(build_arguments(
         config, args.phase, **sets, out=args.out, init_param=args.init_param, ngpu=args.ngpu,
-        num_workers=args.num_workers, distributed=distributed,
+        num_workers=args.num_workers, distributed=distributed, processes=args.processes,
     ))
     print(f"train: {model}")

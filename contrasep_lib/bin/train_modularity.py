@@ -20,6 +20,7 @@ def run(args: argparse.Namespace) -> None:
     """Entry point of ``contrasep train-modularity``."""
     config = read_config(args)
 
+    from contrasep_lib.errors import ContrasepError, is_out_of_memory
     from contrasep_lib.io.dumpset import DumpSet
     from contrasep_lib.models.checkpoint import load_model
     from contrasep_lib.train.communities import train_communities
@@ -27,4 +28,16 @@ def run(args: argparse.Namespace) -> None:
     model = load_model(args.model, features=config["features"], options=config["model"])
     singles = DumpSet(args.singles) if args.singles else None
     mixtures = [DumpSet(folder) for folder in args.mixtures]
-    train_communities(model, mixtures, singles, config["modularity"]).save(args.out)
+    for dump in (*mixtures, *([singles] if singles else ())):
+        dump.require_rate(config["mix"].rate)
+    options = config["modularity"]
+    try:
+        communities = train_communities(model, mixtures, singles, options)
+    except (MemoryError, RuntimeError) as error:
+        if not is_out_of_memory(error):
+            raise
+        raise ContrasepError(
+            f"out of memory with modularity.train_pool {options.train_pool}, train_mixtures {options.train_mixtures} "
+            f"and train_nodes {options.train_nodes}; lower one of them"
+        ) from None
+    communities.save(args.out)

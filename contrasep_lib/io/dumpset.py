@@ -100,6 +100,11 @@ class DumpSet:
         """Sampling rate of the set, Hz (that of its first utterance)."""
         return self.mixture_and_rate(self.keys[0])[1]
 
+    def require_rate(self, rate: int) -> None:
+        """Raise ContrasepError unless the set was dumped at ``rate`` Hz, which is ``mix.rate``."""
+        if self.rate != rate:
+            raise ContrasepError(f"{self.folder}: {self.rate} Hz, mix.rate is {rate} Hz; run stage 2 again")
+
     def mixture_and_rate(self, key: str) -> tuple[np.ndarray, int]:
         """The mixture, ``(samples,)`` float32, and its rate in Hz."""
         return read_entry(self.folder / "wav.scp", key, self.wav[key])

@@ -111,6 +111,9 @@ def read_model(path: str | os.PathLike, device: str | torch.device = "cpu") -> d
         raise ContrasepError(
             f"{path}: a model of version {content.get('version')}, version {VERSION} wanted; train again"
         )
+    missing = [name for name in ("features", "model", "silence_db", "training", "state") if name not in content]
+    if missing:
+        raise ContrasepError(f"{path}: no '{missing[0]}' in it, so not a model of contrasep; name another file")
     where = f"{path}: checkpoint of another version"
     return {
         "features": build(FeatureOptions, content["features"], where),

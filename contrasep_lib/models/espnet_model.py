@@ -118,7 +118,7 @@ class ContrastiveModel(AbsESPnetModel):
             if sources is None:
                 raise ValueError("sources: wanted with 'labels: dominance'; 'labels: none' does without")
             nodes, pairs = self._dominated(mixture, mixture_lengths, frames, sources, num_spk, speaker), None
-        with torch.no_grad():
+        with torch.no_grad(), torch.autocast(mixture.device.type, enabled=False):
             stats = similarity(self._pools(nodes))
         gather = self._gathers(nodes)
         loss = nodes.z.new_zeros(())

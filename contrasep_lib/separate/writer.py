@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
+import shutil
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +20,8 @@ from contrasep_lib.separate.separation import Separation
 EVIDENCE = ("utt", "num_spk_given", "num_spk_est", "modularity", "conductance", "sizes", "words")
 # Kaldi's kOneByteUnsignedInteger: whole numbers from 0 to 255, exactly
 KALDI_UNSIGNED_BYTE = 5
+# of the utterances that are whole, until all parts are joined
+RECORDS = "records"
 
 
 def labels_of(separation: Separation) -> np.ndarray:
@@ -34,22 +39,39 @@ def labels_of(separation: Separation) -> np.ndarray:
 class Writer:
     """Writes the separations of one share of a set.
 
+    An utterance leaves a record as the last of its files, so that a run after a kill goes on with
+    the first utterance that has none.
+
     Args:
         folder: ``exp/<tag>/separate_<set>``.
         part: number of the share.
         rate: Hz.
+        identity: what the separations depend on; records of anything else are passed over.
 
     Use as a context manager; tables and assignments appear when it is left without an exception.
     """
 
-    def __init__(self, folder: str | os.PathLike, part: int, rate: int) -> None:
-        self.folder, self.part, self.rate = Path(folder), part, rate
-        self.paths: list[dict[str, str]] = []
-        self.rows: list[tuple[str, ...]] = []
+    def __init__(self, folder: str | os.PathLike, part: int, rate: int, identity: str = "") -> None:
+        self.folder, self.part, self.rate, self.identity = Path(folder), part, rate, identity
+        self.rows: dict[str, list[str]] = {}
+        self.outputs: dict[str, int] = {}
         self.labels: dict[str, np.ndarray] = {}
 
     def __enter__(self) -> "Writer":
         return self
+
+    def has(self, key: str) -> bool:
+        """Whether an earlier run left this utterance whole; it then counts as written."""
+        try:
+            with np.load(self._record(key), allow_pickle=False) as record:
+                said, labels = json.loads(str(record["said"])), record["labels"]
+            identity, outputs, row = said["identity"], said["outputs"], said["row"]
+        except (FileNotFoundError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+            return False
+        if identity != self.identity or not all(self._wav(key, number).is_file() for number in range(1, outputs + 1)):
+            return False
+        self._add(key, outputs, row, labels)
+        return True
 
     def write(self, key: str, separation: Separation) -> None:
         """Write the outputs of one utterance.
@@ -59,32 +81,41 @@ class Writer:
         """
         if not np.isfinite(separation.outputs).all():
             raise ContrasepError(f"{self.folder}: an output of '{key}' has NaN or infinite samples")
-        for index, output in enumerate(separation.outputs):
-            path = self.folder / "wavs" / f"spk{index + 1}" / f"{key}.wav"
-            write_wav(path, output, self.rate)
-            if index == len(self.paths):
-                self.paths.append({})
-            self.paths[index][key] = str(path)
-        self.labels[key] = labels_of(separation)
+        for number, output in enumerate(separation.outputs, 1):
+            write_wav(self._wav(key, number), output, self.rate)
+        outputs, labels = len(separation.outputs), labels_of(separation).astype(np.uint8)
         measured = ("" if value is None else f"{value:.6f}" for value in (separation.modularity, separation.conductance))
-        estimate = "" if separation.num_spk_given else str(len(separation.outputs))
+        estimate = "" if separation.num_spk_given else str(outputs)
         sizes = ",".join(f"{size:.3f}" for size in separation.sizes)
-        words = " ".join(separation.words.split())
-        self.rows.append((key, str(int(separation.num_spk_given)), estimate, *measured, sizes, words))
+        row = [key, str(int(separation.num_spk_given)), estimate, *measured, sizes, " ".join(separation.words.split())]
+        said = json.dumps({"identity": self.identity, "outputs": outputs, "row": row})
+        with atomic_open(self._record(key), "wb") as file:
+            np.savez_compressed(file, said=np.array(said), labels=labels)
+        self._add(key, outputs, row, labels)
 
     def __exit__(self, kind: type | None, value: object, traceback: object) -> None:
         if kind is not None:
             return
         parts = self.folder / "parts"
-        for number, table in enumerate(self.paths, 1):
-            write_table(parts / f"spk{number}.{self.part}.scp", table)
+        for number in range(1, max(self.outputs.values(), default=0) + 1):
+            paths = {key: str(self._wav(key, number)) for key, count in self.outputs.items() if number <= count}
+            write_table(parts / f"spk{number}.{self.part}.scp", paths)
         matrices = {key: labels.astype(np.float32) for key, labels in self.labels.items()}
         save_ark(
             self.folder / f"assign.{self.part}.ark", parts / f"assign.{self.part}.scp", matrices,
             compression_method=KALDI_UNSIGNED_BYTE,
         )
         with atomic_open(parts / f"evidence.{self.part}.tsv") as file:
-            file.writelines("\t".join(row) + "\n" for row in self.rows)
+            file.writelines("\t".join(row) + "\n" for row in self.rows.values())
+
+    def _add(self, key: str, outputs: int, row: list[str], labels: np.ndarray) -> None:
+        self.outputs[key], self.rows[key], self.labels[key] = outputs, row, labels
+
+    def _wav(self, key: str, number: int) -> Path:
+        return self.folder / "wavs" / f"spk{number}" / f"{key}.wav"
+
+    def _record(self, key: str) -> Path:
+        return self.folder / RECORDS / f"{key}.npz"
 
 
 def merge_parts(folder: str | os.PathLike, parts: int) -> int:
@@ -109,4 +140,5 @@ def merge_parts(folder: str | os.PathLike, parts: int) -> int:
     with atomic_open(folder / "evidence.tsv") as file:
         file.write("\t".join(EVIDENCE) + "\n")
         file.writelines(line + "\n" for line in sorted(lines))
+    shutil.rmtree(folder / RECORDS, ignore_errors=True)
     return len(lines)

@@ -31,8 +31,13 @@ def draw_curves(path: Path, stats: Mapping[int, Mapping[str, Mapping[str, Any]]]
         if not name.endswith(("time", "total_count"))
     }, key=lambda name: (name != "loss", name))
     rows = math.ceil(len(names) / COLUMNS)
-    figure = Figure(figsize=(4 * COLUMNS, 2.6 * rows), layout="constrained")
+    figure = Figure(figsize=(4 * COLUMNS, 2.6 * rows))
     FigureCanvasAgg(figure)
+    # margins in inches; a layout that measures every label takes as long as the drawing
+    figure.subplots_adjust(
+        left=0.9 / (4 * COLUMNS), right=1 - 0.2 / (4 * COLUMNS), bottom=0.4 / (2.6 * rows), top=1 - 0.4 / (2.6 * rows),
+        wspace=0.3, hspace=0.35,
+    )
     for index, name in enumerate(names, 1):
         axes = figure.add_subplot(rows, COLUMNS, index)
         for part in parts:

@@ -83,10 +83,7 @@ class _Pool:
                 raise ContrasepError(
                     f"{dump.folder}: a set of {kind}, data '{options.data}' wants {wanted} here"
                 )
-            if dump.rate != mix.rate:
-                raise ContrasepError(
-                    f"{dump.folder}: {dump.rate} Hz, mix.rate is {mix.rate} Hz; run stage 2 again"
-                )
+            dump.require_rate(mix.rate)
         self.utterances = [(dump, key) for dump in sets for key in dump.keys]
         self.talkers = [dump.utt2spk[key] for dump, key in self.utterances]
         seconds = options.segment_seconds

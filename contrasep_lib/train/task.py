@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import io
 import logging
 import os
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any, Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 import torch
-from espnet2.tasks.abs_task import AbsTask, IteratorOptions, optim_classes, scheduler_classes
-from espnet2.train.class_choices import ClassChoices
-from espnet2.utils.nested_dict_action import NestedDictAction
 from torch.multiprocessing.spawn import ProcessExitedException, ProcessRaisedException
 
 from contrasep_lib.config import as_tree, build
@@ -25,6 +24,14 @@ from contrasep_lib.mix.options import MixOptions
 from contrasep_lib.models.checkpoint import plain, read_model, save_model
 from contrasep_lib.models.options import ModelOptions, build_model
 from contrasep_lib.train.data import DATASETS, collate, train_dataset, valid_dataset
+from contrasep_lib.train.espnet import (
+    AbsTask,
+    ClassChoices,
+    IteratorOptions,
+    NestedDictAction,
+    optim_classes,
+    scheduler_classes,
+)
 from contrasep_lib.train.iterator import EpochIterator
 from contrasep_lib.train.options import TrainOptions
 from contrasep_lib.train.session import log
@@ -183,6 +190,7 @@ def build_arguments(
     ngpu: int = 0,
     num_workers: int | None = None,
     distributed: Mapping[str, Any] | None = None,
+    processes: int = 1,
 ) -> argparse.Namespace:
     """ESPnet's arguments for a phase.
 
@@ -196,6 +204,8 @@ def build_arguments(
         ngpu: GPUs in this machine; 0 trains on the CPU.
         num_workers: in place of the phase's option.
         distributed: ESPnet's ``dist_*`` options, for several processes started from outside.
+        processes: without GPUs: training processes in this machine, at most one for each item of a
+            batch. Recurrent networks of usual width keep one core busy, whatever the threads.
     """
     options: TrainOptions = config[phase]
     sections = {name: plain(as_tree(config[name])) for name in ("features", "model", "mix")}
@@ -226,9 +236,11 @@ def build_arguments(
         scheduler=None if options.scheduler == "none" else options.scheduler,
         scheduler_conf=trained["scheduler_conf"], grad_clip=options.grad_clip,
         accum_grad=options.accumulate, use_amp=options.precision == "bfloat16" and ngpu > 0,
+        bfloat16=options.precision == "bfloat16" and ngpu == 0,
         log_interval=options.log_interval, use_matplotlib=False, batch_size=options.batch_size,
         segment_seconds=options.segment_seconds, ema_decay=options.ema_decay,
         budget_minutes=options.budget_minutes, rate=config["mix"].rate, probe=options.probe,
+        processes=1 if ngpu else min(processes, options.batch_size),
     )
     vars(args).update(distributed or {})
     return args
@@ -256,13 +268,34 @@ def train(args: argparse.Namespace) -> Path:
     # faults of the data before any process is started
     part.dataset(True), part.dataset(False)
     try:
-        ContrasepTask.main(args=args)
+        if args.processes > 1:
+            _train_in_processes(args)
+        else:
+            ContrasepTask.main(args=args)
     except (ProcessRaisedException, ProcessExitedException) as error:
         fault = last_fault(str(error))
         if fault is None:
             raise
         raise ContrasepError(fault) from None
     return Path(args.output_dir) / "model.pth"
+
+
+def _train_in_processes(args: argparse.Namespace) -> None:
+    """Processes of this machine that share each batch and average their gradients."""
+    threads = max(1, torch.get_num_threads() // args.processes)
+    with tempfile.TemporaryDirectory(prefix="contrasep-") as folder:
+        vars(args).update(
+            dist_backend="gloo", dist_init_method=f"file://{folder}/meeting", dist_world_size=args.processes
+        )
+        torch.multiprocessing.spawn(_train_as_rank, (args, threads), args.processes)
+
+
+def _train_as_rank(rank: int, args: argparse.Namespace, threads: int) -> None:
+    torch.set_num_threads(threads)
+    args.dist_rank = rank
+    # ESPnet prints the command of each process
+    with contextlib.redirect_stderr(io.StringIO()) if rank else contextlib.nullcontext():
+        ContrasepTask.main(args=args)
 
 
 def _statistics(part: _Parts) -> np.ndarray:

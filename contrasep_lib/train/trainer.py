@@ -11,13 +11,11 @@ from pathlib import Path
 from typing import Any, ClassVar, Iterator, Mapping
 
 import torch
-from espnet2.torch_utils.device_funcs import force_gatherable
-from espnet2.train import trainer as espnet_trainer
-from espnet2.train.trainer import Trainer, TrainerOptions
-from espnet2.utils.build_dataclass import build_dataclass
 
-from contrasep_lib.errors import ContrasepError
+from contrasep_lib.errors import ContrasepError, is_out_of_memory
 from contrasep_lib.train.curves import draw_curves
+from contrasep_lib.train.espnet import Trainer, TrainerOptions, build_dataclass, force_gatherable
+from contrasep_lib.train.espnet import trainer as espnet_trainer
 from contrasep_lib.train.probe import Probe
 from contrasep_lib.train.session import Session, WeightAverage, duration, log
 
@@ -36,6 +34,7 @@ class Options(TrainerOptions):
         segment_seconds: likewise.
         rate: Hz.
         probe: mixtures that are separated after each epoch.
+        bfloat16: mixed precision on the CPU, which ESPnet has for GPUs alone.
     """
 
     identity: Mapping[str, Any]
@@ -45,6 +44,7 @@ class Options(TrainerOptions):
     segment_seconds: float | None
     rate: int
     probe: int
+    bfloat16: bool
 
 
 class TrainingIsOver(Exception):
@@ -95,6 +95,10 @@ class SafeTrainer(Trainer):
                     stack.callback(optimizer.register_step_post_hook(lambda *_: average.update()).remove)
             stack.enter_context(_exchanged(torch, "save", functools.partial(session.save, torch.save)))
             stack.enter_context(_exchanged(espnet_trainer, "average_nbest_models", lambda **_: None))
+            if options.bfloat16:
+                # around each forward pass; no gradient needs scaling, for bfloat16 has float32's range
+                autocast = functools.partial(torch.autocast, "cpu", torch.bfloat16)
+                stack.enter_context(_exchanged(espnet_trainer, "autocast", lambda *_, **__: autocast()))
             try:
                 super().run(
                     model=model, optimizers=optimizers, schedulers=schedulers, trainer_options=options,
@@ -206,7 +210,7 @@ class SafeTrainer(Trainer):
                 raise ContrasepError(
                     f"a process that prepares data was killed with {what}; out of memory? lower num_workers"
                 ) from None
-            if isinstance(error, (MemoryError, torch.OutOfMemoryError)) or "can't allocate memory" in text:
+            if is_out_of_memory(error):
                 raise ContrasepError(f"out of memory with {what}; lower one of them") from None
             raise
 

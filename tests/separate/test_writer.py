@@ -1,0 +1,85 @@
+"""What stage 5 writes: whole utterances are kept over a kill, and nothing else is."""
+
+import numpy as np
+import pytest
+
+from contrasep_lib.errors import ContrasepError
+from contrasep_lib.separate.separation import Separation
+from contrasep_lib.separate.writer import RECORDS, Writer, merge_parts
+
+KEYS = ["a", "b", "c", "d"]
+
+
+def separation(key, count=2):
+    rng = np.random.default_rng(ord(key))
+    assignment = np.eye(count, dtype=np.float32)[rng.integers(count, size=6)]
+    assignment[0] = 0
+    return Separation(
+        0.1 * rng.standard_normal((count, 80)).astype(np.float32), assignment, (3, 2), False, 0.25, None,
+        (0.5, 0.5), "two  words",
+    )
+
+
+def everything(folder):
+    return {
+        str(path.relative_to(folder)): path.read_bytes().replace(str(folder).encode(), b"")
+        for path in sorted(folder.rglob("*")) if path.is_file()
+    }
+
+
+def write(folder, keys=KEYS, identity="same", stop=None):
+    """Returns the utterances that were separated; ``stop`` is one at which the run dies."""
+    made = []
+    with Writer(folder, 1, 8000, identity) as writer:
+        for key in keys:
+            if not writer.has(key):
+                if key == stop:
+                    raise KeyboardInterrupt
+                writer.write(key, separation(key, 3 if key == "b" else 2))
+                made.append(key)
+    return made
+
+
+@pytest.fixture
+def undisturbed(tmp_path):
+    folder = tmp_path / "undisturbed"
+    assert write(folder) == KEYS and merge_parts(folder, 1) == 4
+    return everything(folder)
+
+
+def test_a_run_goes_on_where_another_ended(tmp_path, undisturbed):
+    folder = tmp_path / "out"
+    for stop in "bd":
+        with pytest.raises(KeyboardInterrupt):
+            write(folder, stop=stop)
+        assert not (folder / "parts").exists()
+    assert write(folder) == ["d"]
+    # all is there, but not joined
+    assert write(folder) == []
+    merge_parts(folder, 1)
+    assert everything(folder) == undisturbed and not (folder / RECORDS).exists()
+
+
+def test_what_is_not_whole_is_made_again(tmp_path, undisturbed):
+    folder = tmp_path / "out"
+    write(folder)
+    (folder / "wavs/spk3/b.wav").unlink()
+    record = folder / RECORDS / "c.npz"
+    record.write_bytes(record.read_bytes()[:50])
+    (folder / RECORDS / "d.npz").write_bytes(b"")
+    assert write(folder) == ["b", "c", "d"]
+    merge_parts(folder, 1)
+    assert everything(folder) == undisturbed
+
+
+def test_records_of_other_settings_are_passed_over(tmp_path):
+    write(tmp_path / "out")
+    assert write(tmp_path / "out", identity="other") == KEYS
+
+
+def test_parts_that_are_missing_are_one_line(tmp_path):
+    write(tmp_path)
+    with pytest.raises(ContrasepError, match="part 2 of 2 is missing"):
+        merge_parts(tmp_path, 2)
+    with pytest.raises(ContrasepError, match="an output of 'a' has NaN"), Writer(tmp_path, 1, 8000) as writer:
+        writer.write("a", Separation(np.full((1, 9), np.nan), np.ones((2, 1)), (1, 2), True))
