@@ -236,7 +236,7 @@ def build_arguments(
         scheduler=None if options.scheduler == "none" else options.scheduler,
         scheduler_conf=trained["scheduler_conf"], grad_clip=options.grad_clip,
         accum_grad=options.accumulate, use_amp=options.precision == "bfloat16" and ngpu > 0,
-        bfloat16=options.precision == "bfloat16" and ngpu == 0,
+        bfloat16=options.precision == "bfloat16" and ngpu == 0 and _computes_bfloat16(),
         log_interval=options.log_interval, use_matplotlib=False, batch_size=options.batch_size,
         segment_seconds=options.segment_seconds, ema_decay=options.ema_decay,
         budget_minutes=options.budget_minutes, rate=config["mix"].rate, probe=options.probe,
@@ -263,6 +263,8 @@ def train(args: argparse.Namespace) -> Path:
     if args.optim not in optim_classes:
         raise ContrasepError(f"{args.contrasep['phase']}.optim: ESPnet has no '{args.optim}' here")
     part = _Parts(args)
+    if part.train.precision == "bfloat16" and not (args.ngpu or args.bfloat16):
+        print("train: this processor has no bfloat16; float32 is taken")
     if part.train.epochs == 0:
         raise ContrasepError(f"{args.contrasep['phase']}.epochs: 0 leaves this phase out; 1 or more wanted")
     # faults of the data before any process is started
@@ -280,9 +282,16 @@ def train(args: argparse.Namespace) -> Path:
     return Path(args.output_dir) / "model.pth"
 
 
+def _computes_bfloat16() -> bool:
+    """Whether this processor has instructions for bfloat16; without, it takes longer than float32."""
+    return any(has for name, has in torch.cpu.get_capabilities().items() if "bf16" in name)
+
+
 def _train_in_processes(args: argparse.Namespace) -> None:
     """Processes of this machine that share each batch and average their gradients."""
     threads = max(1, torch.get_num_threads() // args.processes)
+    # torch advises on each process's terminal; read when a process loads it
+    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
     with tempfile.TemporaryDirectory(prefix="contrasep-") as folder:
         vars(args).update(
             dist_backend="gloo", dist_init_method=f"file://{folder}/meeting", dist_world_size=args.processes
