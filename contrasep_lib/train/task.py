@@ -22,7 +22,9 @@ from contrasep_lib.features.options import FeatureOptions
 from contrasep_lib.features.spectra import log_spectrum, statistics
 from contrasep_lib.mix.options import MixOptions
 from contrasep_lib.models.checkpoint import plain, read_model, save_model
+from contrasep_lib.models.espnet_model import BACKBONES
 from contrasep_lib.models.options import ModelOptions, build_model
+from contrasep_lib.separate.granularity import GRANULARITIES
 from contrasep_lib.train.data import DATASETS, collate, train_dataset, valid_dataset
 from contrasep_lib.train.espnet import (
     AbsTask,
@@ -46,6 +48,8 @@ FREE = (
 STATISTICS_ITEMS = 64
 
 data_choices = ClassChoices("data", DATASETS, default="dynamic")
+granularity_choices = ClassChoices("granularity", GRANULARITIES, default="tf")
+backbone_choices = ClassChoices("backbone", BACKBONES, default="blstm")
 
 
 class ContrasepTask(AbsTask):
@@ -53,11 +57,11 @@ class ContrasepTask(AbsTask):
 
     num_optimizers = 1
     trainer = SafeTrainer
-    class_choices_list = [data_choices]
+    class_choices_list = [data_choices, granularity_choices, backbone_choices]
 
     @classmethod
     def add_task_arguments(cls, parser: argparse.ArgumentParser) -> None:
-        """Ours beside ESPnet's: the class of the data, and the sections as they stand."""
+        """Ours beside ESPnet's: classes to choose from, and the sections as they stand."""
         parser.set_defaults(iterator_type="task", num_att_plot=0)
         group = parser.add_argument_group("Task related")
         group.add_argument("--contrasep", action=NestedDictAction, default={}, help="sections and sets")
@@ -226,7 +230,8 @@ def build_arguments(
     }
     criterion = ["valid", options.best, options.best_mode]
     vars(args).update(
-        contrasep=ours, identity=identity, data=options.data, output_dir=str(out), seed=options.seed,
+        contrasep=ours, identity=identity, data=options.data, granularity=config["model"].granularity,
+        backbone=config["model"].backbone, output_dir=str(out), seed=options.seed,
         ngpu=ngpu, num_workers=options.num_workers if num_workers is None else num_workers,
         multiprocessing_distributed=ngpu > 1, unused_parameters=True, resume=True,
         max_epoch=options.epochs, patience=options.patience, best_model_criterion=[criterion],
