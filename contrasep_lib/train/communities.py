@@ -121,7 +121,12 @@ def count_null(
         known = list(known_mixtures(model, singles, options, mix))
         if not known:
             raise ContrasepError(f"{singles.folder}: nothing but silence; look at the dump of stage 2")
-        null = fit_odds(known, options.least_score, options.seed)
+        try:
+            null = fit_odds(known, options.least_score, options.seed)
+        except ValueError as error:
+            raise ContrasepError(
+                f"{singles.folder}: the odds of the count want two speakers at least ({error}); set modularity.null: round"
+            ) from None
         weights = ", ".join(f"{value:.2f}" for value in null.odds)
         print(f"null of the count: odds, fitted on {null.talkers} mixtures of known talkers, weights {weights}")
         return null
@@ -145,7 +150,7 @@ def known_mixtures(
         for key in dataset.keys(num_spk, options.null_utterances):
             item = dataset[key]
             with torch.no_grad():
-                nodes = model.embed(torch.from_numpy(item["mixture"])[None].to(device))
                 talkers = model.granularity.targets(torch.from_numpy(item["sources"])[None].to(device))
+                nodes = model.embed(torch.from_numpy(item["mixture"])[None].to(device))
             if nodes.valid.any():
                 yield nodes, talkers

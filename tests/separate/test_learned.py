@@ -8,6 +8,7 @@ import torch
 
 from contrasep_lib.errors import ContrasepError
 from contrasep_lib.features.options import FeatureOptions
+from contrasep_lib.mix.options import MixOptions
 from contrasep_lib.modularity import ModularityNetwork, NodeSet, Null, modularity
 from contrasep_lib.separate.granularity import TimeFrequency
 from contrasep_lib.separate.learned import Communities, Learned, build_graph, build_solver
@@ -16,7 +17,7 @@ from contrasep_lib.separate.oracle import Oracle
 from contrasep_lib.train.communities import draw_nodes, train_communities, train_network
 
 FEATURES = FeatureOptions(128, 32)
-OPTIONS = ModularityOptions(train_steps=60, train_nodes=256, hidden=(16,), null_utterances=3)
+OPTIONS = ModularityOptions(train_steps=60, train_nodes=256, hidden=(16,), null="round", null_utterances=3)
 
 
 class Planted(torch.nn.Module):
@@ -130,7 +131,7 @@ class Dump:
 def test_stage_4_on_single_talkers_and_its_files(tmp_path):
     model = Planted()
     model.sources = torch.from_numpy(talkers(1)[1])
-    communities = train_communities(model, [Dump()], Dump(), OPTIONS)
+    communities = train_communities(model, [Dump()], Dump(), OPTIONS, MixOptions())
     assert communities.null.talkers == 3
     communities.save(tmp_path)
     loaded = Communities.load(tmp_path, OPTIONS)
@@ -150,6 +151,7 @@ def test_stage_4_on_single_talkers_and_its_files(tmp_path):
 
 @pytest.mark.parametrize("values, says", [
     ({"tau": 1.0}, "tau"), ({"tau": -0.5}, "tau"), ({"k_max": 0}, "k_max"), ({"hidden": (0,)}, "hidden"),
+    ({"null": "round", "null_threshold": -1.0}, "null_threshold"), ({"null_seconds": 0}, "null_seconds"),
     ({"collapse_weight": -1}, "collapse_weight"), ({"learning_rate": 0}, "learning_rate"), ({"power": 0}, "power"),
 ])
 def test_bad_options(values, says):
