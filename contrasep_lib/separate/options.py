@@ -18,7 +18,8 @@ class SeparateOptions:
         separator: ``model`` (what stages 3 and 4 trained), an oracle, or ``mixture`` (every output
             is the mixture itself).
         count: whether the model is ``given`` the number of talkers, or it is ``estimated``.
-        mask: the model's masks: ``hard`` (each node to one output) or ``soft``.
+        mask: the model's masks: ``hard`` (each node to one output) or ``soft`` (each node to all outputs, by how much of
+            its embedding lies along their centroids).
         silence_db: nodes more than this below the loudest node are silent, dB.
     """
 

@@ -11,7 +11,7 @@ from contrasep_lib.features.options import FeatureOptions
 from contrasep_lib.mix.options import MixOptions
 from contrasep_lib.modularity import ModularityNetwork, NodeSet, Null, modularity
 from contrasep_lib.separate.granularity import TimeFrequency
-from contrasep_lib.separate.learned import Communities, Learned, build_graph, build_solver
+from contrasep_lib.separate.learned import Communities, Learned, build_graph, build_solver, soft_shares
 from contrasep_lib.separate.options import ModularityOptions, SeparateOptions
 from contrasep_lib.separate.oracle import Oracle
 from contrasep_lib.train.communities import draw_nodes, train_communities, train_network
@@ -85,6 +85,33 @@ def test_a_given_count_is_kept_and_the_utterance_seeds():
     again.model.sources = torch.from_numpy(sources)
     again.separate("another", mixture, None)
     np.testing.assert_array_equal(again.separate("utt", mixture, 4).outputs, given.outputs)
+
+
+def test_soft_shares_are_squared_cosines_with_the_centroids():
+    # a node between two talkers at right angles, one on each, one turned away, one invalid
+    root = 0.5**0.5
+    z = torch.tensor([[1.0, 0, 0], [0, 1, 0], [0.8, 0.6, 0], [-root, -root, 0], [0, 0, 1]])
+    valid = torch.tensor([[True, True, True, True, False]])
+    # only the first two weigh, so that they are the centroids
+    nodes = NodeSet(z[None], torch.tensor([[1.0, 1, 0, 0, 0]]), valid, (5,))
+    shares = soft_shares(nodes, torch.tensor([[0, 1, 0, 1, -1]]), 2)
+    expected = torch.tensor([[1, 0], [0, 1], [0.64, 0.36], [0, 1], [0, 0]])
+    assert torch.allclose(shares, expected[None], atol=1e-6)
+    # an empty community takes nothing
+    shares = soft_shares(nodes, torch.tensor([[0, 1, 0, 1, -1]]), 3)
+    assert torch.allclose(shares[..., :2], expected[None], atol=1e-6) and not shares[..., 2].any()
+
+
+@pytest.mark.parametrize("mask", ["hard", "soft"])
+def test_outputs_of_both_masks_add_up(mask):
+    separator = learned("spectral")
+    separator.options = SeparateOptions("model", mask=mask)
+    mixture, sources = talkers(3)
+    separator.model.sources = torch.from_numpy(sources)
+    separation = separator.separate("utt", mixture, 3)
+    np.testing.assert_allclose(separation.outputs.sum(axis=0), mixture, atol=1e-5)
+    between = (separation.assignment > 0.02) & (separation.assignment < 0.98)
+    assert between.any() == (mask == "soft")
 
 
 def test_silence_is_refused():
