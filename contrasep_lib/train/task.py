@@ -157,7 +157,7 @@ class ContrasepTask(AbsTask):
                 raise ContrasepError(f"{args.output_dir}: no epoch was completed; give it more time")
             save_model(
                 session.folder / "model.pth", session.average_of(epochs), part.features, part.model,
-                part.silence_db, {**args.contrasep, "epochs": epochs, "of": max(session.stats)},
+                part.silence_db, {**_without_folders(args.contrasep), "epochs": epochs, "of": max(session.stats)},
             )
             value = session.stats[epochs[0]]["valid"][part.train.best]
             log.info(
@@ -320,6 +320,14 @@ def _statistics(part: _Parts) -> np.ndarray:
     dataset = part.dataset(True)
     keys = dataset.keys(1, min(STATISTICS_ITEMS, len(dataset)))
     return sum(statistics(log_spectrum(dataset[key]["mixture"], part.features)) for key in keys)
+
+
+def _without_folders(sections: Mapping[str, Any]) -> dict[str, Any]:
+    """What a model was trained with, for the model's file, which may travel: paths by their ends."""
+    ends = {name: [Path(path).name for path in sections[name]] for name in ("train_sets", "valid_sets")}
+    init = sections["init_param"]
+    # exp/<tag>/<phase>/model.pth: the tag tells which
+    return {**sections, **ends, "init_param": None if init is None else "/".join(Path(init).parts[-3:])}
 
 
 def _initialise(model: torch.nn.Module, path: str, features: FeatureOptions) -> None:

@@ -97,6 +97,13 @@ def test_a_phase_leaves_its_product(undisturbed):
     assert not model.training and nodes.z.shape[-1] == 4
 
 
+def test_a_model_tells_what_it_began_with_and_no_folder(task, phase, undisturbed):
+    args = phase("second", epochs=1, init=str(undisturbed / "model.pth"))
+    training = read_model(task.train(args))["training"]
+    assert training["init_param"] == "/".join((undisturbed / "model.pth").parts[-3:])
+    assert training["train_sets"] == ["tr_single"]
+
+
 def test_averages_are_those_of_the_best(undisturbed):
     content = read_model(undisturbed / "model.pth")
     assert "si_snri" in statistics(undisturbed)[1]["valid"]
