@@ -14,6 +14,7 @@ from contrasep_lib.errors import ContrasepError
 COMMANDS = {
     "make-espeak": ("0", "let eSpeak NG speak the embedded corpus"),
     "fetch-librispeech": ("0", "download or check Mini LibriSpeech"),
+    "fetch-audiomnist": ("0", "download or check AudioMNIST, join its digits to strings"),
     "make-lists": ("0", "draw the mixtures: speakers, utterances, gains"),
     "mix": ("0", "mix the sources of a list"),
     "prepare-data": ("1", "make Kaldi-style data directories"),
