@@ -126,9 +126,11 @@ preparation() {  # preparation CORPUS: the script of its recipe
     die "balance: no recipe ../$1_Nmix prepares the corpus '$1'; the recipe's own is '$own'"
 }
 further=
-for name in $(balanced pretrain) $(balanced finetune); do
-    [ "$name" = "$own" ] || [[ " $further " = *" $name "* ]] || { preparation "$name" >/dev/null; further+=" $name"; }
-done
+if [ "$separator" = model ]; then
+    for name in $(balanced pretrain) $(balanced finetune); do
+        [ "$name" = "$own" ] || [[ " $further " = *" $name "* ]] || { preparation "$name" >/dev/null; further+=" $name"; }
+    done
+fi
 [ -z "$audiomnist" ] || [[ " $own $further " = *" audiomnist "* ]] ||
     die "--audiomnist: $config trains on no AudioMNIST; add --set 'pretrain.balance={$own: 0.5, audiomnist: 0.5}'"
 # What an experiment is called follows from its settings. A model serves all that differ in how they

@@ -50,7 +50,7 @@ def run(args: argparse.Namespace) -> None:
     for fault in faults:
         print(fault, file=sys.stderr)
     if faults:
-        raise ContrasepError(f"{data}: {len(faults)} faults, listed above; nothing was made")
+        raise ContrasepError(f"{data}: faults found: {len(faults)}, listed above; nothing was made")
     claim_folder(Path(args.out), {
         "corpus": "audiomnist", "options": as_tree(options),
         "genders": {speaker: genders[speaker] for speaker in speakers},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from typing import Literal
 
 from contrasep_lib.config import LATER
@@ -129,6 +130,9 @@ class TrainOptions:
         if not self.balance:
             raise ValueError("balance: null or a share for each corpus wanted, got none")
         for name, share in self.balance.items():
+            # names of folders are made of it
+            if not re.fullmatch(r"[A-Za-z0-9_-]+", name):
+                raise ValueError(f"balance: names of letters, digits, _ and - wanted, got '{name}'")
             if not 0 < share < float("inf"):
                 raise ValueError(f"balance.{name}: a positive share wanted, got {share}")
         if self.data == "fixed":

@@ -171,6 +171,7 @@ def test_faults_are_one_line(pooled, single_dump, mixture_dumps):
 
 @pytest.mark.parametrize("options, says", [
     ({"balance": {}}, "a share for each corpus"),
+    ({"balance": {"../a": 1.0}}, "letters, digits"),
     ({"balance": {"a": 0.0}}, "balance.a: a positive share"),
     ({"balance": {"a": float("inf")}}, "balance.a: a positive share"),
     ({"balance": {"a": 1.0}, "data": "fixed"}, "'single' or 'dynamic' wanted with it"),
