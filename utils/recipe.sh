@@ -23,15 +23,15 @@ Usage: run.sh [options]        (underscores in option names do as well as dashes
   --init-param FILE    model.pth whose weights training begins with
   --skip-train         leave stages 3 and 4 out
   --corpus DIR         local copy of the corpus, instead of a download
-  --audiomnist DIR     local copy of AudioMNIST, where pretrain.balance names it beside the corpus
   --download-dir DIR   where downloads go (default downloads)
   --extra-train        also train on the corpus's extra utterances
+  --audiomnist DIR     local copy of AudioMNIST, where pretrain.balance names it beside the corpus
   --mixdir DIR         mixtures   (default mixtures)
   --datadir DIR        data dirs  (default data)
   --dumpdir DIR        dumps      (default dump)
   --expdir DIR         results    (default exp)
 
-Folders are relative to the recipe; --corpus, --audiomnist and --config may also be relative to where you are.
+Folders are relative to the recipe; --corpus and --config may also be relative to where you are.
 EOF
 }
 
@@ -42,9 +42,10 @@ log() { echo "$(date '+%H:%M:%S') $*"; }
 caller=$PWD
 recipe_dir=. label= config=conf/oracle.yaml num_spk=2
 stage=0 stop_stage=6 nj=$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 1) ngpu=0 tag= model_tag= init_param= skip_train=false print_tag=false
-corpus= audiomnist= download_dir= extra_train=false
+corpus= download_dir= extra_train=false
 mixdir=mixtures datadir=data dumpdir=dump expdir=exp
 overrides=()
+audiomnist=  # a corpus beside the recipe's own
 command_line="./run.sh"
 recipe_options=0  # options up to --- are the recipe's own, not the user's
 
@@ -61,7 +62,8 @@ while [ $# -gt 0 ]; do
         --skip-train) skip_train=true; shift; continue ;;
         --extra-train) extra_train=true; shift; continue ;;
         --print-tag) print_tag=true; shift; continue ;;
-        --stage|--stop-stage|--config|--set|--separator|--num-spk|--nj|--ngpu|--tag|--model-tag|--init-param|--corpus|--audiomnist|--download-dir|\
+        --audiomnist) ;;
+        --stage|--stop-stage|--config|--set|--separator|--num-spk|--nj|--ngpu|--tag|--model-tag|--init-param|--corpus|--download-dir|\
         --mixdir|--datadir|--dumpdir|--expdir|--recipe-dir|--label) ;;
         *) die "unknown option '$1'; see run.sh --help" ;;
     esac
@@ -93,13 +95,10 @@ if [ -n "$init_param" ]; then
     [[ $init_param = /* ]] || [ ! -f "$caller/$init_param" ] || init_param=$(cd "$caller" && realpath "$init_param")
     [ -f "$init_param" ] || die "--init-param $init_param: no such file; name a model.pth"
 fi
-for name in corpus audiomnist; do
-    copy=${!name}
-    [ -n "$copy" ] || continue
-    [[ $copy = /* ]] || [ ! -d "$caller/$copy" ] || copy=$(cd "$caller/$copy" && pwd)
-    [ -d "$copy" ] || die "--$name $copy: no such folder; name the folder that holds the corpus"
-    printf -v "$name" '%s' "$copy"
-done
+if [ -n "$corpus" ]; then
+    [[ $corpus = /* ]] || [ ! -d "$caller/$corpus" ] || corpus=$(cd "$caller/$corpus" && pwd)
+    [ -d "$corpus" ] || die "--corpus $corpus: no such folder; name the folder that holds the corpus"
+fi
 . ./path.sh
 . ./cmd.sh
 
@@ -111,6 +110,10 @@ mode=$(get mix.mode)
 sets=$(get mix.sets)
 # Corpora that training reads beside the recipe's own, whose name is the recipe's without the count:
 # those that a balance names. What prepares one is the recipe of that corpus.
+if [ -n "$audiomnist" ]; then
+    [[ $audiomnist = /* ]] || [ ! -d "$caller/$audiomnist" ] || audiomnist=$(cd "$caller/$audiomnist" && pwd)
+    [ -d "$audiomnist" ] || die "--audiomnist $audiomnist: no such folder; name the folder that holds 01, 02, .."
+fi
 own=${recipe%_*mix}
 [ "$own" != audiomnist ] || corpus=${corpus:-$audiomnist}
 balanced() {  # balanced PHASE: the corpora that a phase reads by shares, or nothing
