@@ -259,12 +259,12 @@ make_mixtures() {
 if [ "$stage" -le 0 ] && [ "$stop_stage" -ge 0 ]; then
     log "stage 0: corpus and mixtures"
     run_step "$sources" corpus "" "corpus=$(printf '%s' "$corpus" | cksum | tr ' ' -) extra_train=$extra_train" refuse make_sources
+    run_step "$mixtures" mix "$sources/.done" "num_spk=$num_spk" refuse make_mixtures
     for name in $further; do
         copy=
         [ "$name" != audiomnist ] || copy=$audiomnist
         run_step "${sources}_$name" corpus "" "corpus=$(printf '%s' "$copy" | cksum | tr ' ' -)" refuse make_further "$name"
     done
-    run_step "$mixtures" mix "$sources/.done" "num_spk=$num_spk" refuse make_mixtures
 fi
 
 # ---------------------------------------------------------------- stage 1
