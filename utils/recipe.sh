@@ -27,6 +27,7 @@ Usage: run.sh [options]        (underscores in option names do as well as dashes
   --corpus DIR         local copy of the corpus, instead of a download
   --download-dir DIR   where downloads go (default downloads)
   --extra-train        also train on the corpus's extra utterances
+  --audiomnist DIR     local copy of AudioMNIST, where pretrain.balance names it beside the corpus
   --mixdir DIR         mixtures   (default mixtures)
   --datadir DIR        data dirs  (default data)
   --dumpdir DIR        dumps      (default dump)
@@ -46,6 +47,7 @@ stage=0 stop_stage=6 nj=$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 1) ngpu=
 corpus= download_dir= extra_train=false
 mixdir=mixtures datadir=data dumpdir=dump expdir=exp
 overrides=()
+audiomnist=  # a corpus beside the recipe's own
 command_line="./run.sh"
 recipe_options=0  # options up to --- are the recipe's own, not the user's
 
@@ -62,6 +64,7 @@ while [ $# -gt 0 ]; do
         --skip-train) skip_train=true; shift; continue ;;
         --extra-train) extra_train=true; shift; continue ;;
         --print-tag) print_tag=true; shift; continue ;;
+        --audiomnist) ;;
         --stage|--stop-stage|--config|--set|--separator|--num-spk|--nj|--ngpu|--tag|--model-tag|--model-dir|--init-param|--corpus|--download-dir|\
         --mixdir|--datadir|--dumpdir|--expdir|--recipe-dir|--label) ;;
         *) die "unknown option '$1'; see run.sh --help" ;;
@@ -113,6 +116,34 @@ separator=$(get separate.separator)
 rate=$(get mix.rate)
 mode=$(get mix.mode)
 sets=$(get mix.sets)
+# Corpora that training reads beside the recipe's own, whose name is the recipe's without the count:
+# those that a balance names. What prepares one is the recipe of that corpus.
+if [ -n "$audiomnist" ]; then
+    [[ $audiomnist = /* ]] || [ ! -d "$caller/$audiomnist" ] || audiomnist=$(cd "$caller/$audiomnist" && pwd)
+    [ -d "$audiomnist" ] || die "--audiomnist $audiomnist: no such folder; name the folder that holds 01, 02, .."
+fi
+own=${recipe%_*mix}
+[ "$own" != audiomnist ] || corpus=${corpus:-$audiomnist}
+balanced() {  # balanced PHASE: the corpora that a phase reads by shares, or nothing
+    local names
+    names=$(get "$1.balance")
+    [ "$names" = None ] || echo "$names"
+}
+preparation() {  # preparation CORPUS: the script of its recipe
+    local script
+    for script in ../"$1"_*mix/local/prepare_sources.sh; do
+        [ ! -x "$script" ] || { echo "$script"; return; }
+    done
+    die "balance: no recipe ../$1_Nmix prepares the corpus '$1'; the recipe's own is '$own'"
+}
+further=
+if [ "$separator" = model ]; then
+    for name in $(balanced pretrain) $(balanced finetune); do
+        [ "$name" = "$own" ] || [[ " $further " = *" $name "* ]] || { preparation "$name" >/dev/null; further+=" $name"; }
+    done
+fi
+[ -z "$audiomnist" ] || [[ " $own $further " = *" audiomnist "* ]] ||
+    die "--audiomnist: $config trains on no AudioMNIST; add --set 'pretrain.balance={$own: 0.5, audiomnist: 0.5}'"
 # What an experiment is called follows from its settings. A model serves all that differ in how they
 # cluster, separate and score alone, and is found under the name that those settings leave.
 named() {  # named SECTIONS: the name, overrides of these sections left out
@@ -208,6 +239,13 @@ test_sets() {  # data sets of mixtures that are scored
 log "$recipe: $tag ($command_line)"
 
 # ---------------------------------------------------------------- stage 0
+make_further() {  # make_further CORPUS: the sources of a corpus that is not the recipe's own
+    local take=()
+    [ -z "$download_dir" ] || take+=(--download-dir "$download_dir")
+    [ "$1" != audiomnist ] || [ -z "$audiomnist" ] || take+=(--corpus "$audiomnist")
+    "$(preparation "$1")" "${settings[@]}" --out "${sources}_$1" --nj "$nj" ${take[@]+"${take[@]}"}
+}
+
 make_sources() {
     local take=()
     # passed on only when given: a recipe whose corpus has no such option refuses it
@@ -232,6 +270,11 @@ if [ "$stage" -le 0 ] && [ "$stop_stage" -ge 0 ]; then
     log "stage 0: corpus and mixtures"
     run_step "$sources" corpus "" "corpus=$(printf '%s' "$corpus" | cksum | tr ' ' -) extra_train=$extra_train" refuse make_sources
     run_step "$mixtures" mix "$sources/.done" "num_spk=$num_spk" refuse make_mixtures
+    for name in $further; do
+        copy=
+        [ "$name" != audiomnist ] || copy=$audiomnist
+        run_step "${sources}_$name" corpus "" "corpus=$(printf '%s' "$copy" | cksum | tr ' ' -)" refuse make_further "$name"
+    done
 fi
 
 # ---------------------------------------------------------------- stage 1
@@ -241,9 +284,9 @@ make_data() {  # make_data SET: the mixtures of a set
     contrasep validate-data "$datadir/$1_${num_spk}mix" --rate "$rate" --nj "$nj"
 }
 
-make_single_data() {  # make_single_data SET: the single speakers of a set
-    contrasep prepare-data --sources "$sources/$1" --out "$datadir/$1_single"
-    contrasep validate-data "$datadir/$1_single" --nj "$nj"
+make_single_data() {  # make_single_data SOURCES DATA: the single speakers of a set
+    contrasep prepare-data --sources "$1" --out "$datadir/$2"
+    contrasep validate-data "$datadir/$2" --nj "$nj"
 }
 
 if [ "$stage" -le 1 ] && [ "$stop_stage" -ge 1 ]; then
@@ -251,7 +294,13 @@ if [ "$stage" -le 1 ] && [ "$stop_stage" -ge 1 ]; then
     [ -n "$(mixture_sets)" ] || die "$mixtures: no mixtures there; run stage 0 first"
     for set in $(mixture_sets); do
         run_step "$datadir/${set}_${num_spk}mix" "" "$mixtures/.done $mixtures/lists/$set.txt" "" clear make_data "$set"
-        [[ $set = tt* ]] || run_step "$datadir/${set}_single" "" "$sources/.done" "" clear make_single_data "$set"
+        [[ $set = tt* ]] || run_step "$datadir/${set}_single" "" "$sources/.done" "" clear make_single_data "$sources/$set" "${set}_single"
+    done
+    for name in $further; do
+        for set in tr cv; do
+            run_step "$datadir/${set}_${name}_single" "" "${sources}_$name/.done" "" \
+                clear make_single_data "${sources}_$name/$set" "${set}_${name}_single"
+        done
     done
 fi
 
@@ -266,13 +315,15 @@ dump_set() {  # dump_set SET
 
 if [ "$stage" -le 2 ] && [ "$stop_stage" -ge 2 ]; then
     log "stage 2: dump"
+    data_sets=
     for set in $(mixture_sets); do
-        data_sets="${set}_${num_spk}mix"
+        data_sets+=" ${set}_${num_spk}mix"
         [[ $set = tt* ]] || data_sets+=" ${set}_single"
-        for data_set in $data_sets; do
-            run_step "$dumpdir/$data_set" dump "$datadir/$data_set/.done $datadir/$data_set/wav.scp" "rate=$rate" \
-                clear dump_set "$data_set"
-        done
+    done
+    for name in $further; do data_sets+=" tr_${name}_single cv_${name}_single"; done
+    for data_set in $data_sets; do
+        run_step "$dumpdir/$data_set" dump "$datadir/$data_set/.done $datadir/$data_set/wav.scp" "rate=$rate" \
+            clear dump_set "$data_set"
     done
     [ -n "$(mixture_sets)" ] || die "$mixtures: no mixtures there; run stage 0 first"
 fi
@@ -291,11 +342,22 @@ train_communities() {
         --mixtures "$dumpdir/tr_${num_spk}mix" --singles "$dumpdir/cv_single" --out "$communities"
 }
 
-phase_sets() {  # phase_sets PHASE SET: the dumped sets that a phase reads of tr or cv
+phase_sets() {  # phase_sets PHASE SET: the dumped sets that a phase reads of tr or cv, e.g. wsj0=tr_single,..
+    local names name found=
+    names=$(balanced "$1")
     case $(get "$1.data") in
-        fixed) echo "${2}_${num_spk}mix" ;;
-        *) echo "${2}_single" ;;
+        fixed) echo "${2}_${num_spk}mix"; return ;;
     esac
+    [ -n "$names" ] || found="${2}_single"
+    for name in $names; do
+        if [ "$name" = "$own" ]; then found+=",$own=${2}_single"; else found+=",$name=${2}_${name}_single"; fi
+    done
+    echo "${found#,}"
+}
+
+markers() {  # markers SETS..: the .done of dumped sets, named as phase_sets does
+    local word
+    for word in ${*//,/ }; do echo "$dumpdir/${word#*=}/.done"; done
 }
 
 init=(${init_param:+--init-param "$init_param"}) silence="silence_db=$(get separate.silence_db)"
@@ -303,7 +365,7 @@ if [ "$separator" = model ] && [ "$(get pretrain.epochs)" -gt 0 ]; then
     if [ "$stage" -le 3 ] && [ "$stop_stage" -ge 3 ] && ! $skip_train; then
         log "stage 3: pretraining"
         train_on=$(phase_sets pretrain tr) valid_on=$(phase_sets pretrain cv)
-        run_step "$model/pretrain" features,mix,model,pretrain "$dumpdir/$train_on/.done $dumpdir/$valid_on/.done $init_param" "$silence" \
+        run_step "$model/pretrain" features,mix,model,pretrain "$(markers "$train_on" "$valid_on") $init_param" "$silence" \
             "$on_change" train_phase pretrain "$train_on" "$valid_on" ${init[@]+"${init[@]}"}
     fi
     init=(--init-param "$model/pretrain/model.pth")
@@ -312,7 +374,7 @@ if [ "$separator" = model ]; then
     if [ "$stage" -le 4 ] && [ "$stop_stage" -ge 4 ] && ! $skip_train; then
         log "stage 4: finetuning, modularity network"
         train_on=$(phase_sets finetune tr) valid_on=$(phase_sets finetune cv)
-        before="$dumpdir/$train_on/.done $dumpdir/$valid_on/.done"
+        before=$(markers "$train_on" "$valid_on")
         if [ "$(get pretrain.epochs)" -gt 0 ]; then before+=" $model/pretrain/.done"; else before+=" $init_param"; fi
         run_step "$model/finetune" features,mix,model,finetune "$before" "$silence" \
             "$on_change" train_phase finetune "$train_on" "$valid_on" ${init[@]+"${init[@]}"}

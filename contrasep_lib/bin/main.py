@@ -13,6 +13,7 @@ from contrasep_lib.errors import ContrasepError
 # name -> (stage, one line of help); the module is contrasep_lib.bin.NAME with underscores
 COMMANDS = {
     "make-espeak": ("0", "let eSpeak NG speak the embedded corpus"),
+    "fetch-audiomnist": ("0", "download or check AudioMNIST, join its digits to strings"),
     "fetch-librispeech": ("0", "download or check Mini LibriSpeech"),
     "make-lists": ("0", "draw the mixtures: speakers, utterances, gains"),
     "mix": ("0", "mix the sources of a list"),

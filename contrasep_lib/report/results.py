@@ -56,11 +56,19 @@ def supervision(config: Mapping[str, Any]) -> str:
     if separator == "model":
         stated = MODEL_SUPERVISION[config["model"].labels]
         speakers = config["model"].labels != "none" and config["pretrain"].epochs > 0
-        return f"speaker labels in pretraining, {stated}" if speakers else stated
+        return f"speaker labels in pretraining{_shares(config['pretrain'].balance)}, {stated}" if speakers else stated
     if separator not in SUPERVISION:
         known = ", ".join(SUPERVISION)
         raise ContrasepError(f"no supervision stated for separator '{separator}'; known: model, {known}")
     return SUPERVISION[separator]
+
+
+def _shares(balance: Mapping[str, float] | None) -> str:
+    """The corpora of a phase in words, e.g. `` on audiomnist (50 %) and wsj0 (50 %)``; nothing for the recipe's own."""
+    if balance is None:
+        return ""
+    total = sum(balance.values())
+    return " on " + " and ".join(f"{name} ({100 * share / total:.3g} %)" for name, share in sorted(balance.items()))
 
 
 def build_results(
