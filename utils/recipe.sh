@@ -249,6 +249,7 @@ make_mixtures() {
             --out "$tree/$set" --cache "$mixtures/cache/$set" --part "JOB/$jobs"
         rm -rf -- "$mixtures/cache/$set"
     done
+    rm -rf -- "$mixtures/cache"
 }
 
 if [ "$stage" -le 0 ] && [ "$stop_stage" -ge 0 ]; then
