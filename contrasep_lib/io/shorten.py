@@ -35,8 +35,8 @@ class _Bits:
 
     def put(self, values: np.ndarray, bits: np.ndarray | int) -> None:
         """Append the codes of whole numbers of at least 0, each with its own number of low bits."""
-        values = np.asarray(values, np.int64)
-        bits = np.broadcast_to(np.asarray(bits, np.int64), values.shape)
+        values = np.asarray(values, np.int32)
+        bits = np.broadcast_to(np.asarray(bits, np.int32), values.shape)
         zeros = values >> bits
         self.zeros.append(zeros)
         self.low.append(values - (zeros << bits))
@@ -51,7 +51,7 @@ class _Bits:
     def to_bytes(self) -> bytes:
         """All codes, padded with zeros to whole words of 32 bits."""
         zeros, low, bits = (np.concatenate(parts) for parts in (self.zeros, self.low, self.bits))
-        ends = np.cumsum(zeros + 1 + bits)
+        ends = np.cumsum(zeros + 1 + bits, dtype=np.int64)
         stream = np.zeros(-(-int(ends[-1]) // 32) * 32, np.uint8)
         stops = ends - bits - 1
         stream[stops] = 1
@@ -67,7 +67,7 @@ def _block_means(samples: np.ndarray, sizes: np.ndarray, starts: np.ndarray) -> 
     Divisions round towards zero, as in the language of the format's definition.
     """
     sums = np.add.reduceat(samples, starts) + sizes // 2
-    means = np.concatenate([np.zeros(MEANS, np.int64), np.sign(sums) * (np.abs(sums) // sizes)])
+    means = np.concatenate([np.zeros(MEANS, np.int32), np.sign(sums) * (np.abs(sums) // sizes)])
     held = MEANS // 2 + np.lib.stride_tricks.sliding_window_view(means, MEANS)[: len(sizes)].sum(axis=1)
     return np.sign(held) * (np.abs(held) // MEANS)
 
@@ -82,13 +82,14 @@ def encode(samples: np.ndarray, big_endian: bool = True) -> bytes:
     Returns:
         the stream, magic included.
     """
-    x = np.asarray(samples).astype(np.int64)
+    # folded differences of order 3 need 20 bits, sums of them over a block 28
+    x = np.asarray(samples).astype(np.int32)
     count = len(x)
     starts = np.arange(0, count, BLOCK)
     sizes = np.minimum(BLOCK, count - starts)
     block = np.repeat(np.arange(len(starts)), sizes)
     # the last three samples before the first are zero
-    history = np.concatenate([np.zeros(3, np.int64), x])
+    history = np.concatenate([np.zeros(3, np.int32), x])
     differences = [x - _block_means(x, sizes, starts)[block]]
     for order in range(1, 4):
         differences.append(np.diff(history, order)[3 - order :])
@@ -97,7 +98,7 @@ def encode(samples: np.ndarray, big_endian: bool = True) -> bytes:
     best = sums.argmin(axis=0)
     # a residual is coded with one bit more than the parameter says, the one that tells its sign
     mean = sums.min(axis=0) / sizes
-    rice = np.clip(np.floor(np.log2(np.maximum(mean, 1.0))).astype(np.int64) - 1, 0, LARGEST_RICE)
+    rice = np.clip(np.floor(np.log2(np.maximum(mean, 1.0))).astype(np.int32) - 1, 0, LARGEST_RICE)
     residuals = np.choose(best[block], folded)
 
     bits = _Bits()
