@@ -49,18 +49,20 @@ def mix_signals(signals: Sequence[np.ndarray], gains_db: Sequence[float], mode: 
     Raises:
         ValueError: a source has only zeros where the others overlap it.
     """
-    scaled = [signal * 10 ** (gain / 20) for signal, gain in zip(signals, gains_db)]
-    lengths = [len(signal) for signal in scaled]
+    lengths = [len(signal) for signal in signals]
     samples = min(lengths) if mode == "min" else max(lengths)
-    sources = np.zeros((len(scaled), samples))
-    for row, signal in zip(sources, scaled):
-        row[: min(samples, len(signal))] = signal[:samples]
+    sources = np.zeros((len(signals), samples))
+    for row, signal, gain in zip(sources, signals, gains_db):
+        held = min(samples, len(signal))
+        np.multiply(signal[:held], 10 ** (gain / 20), out=row[:held])
     silent = np.flatnonzero(~sources.any(axis=1))
     if len(silent):
         raise ValueError(f"source {silent[0] + 1} is all zero within the {samples} samples of the mixture")
     mixture = sources.sum(axis=0)
-    gain = PEAK / max(np.abs(mixture).max(), np.abs(sources).max())
-    return Mixed(to_int16(mixture * gain), to_int16(sources * gain))
+    common = PEAK / max(mixture.max(), -mixture.min(), sources.max(), -sources.min())
+    mixture *= common
+    sources *= common
+    return Mixed(to_int16(mixture), to_int16(sources))
 
 
 class Mixer:
