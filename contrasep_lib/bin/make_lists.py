@@ -60,6 +60,8 @@ def _mixtures(args: argparse.Namespace, options: MixOptions, name: str) -> list[
     own = sources / "lists" / f"mix_{args.num_spk}_spk_{name}.txt"
     if own.is_file():
         return read_list(own, args.num_spk)[:count]
+    if own.parent.is_dir():
+        raise ContrasepError(f"{own}: no such list, and this corpus is mixed by its own; run stage 0 anew for this --num-spk")
     # the set's name is part of the seed: adding a set does not change the others
     seed = (options.seed, args.num_spk, zlib.crc32(name.encode()))
     try:

@@ -29,6 +29,8 @@ RATE = 16000
 REPORT = "wsj0_files.tsv"
 FAULTS = "wsj0_faults.txt"
 FAULTS_SHOWN = 20
+# what results call this speech, where it is a rehearsal
+LABEL = "label"
 
 Take = tuple[str, str]
 
@@ -111,9 +113,11 @@ def prepare(
 
     Raises:
         ContrasepError: any fault of lists, tree or files; all are told on standard error and in
-            ``OUT/wsj0_faults.txt``, and what was decoded is kept.
+            ``OUT/wsj0_faults.txt``, and what was decoded is kept. An output folder with files of a
+            rehearsal where ``tree`` is none, or the other way round.
     """
     out = Path(out)
+    _claim(out, Path(tree))
     lists, faults = read_lists(lists_folder, num_spk)
     keys, key_faults = _keys_of(lists)
     faults += key_faults
@@ -147,10 +151,20 @@ def prepare(
         if not level_faults:
             write_table(out / name / UTT2LEVEL, {u.utt_id: f"{levels[u.utt_id]:.17g}" for u in utterances})
         write_list(out / "lists" / list_name(num_spk, name), lists[name])
-    marker = Path(tree) / REHEARSAL
-    if marker.is_file():
-        write_text(out / "label", marker.read_text(encoding="utf-8"))
     return {name: len(members) for name, members in keys.items()}
+
+
+def _claim(out: Path, tree: Path) -> None:
+    """Note whether this is WSJ0 or a rehearsal; what was decoded of one is no part of the other."""
+    marker, label, decoded = tree / REHEARSAL, out / LABEL, out / "wsj0"
+    now = marker.read_text(encoding="utf-8") if marker.is_file() else ""
+    before = label.read_text(encoding="utf-8") if label.is_file() else ""
+    if decoded.is_dir() and now != before:
+        raise ContrasepError(
+            f"{out}: holds files of {before.strip() or 'WSJ0'}, {tree} is {now.strip() or 'WSJ0'}; delete it or name another folder"
+        )
+    if now:
+        write_text(label, now)
 
 
 def _keys_of(lists: Mapping[str, Sequence[Mixture]]) -> tuple[dict[str, set[str]], list[str]]:

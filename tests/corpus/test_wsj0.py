@@ -1,5 +1,6 @@
 """WSJ0: trees of every form, completeness by file, all faults at once."""
 
+import errno
 import hashlib
 import os
 import re
@@ -10,8 +11,9 @@ import pytest
 import soundfile
 
 from contrasep_lib.corpus.wsj0_lists import CHECKSUMS, fetch_lists, read_lists
-from contrasep_lib.corpus.wsj0_tree import file_key, find_files
+from contrasep_lib.corpus.wsj0_tree import REHEARSAL, file_key, find_files
 from contrasep_lib.errors import ContrasepError
+from contrasep_lib.io.audio import write_wav
 from contrasep_lib.io.scp import read_table
 from contrasep_lib.io.sphere import HEADER_BYTES, read_sphere, write_sphere
 
@@ -236,6 +238,33 @@ def test_a_doubtful_checksum_is_told_and_the_file_used(tmp_path, prepare):
     done = prepare(tree)
     assert done.returncode == 0 and f"1 files have another sum of samples than their headers state, e.g. {path}" in done.stderr
     np.testing.assert_array_equal(read_sphere(path)[0], pcm(KEYS[0]))
+
+
+def test_a_full_disk_is_one_line_and_the_next_run_goes_on(tmp_path, prepare, monkeypatch):
+    tree = make_tree(tmp_path)
+
+    def write_some(path, samples, rate):
+        if "si_tr_s" in path:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), path)
+        write_wav(path, samples, rate)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("contrasep_lib.corpus.wsj0.write_wav", write_some)
+        done = prepare(tree)
+    assert done.returncode == 1 and "No space left on device" in done.stderr and "Traceback" not in done.stderr
+    kept = tmp_path / "out/wsj0/si_dt_05/050/050c0101.wav"
+    before = kept.stat().st_mtime_ns
+    assert prepare(tree).returncode == 0 and kept.stat().st_mtime_ns == before
+
+
+def test_a_rehearsal_is_never_taken_for_wsj0(tmp_path, prepare):
+    tree = make_tree(tmp_path)
+    (tree / REHEARSAL).write_text("rehearsal with noise\n")
+    assert prepare(tree).returncode == 0
+    assert (tmp_path / "out/label").read_text() == "rehearsal with noise\n"
+    (tree / REHEARSAL).unlink()
+    done = prepare(tree)
+    assert done.returncode == 1 and "holds files of rehearsal with noise, " in done.stderr and "is WSJ0; delete it" in done.stderr
 
 
 @pytest.mark.parametrize("source", ["x.wav", "01a/01ac0201.wav", "wsj0/si_tr_s/01a/02ac0201.wav"])

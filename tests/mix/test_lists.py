@@ -106,3 +106,15 @@ def test_empty_or_missing_list(tmp_path, content):
     (tmp_path / "l").write_text(content)
     with pytest.raises(ContrasepError, match="empty list"):
         read_list(tmp_path / "l")
+
+
+def test_a_corpus_with_lists_is_mixed_by_their_first_lines(sources_dir, config, contrasep, tmp_path):
+    own = sources_dir.parent / "lists/mix_2_spk_tt.txt"
+    write_list(own, [Mixture((f"{a}-{n}", f"{b}-{n}"), ("1", "-1")) for a, b in ("ab", "cd", "ac") for n in range(3)])
+    whole = ["make-lists", "--config", config, "--sources", sources_dir.parent]
+    contrasep(*whole, "--num-spk", 2, "--out", "l", check=True)
+    assert (tmp_path / "l/tt.txt").read_text() == "".join(line + "\n" for line in own.read_text().splitlines()[:5])
+    contrasep(*whole, "--num-spk", 2, "--out", "l", "--set", "mix.sets={tt: 99}", check=True)
+    assert (tmp_path / "l/tt.txt").read_text() == own.read_text()
+    done = contrasep(*whole, "--num-spk", 3, "--out", "l")
+    assert done.returncode == 1 and "mix_3_spk_tt.txt: no such list" in done.stderr
