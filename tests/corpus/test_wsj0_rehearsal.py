@@ -24,10 +24,10 @@ def serially(work, items):
     return [work(*item) for item in items]
 
 
-@pytest.fixture
-def recordings(tmp_path, rng):
+@pytest.fixture(scope="module")
+def recordings(tmp_path_factory):
     """Six speakers of two recordings at 8 kHz."""
-    folder = tmp_path / "recordings"
+    folder, rng = tmp_path_factory.mktemp("corpus") / "recordings", np.random.default_rng(0)
     for speaker in range(6):
         for number in range(2):
             path = folder / f"{speaker:02d}-{number}.flac"
@@ -37,18 +37,23 @@ def recordings(tmp_path, rng):
     return folder
 
 
+@pytest.fixture(scope="module")
+def made(tmp_path_factory, recordings):
+    return make(tmp_path_factory.mktemp("made"), recordings, scale=0.002)
+
+
 def make(tmp_path, recordings, name="tree", **options):
-    wanted = {"scale": 0.004, "counts": (2, 3), "mix_lists": None, "corpus": recordings, "seed": 0, "jobs": 1}
+    wanted = {"scale": 0.001, "counts": (2, 3), "mix_lists": None, "corpus": recordings, "seed": 0, "jobs": 1}
     out = tmp_path / name
     return out, make_rehearsal(out, **{**wanted, **options}, run=serially)
 
 
-def test_names_formats_levels_and_hours(tmp_path, recordings):
-    out, hours = make(tmp_path, recordings)
+def test_names_formats_levels_and_hours(made):
+    out, hours = made
     codings, seconds = set(), {}
     for num_spk in (2, 3):
         lists, faults = read_lists(out / "lists", num_spk)
-        assert not faults and [len(lists[name]) for name in SETS] == [80, 20, 12]
+        assert not faults and [len(lists[name]) for name in SETS] == [40, 10, 6]
         for name, mixtures in lists.items():
             keys = {file_key(source) for m in mixtures for source in m.sources}
             found = find_files(out, keys)
@@ -69,12 +74,12 @@ def test_names_formats_levels_and_hours(tmp_path, recordings):
     folder, _, utt = key.split("/")
     level = parse_levels(out / "lists" / f"activlev_{folder}.txt")[utt]
     assert level == pytest.approx(active_level(resample_audio(samples / 32768, 16000, 8000), 8000)[0], rel=1e-12)
-    assert "other recordings (recordings) in place of WSJ0, scale 0.004" in (out / REHEARSAL).read_text()
+    assert "other recordings (recordings) in place of WSJ0, scale 0.002" in (out / REHEARSAL).read_text()
     assert not (out / ".pool").exists()
 
 
-def test_sets_are_apart_as_those_of_wsj0mix(tmp_path, recordings):
-    out, _ = make(tmp_path, recordings)
+def test_sets_are_apart_as_those_of_wsj0mix(made):
+    out, _ = made
     files = {}
     for num_spk in (2, 3):
         for name, mixtures in read_lists(out / "lists", num_spk)[0].items():
@@ -89,7 +94,7 @@ def test_the_seed_decides_every_byte(tmp_path, recordings):
         return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
     one, two, other = (
-        content(make(tmp_path, recordings, name, scale=0.001, seed=seed)[0]) for name, seed in (("a", 1), ("b", 1), ("c", 2))
+        content(make(tmp_path, recordings, name, counts=(2,), seed=seed)[0]) for name, seed in (("a", 1), ("b", 1), ("c", 2))
     )
     assert one == two != other
 
@@ -103,7 +108,7 @@ def test_hours_at_scale_1(rng):
 
 @pytest.mark.skipif(not LISTS.is_dir(), reason=f"no lists of WSJ0-mix in {LISTS}")
 def test_real_lists_are_cut_to_the_scale(tmp_path, recordings):
-    out, _ = make(tmp_path, recordings, scale=0.001, mix_lists=LISTS)
+    out, _ = make(tmp_path, recordings, mix_lists=LISTS)
     for num_spk in (2, 3):
         for name, count in (("tr", 20), ("cv", 5), ("tt", 3)):
             whole = (LISTS / list_name(num_spk, name)).read_text().splitlines()
@@ -112,6 +117,18 @@ def test_real_lists_are_cut_to_the_scale(tmp_path, recordings):
     lists, _ = read_lists(out / "lists", 2)
     keys = {file_key(source) for mixtures in lists.values() for m in mixtures for source in m.sources}
     assert find_files(out, keys).files.keys() == keys
+
+
+@pytest.mark.parametrize("num_spk", [4, 5])
+def test_more_talkers_where_lists_are_given(tmp_path, recordings, contrasep, config, num_spk):
+    tree, _ = make(tmp_path, recordings, counts=(num_spk,))
+    whole = ["--config", config, "--set", "mix.active_level=published", "--num-spk", num_spk]
+    contrasep("prepare-wsj0", *whole, "--corpus", tree, "--mix-lists", tree / "lists", "--out", "sources", check=True)
+    contrasep("make-lists", *whole, "--sources", "sources", "--out", "lists", check=True)
+    contrasep("mix", *whole[:4], "--list", "lists/tt.txt", "--sources", "sources/tt", "--out", "wav", check=True)
+    contrasep("prepare-data", "--sources", "sources/tt", "--list", "lists/tt.txt", "--mixtures", "wav", "--out", "data", check=True)
+    contrasep("validate-data", "data", "--rate", 8000, check=True)
+    assert (tmp_path / f"data/spk{num_spk}.scp").is_file() and len(list((tmp_path / "wav/mix").iterdir())) == 3
 
 
 @pytest.mark.parametrize("options, says", [
