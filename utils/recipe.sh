@@ -19,6 +19,8 @@ Usage: run.sh [options]        (underscores in option names do as well as dashes
   --tag NAME           name of the experiment (default: from the configuration)
   --model-tag NAME     experiment whose model is used (default: the one that differs in nothing
                        but modularity, separate and score; with --tag, that tag)
+  --model-dir DIR      folder of an experiment, of this or another recipe, whose model and modularity
+                       network separate; nothing is trained
   --print-tag          print the name of the experiment, and run nothing
   --init-param FILE    model.pth whose weights training begins with
   --skip-train         leave stages 3 and 4 out
@@ -44,7 +46,7 @@ log() { echo "$(date '+%H:%M:%S') $*"; }
 {  # a group: bash reads all of it before the first stage runs, so the file may change meanwhile
 caller=$PWD
 recipe_dir=. label= config=conf/oracle.yaml num_spk=2
-stage=0 stop_stage=6 nj=$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 1) ngpu=0 tag= model_tag= init_param= skip_train=false print_tag=false
+stage=0 stop_stage=6 nj=$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 1) ngpu=0 tag= model_tag= model_dir= init_param= skip_train=false print_tag=false
 corpus= corpus_option= download_dir= extra_train=false own_lists=false mix_lists= test_sets=
 mixdir=mixtures datadir=data dumpdir=dump expdir=exp
 overrides=()
@@ -66,7 +68,7 @@ while [ $# -gt 0 ]; do
         --extra-train) extra_train=true; shift; continue ;;
         --own-lists) own_lists=true; shift; continue ;;
         --print-tag) print_tag=true; shift; continue ;;
-        --stage|--stop-stage|--config|--set|--separator|--num-spk|--nj|--ngpu|--tag|--model-tag|--init-param|--corpus|--download-dir|\
+        --stage|--stop-stage|--config|--set|--separator|--num-spk|--nj|--ngpu|--tag|--model-tag|--model-dir|--init-param|--corpus|--download-dir|\
         --mix-lists|--activlev|--test-sets|--corpus-option|--mixdir|--datadir|--dumpdir|--expdir|--recipe-dir|--label) ;;
         *) die "unknown option '$1'; see run.sh --help" ;;
     esac
@@ -102,6 +104,12 @@ fi
 to_read() {  # to_read FOLDER: as it is, or relative to the caller
     if [[ $1 != /* ]] && [ -d "$caller/$1" ]; then (cd "$caller/$1" && pwd); else printf '%s\n' "$1"; fi
 }
+if [ -n "$model_dir" ]; then
+    [ -z "$model_tag$init_param" ] || die "--model-dir: a model that is there; --model-tag and --init-param do not go with it"
+    model_dir=$(to_read "$model_dir")
+    [ -f "$model_dir/finetune/model.pth" ] || die "--model-dir $model_dir: no finetune/model.pth in it; name the folder of a trained experiment"
+    skip_train=true
+fi
 if [ -n "$corpus" ]; then
     corpus=$(to_read "$corpus")
     [ -d "$corpus" ] || die "--${corpus_option:-corpus} $corpus: no such folder; name the folder that holds the corpus"
@@ -138,6 +146,7 @@ named() {  # named SECTIONS: the name, overrides of these sections left out
     done
     ! $extra_train || name+=_extra_train
     [ -z "$init_param" ] || name+=_init
+    [ -z "$model_dir" ] || name+=_by_$(basename "$model_dir")
     [[ $recipe = *_"${num_spk}mix" ]] || name+=_${num_spk}mix
     echo "$name"
 }
@@ -160,6 +169,7 @@ tree=$mixtures/wav$((rate / 1000))k/$mode
 exp=$expdir/$tag
 model=$expdir/$model_tag
 communities=$expdir/$communities_tag/modularity
+[ -z "$model_dir" ] || { model=$model_dir; communities=$model_dir/modularity; }
 
 # done_marker FOLDER SECTIONS "INPUTS" "VALUES" [--mark | --begin clear|refuse]
 done_marker() {

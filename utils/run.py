@@ -13,6 +13,7 @@ Exit status 0 when all jobs succeeded.
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 import time
@@ -76,15 +77,26 @@ def run_job(log, command):
     return status
 
 
-def percent(log):
-    """The last percentage that a progress bar wrote into a log, or 0."""
+def tail(log):
+    """The last lines of a log, as far as there is one."""
     try:
         with open(log, "rb") as file:
             file.seek(max(0, os.path.getsize(log) - 400))
-            found = re.findall(rb"(\d+)%\|", file.read())
+            return file.read().decode("utf-8", "replace").replace("\r", "\n")
     except OSError:
-        return 0
+        return ""
+
+
+def percent(log):
+    """The last percentage that a progress bar wrote into a log, or 0."""
+    found = re.findall(r"(\d+)%\|", tail(log))
     return int(found[-1]) if found else 0
+
+
+def last_line(log):
+    """The last whole line of a log that the command wrote, or nothing."""
+    lines = [line for line in tail(log).split("\n")[:-1] if line.strip() and not line.startswith("#")]
+    return lines[-1].strip() if lines else ""
 
 
 def main(arguments):
@@ -97,14 +109,18 @@ def main(arguments):
             for number, log in zip(numbers, logs)
         ]
         draw = sys.stderr.isatty()
+        width = shutil.get_terminal_size().columns - 1
         while not all(job.done() for job in jobs):
             if draw:
                 share = sum(100 if job.done() else percent(log) for job, log in zip(jobs, logs)) / len(jobs)
-                print(f"\r  {share:3.0f} %  {sum(job.done() for job in jobs)}/{len(jobs)} jobs ",
-                      end="", file=sys.stderr, flush=True)
+                words = f"  {share:3.0f} %  {sum(job.done() for job in jobs)}/{len(jobs)} jobs"
+                # one that draws no bar, as training into a log, has lines to tell
+                if len(jobs) == 1 and not share:
+                    words = f"  {last_line(logs[0]) or words.strip()}"
+                print(f"\r{words[:width]:{width}}", end="", file=sys.stderr, flush=True)
             time.sleep(0.2 if draw else 0.02)
         if draw:
-            print("\r" + " " * 40 + "\r", end="", file=sys.stderr)
+            print("\r" + " " * width + "\r", end="", file=sys.stderr)
     failed = [log for job, log in zip(jobs, logs) if job.result() != 0]
     if not failed:
         return 0

@@ -32,7 +32,7 @@ def run(args: argparse.Namespace) -> None:
         dump.require_rate(config["mix"].rate)
     options = config["modularity"]
     try:
-        communities = train_communities(model, mixtures, singles, options)
+        communities = train_communities(model, mixtures, singles, options, config["mix"])
     except (MemoryError, RuntimeError) as error:
         if not is_out_of_memory(error):
             raise

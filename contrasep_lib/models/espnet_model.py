@@ -30,6 +30,9 @@ from contrasep_lib.objectives import (
 from contrasep_lib.objectives.common import distributed
 from contrasep_lib.separate.granularity import GRANULARITIES, Nodes
 
+BACKBONES: dict[str, type[torch.nn.Module]] = {
+    "encoder": ConvEncoder, "conv": Conv, "blstm": BLSTM, "dual_path": DualPath,
+}
 # their cost grows with the nodes and not with its square, so none is left out
 _OF_ALL_NODES = {"affinity": affinity_loss, "whitened": whitened_loss}
 
@@ -67,20 +70,17 @@ class ContrastiveModel(AbsESPnetModel):
         self.options, self.features = options, features
         self.granularity = GRANULARITIES[options.granularity](features, silence_db)
         dim = options.embedding_dim
-        sizes = dict(dim=dim, layers=options.layers, width=options.width, dropout=options.dropout)
-        freq = features.win // 2 + 1
+        arguments = dict(dim=dim, layers=options.layers, width=options.width, dropout=options.dropout)
+        backbone = BACKBONES[options.backbone]
         self.inputs: SpectrumInput | None = None
-        if options.backbone == "encoder":
-            self.backbone: torch.nn.Module = ConvEncoder(features.win, features.hop, **sizes)
+        if backbone is ConvEncoder:
+            arguments.update(win=features.win, hop=features.hop)
         else:
             self.inputs = SpectrumInput(features, stats)
-            if options.backbone == "blstm":
-                self.backbone = BLSTM(freq, **sizes)
-            elif options.backbone == "conv":
-                self.backbone = Conv(freq, **sizes)
-            else:
-                paths = dict(path=options.path, heads=options.heads, band=options.band)
-                self.backbone = DualPath(freq, **sizes, **paths)
+            arguments.update(freq=features.win // 2 + 1)
+        if backbone is DualPath:
+            arguments.update(path=options.path, heads=options.heads, band=options.band)
+        self.backbone = backbone(**arguments)
         self.projection = Projection(dim, options.projection) if options.projection else None
 
     def forward(

@@ -1,5 +1,6 @@
 """Modularity clustering of embedded nodes: graphs, objective, solvers, counting, diagnostics."""
 
+from contrasep_lib.modularity.calibration import fit_odds
 from contrasep_lib.modularity.counting import CountDecision, count_communities, fit_null
 from contrasep_lib.modularity.diagnostics import Diagnosis, Signature, Thresholds, diagnose
 from contrasep_lib.modularity.evidence import Evidence
@@ -50,6 +51,7 @@ __all__ = [
     "degrees",
     "diagnose",
     "fit_null",
+    "fit_odds",
     "modularity",
     "modularity_loss",
     "modularity_matvec",

@@ -98,7 +98,7 @@ def count_communities(
     """
     if isinstance(k_max, bool) or not isinstance(k_max, int) or k_max < 1:
         raise ValueError(f"k_max: an integer of at least 1 wanted, got {k_max!r}")
-    _check(nodes, min_share)
+    check_countable(nodes, min_share)
     graph = KernelGraph() if graph is None else graph
     null = Null() if null is None else null
     return [
@@ -112,7 +112,6 @@ def fit_null(
     threshold: float = 7.5,
     seed: int = 0,
     min_share: float = 0.02,
-    absolute: bool = False,
 ) -> Null:
     """Calibrate the null on recordings of single speakers.
 
@@ -125,8 +124,6 @@ def fit_null(
         threshold: least score of a split, standard deviations.
         seed: of drawn nodes and turned clouds.
         min_share: as will be used in counting.
-        absolute: measure the width of communities, not their cuts beside the round cloud's: for
-            embeddings of a trained model, whose clouds are not round (threshold: 1 to 3).
 
     Raises:
         ValueError: there is no utterance, or as for :func:`count_communities`.
@@ -138,13 +135,13 @@ def fit_null(
     """
     cuts: list[Cut] = []
     for nodes in talkers:
-        _check(nodes, min_share)
+        check_countable(nodes, min_share)
         for row in range(nodes.z.shape[0]):
-            z, weight = _drawn(nodes, row, seed)
+            z, weight, _ = drawn(nodes, row, seed)
             cuts.append(CutTest(z, weight, Null(), min_share, seed)(np.arange(len(z))))
     if not cuts:
         raise ValueError("talkers: at least one single-speaker utterance wanted, got none")
-    return calibrated(cuts, threshold, absolute)
+    return calibrated(cuts, threshold)
 
 
 class _Counter:
@@ -153,7 +150,7 @@ class _Counter:
     def __init__(self, nodes, row, k_max, graph, solver, seed, null, min_share) -> None:
         self.nodes, self.row, self.k_max, self.graph, self.null = nodes, row, k_max, graph, null
         self.solver, self.seed, self.min_share = solver, seed, min_share
-        self.z, self.weight = _drawn(nodes, row, seed)
+        self.z, self.weight, _ = drawn(nodes, row, seed)
         self.rng = np.random.default_rng(seed)
         self.test = CutTest(self.z, self.weight, null, min_share, seed)
         self.fits: dict[int, SoftPartition] = {1: whole(self.z, self.weight)}
@@ -297,8 +294,8 @@ class _Counter:
         return " ".join(words)
 
 
-
-def _check(nodes: NodeSet, min_share: float) -> None:
+def check_countable(nodes: NodeSet, min_share: float) -> None:
+    """Raise ValueError unless each utterance can be counted, see :func:`count_communities`."""
     if not 0 < min_share < 0.5:
         raise ValueError(f"min_share: a value in (0, 0.5) wanted, got {min_share}")
     nodes.require_unit_norm()
@@ -314,8 +311,8 @@ def _taking_part(nodes: NodeSet, row: int) -> torch.Tensor:
     return nodes.valid[row] & (nodes.weight[row] > 0)
 
 
-def _drawn(nodes: NodeSet, row: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Embeddings and weights of the nodes that counting looks at, in float64.
+def drawn(nodes: NodeSet, row: int, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Embeddings and weights of the nodes that counting looks at, in float64, and their indices.
 
     Among more than :data:`MAX_TEST_NODES` the draw is by weight and without replacement
     (exponential clocks, Efraimidis and Spirakis 2006); those drawn then count alike.
@@ -327,7 +324,7 @@ def _drawn(nodes: NodeSet, row: int, seed: int) -> tuple[np.ndarray, np.ndarray]
         chosen = np.sort(np.argpartition(clocks, MAX_TEST_NODES)[:MAX_TEST_NODES])
         index, weight = index[chosen], np.ones(MAX_TEST_NODES)
     z = nodes.z.detach()[row][torch.from_numpy(index).to(nodes.z.device)].to("cpu", torch.float64).numpy()
-    return unit(_padded(z)), weight / weight.mean()
+    return unit(_padded(z)), weight / weight.mean(), index
 
 
 def _padded(z: np.ndarray) -> np.ndarray:

@@ -16,9 +16,10 @@ A real talker's cloud is not quite round. :func:`fit_null` measures on single-sp
 by how much its cuts exceed the round null, and raises the bar by that.
 
 Learned embeddings of real speech are far from round: the best cut of one talker exceeds the round
-null two- to threefold, and so does that of two. What differs is how wide the clouds are, since training
-has drawn one talker's nodes together. An absolute null therefore measures the width of a community
-against that of single talkers under the same model; it does not carry over to another one.
+null two- to threefold, and so does that of two. Such a null takes the odds instead: how wide a community
+is, how much of that its best cut explains and how far the halves lie apart say how likely it holds
+more than one talker, with weights fitted on mixtures of known talkers under the same model
+(:mod:`.calibration`); they do not carry over to another one.
 """
 
 from __future__ import annotations
@@ -32,17 +33,23 @@ from collections.abc import Sequence
 import numpy as np
 from scipy.special import betainc
 
+from contrasep_lib.modularity.soft import unit
+
 RESOLUTION = 0.02
 """Angles below this (radian, about one degree) do not tell two talkers apart."""
 
 MIN_NODES = 24
 """A community of fewer nodes is not tested: any few points can be cut well."""
 
+FEATURES = 4
+"""Number of :attr:`Cut.features`."""
+
 _HALF = np.array([0.02, 0.03, 0.04, 0.055, 0.075, 0.1, 0.14, 0.19, 0.25, 0.32, 0.4, 0.5])
 _SHARES = np.concatenate([_HALF, 1 - _HALF[-2::-1]])
 _DIRECTIONS = 3
 _WINSOR = 2.0
 _MOST_CLOUDS = 64
+_DRAWS = 5
 _ANTIPODE_BAR = 7.5
 _CAP_COSINES = np.cos(np.deg2rad([15.0, 30.0, 45.0, 60.0, 70.0]))
 
@@ -62,9 +69,9 @@ class Null:
         antipode: the largest antipode score seen on one talker; a split must exceed it
             too; at least 0.
         talkers: number of single-speaker recordings it was fitted on; 0: the round null.
-        level: mean over talkers of the logarithm of the width of their cloud.
-        level_spread: its standard deviation. Where it is above 0, the null is absolute: the score of
-            a community is ``(log width - level) / level_spread``, and no clouds are turned.
+        odds: weights of the features of a cut (`Cut.features`). Where there are any, the score of a
+            community is the logarithm of the odds that it holds more than one talker, the
+            threshold may be any number, and no clouds are turned.
 
     Raises:
         ValueError: a value is outside its range.
@@ -76,13 +83,15 @@ class Null:
     ceiling: float = 1.0
     antipode: float = 0.0
     talkers: int = 0
-    level: float = 0.0
-    level_spread: float = 0.0
+    odds: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "odds", tuple(self.odds))
+        if len(self.odds) not in (0, FEATURES) or not all(map(math.isfinite, self.odds)):
+            raise ValueError(f"odds: none or {FEATURES} finite weights wanted, got {self.odds}")
         for field in dataclasses.fields(self):
             name, value = field.name, getattr(self, field.name)
-            if name == "level" and math.isfinite(value):
+            if name == "odds" or (name == "threshold" and self.odds and math.isfinite(value)):
                 continue
             low = 1.0 if name in ("factor", "ceiling") else 0.0
             if not (math.isfinite(value) and value >= low) or (name == "threshold" and value <= 0):
@@ -117,11 +126,14 @@ class Cut:
     Attributes:
         score: excess over the null, in standard deviations; 0 where nothing was tested.
         ratio: G over the mean G of the turned clouds; 1 where none was turned.
-        width: of the community, 1 minus the length of its mean node; 0 where nothing was tested.
         share: part of the weight on the smaller side.
         antipode: score of a second cloud opposite the centre.
         split: whether the cut is taken for two speakers.
         side: ``(nodes,)`` bool, one side of the cut.
+        width: of the community, 1 minus the squared length of its mean node. This and the following
+            are measured for a null of odds alone.
+        told: share of the width that lies between the sides.
+        cosine: of the means of the sides.
     """
 
     score: float
@@ -131,6 +143,13 @@ class Cut:
     split: bool
     side: np.ndarray
     width: float = 0.0
+    told: float = 0.0
+    cosine: float = 1.0
+
+    @property
+    def features(self) -> np.ndarray:
+        """What the odds weigh, ``(FEATURES,)``: one, and three measures of the cut."""
+        return np.array([1.0, math.log(max(self.width, 1e-6)), self.told, self.cosine])
 
 
 class CutTest:
@@ -169,17 +188,35 @@ class CutTest:
         side = np.zeros(len(index), dtype=bool)
         side[keep] = cut.side
         split, score = cut.split, cut.score
-        width = float(max(1 - np.linalg.norm(weight @ z) / weight.sum(), 1e-12))
-        if self.null.level_spread > 0:
-            score = (math.log(width) - self.null.level) / self.null.level_spread
-            split = score > self.null.threshold
+        if self.null.odds:
             if opposite > _ANTIPODE_BAR:
                 side = cosine < 0
-        elif opposite > max(self.null.threshold, 1.2 * self.null.antipode):
+            return self._weighed(z, weight, dataclasses.replace(cut, antipode=opposite, side=side))
+        if opposite > max(self.null.threshold, 1.2 * self.null.antipode):
             split = True
             if opposite > score:
                 score, side = opposite, cosine < 0
-        return Cut(score, cut.ratio, cut.share, opposite, split, side, width)
+        return Cut(score, cut.ratio, cut.share, opposite, split, side)
+
+    def _weighed(self, z: np.ndarray, weight: np.ndarray, cut: Cut) -> Cut:
+        """The cut with its sides drawn to their means, measured, and scored by the odds."""
+        side = cut.side
+        for _ in range(_DRAWS):
+            means = np.stack([weight[part] @ z[part] for part in (side, ~side)])
+            closer = z @ unit(means).T
+            moved = closer[:, 0] > closer[:, 1]
+            mass = weight[moved].sum()
+            if min(mass, weight.sum() - mass) < self.min_weight or np.array_equal(moved, side):
+                break
+            side = moved
+        shares = np.array([weight[part].sum() for part in (side, ~side)]) / weight.sum()
+        means = np.stack([weight[part] @ z[part] / weight[part].sum() for part in (side, ~side)])
+        width = max(1 - float(np.square(shares @ means).sum()), 1e-12)
+        told = float(shares.prod() * np.square(means[0] - means[1]).sum()) / width
+        cosine = float(np.prod(unit(means), axis=0).sum())
+        measured = dataclasses.replace(cut, share=float(shares.min()), side=side, width=width, told=told, cosine=cosine)
+        score = float(measured.features @ self.null.odds)
+        return dataclasses.replace(measured, score=score, split=score > self.null.threshold)
 
     def _stray(self, index: np.ndarray, cosine: np.ndarray, weight: np.ndarray) -> np.ndarray:
         """Nodes far from the community's core and without company: outliers.
@@ -202,8 +239,8 @@ class CutTest:
         observed, projected = _best_cuts(points, weight)
         least = min(float(self.min_weight / weight.sum()), 0.4)
         allowed = (_SHARES >= least) & (_SHARES <= 1 - least)
-        if self.null.level_spread > 0:
-            # whether to cut is the width's to say, where to cut the largest G's
+        if self.null.odds:
+            # whether to cut is for the odds to say, where to cut for the largest G
             gains = np.where(allowed[:, None], observed, 0.0)
             row, column = np.unravel_index(gains.argmax(), gains.shape)
             share = float(min(_SHARES[row], 1 - _SHARES[row]))
@@ -307,14 +344,8 @@ def antipode_score(cosine: np.ndarray, weight: np.ndarray, dim: int, min_weight:
     return float(worst)
 
 
-def calibrated(cuts: Sequence[Cut], threshold: float, absolute: bool = False) -> Null:
+def calibrated(cuts: Sequence[Cut], threshold: float) -> Null:
     """The null whose talkers have these cuts (made against the round null)."""
-    if absolute:
-        levels = np.log([max(cut.width, 1e-12) for cut in cuts])
-        # a handful of talkers may be as alike as one likes: 5 % at least
-        spread = max(float(levels.std(ddof=1)) if len(levels) > 1 else 0.0, 0.05)
-        return Null(threshold=threshold, talkers=len(cuts), level=float(levels.mean()), level_spread=spread,
-                    antipode=float(max(cut.antipode for cut in cuts)))
     ratios = np.array([max(cut.ratio, 1.0) for cut in cuts])
     return Null(
         threshold=threshold,

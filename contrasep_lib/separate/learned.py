@@ -178,11 +178,10 @@ class Learned:
         """Shares ``(1, nodes, K)``, zero on silent nodes, and labels ``(1, nodes)``."""
         if count == 1:
             return nodes.valid.unsqueeze(-1).float(), torch.where(nodes.valid, 0, -1)
-        solution = self.solver.solve(nodes, count, self.graph, seed)
+        labels = self.solver.solve(nodes, count, self.graph, seed).labels
         if self.options.mask == "soft":
-            return solution.assign.float(), solution.labels
-        hard = torch.nn.functional.one_hot(solution.labels.clamp_min(0), count).float()
-        return hard * nodes.valid.unsqueeze(-1), solution.labels
+            return soft_shares(nodes, labels, count), labels
+        return hard_shares(nodes, labels, count), labels
 
     def _audio(self, signal: torch.Tensor, assign: torch.Tensor) -> torch.Tensor:
         """Masked audio ``(1, K, samples)``."""
@@ -190,3 +189,39 @@ class Learned:
         nodes = granularity.nodes_of(stft(signal, features))
         mask = granularity.mask(assign, nodes)
         return apply_mask(mask, nodes.spectrum, signal.shape[-1], features)
+
+
+def hard_shares(nodes: NodeSet, labels: torch.Tensor, count: int) -> torch.Tensor:
+    """Each valid node to its community: ``(batch, nodes, count)`` of ones and zeros.
+
+    Args:
+        nodes: node sets.
+        labels: ``(batch, nodes)`` int64, -1 on invalid nodes.
+        count: communities.
+    """
+    hard = torch.nn.functional.one_hot(labels.clamp_min(0), count).to(nodes.z.dtype)
+    return hard * nodes.valid.unsqueeze(-1)
+
+
+def soft_shares(nodes: NodeSet, labels: torch.Tensor, count: int) -> torch.Tensor:
+    """Each valid node to all communities, by how much of its embedding lies along their centroids.
+
+    The affinity objective draws ``z_i . z_j`` towards the chance that two nodes have one talker, and
+    centroids of talkers towards right angles. The squared cosines of a node with the centroids then
+    add up to about one and say how the node divides; cosines below zero count as none.
+
+    Args:
+        nodes, labels, count: as for `hard_shares`.
+
+    Returns:
+        ``(batch, nodes, count)``, rows of valid nodes add up to one.
+    """
+    hard = hard_shares(nodes, labels, count)
+    centroids = (hard * nodes.weight.to(hard.dtype).unsqueeze(-1)).transpose(1, 2) @ nodes.z
+    length = torch.linalg.vector_norm(centroids, dim=-1, keepdim=True)
+    centroids = centroids / torch.where(length > 0, length, 1.0)
+    along = (nodes.z @ centroids.transpose(1, 2)).clamp_min(0).square()
+    total = along.sum(-1, keepdim=True)
+    # a node that turns away from all centroids stays with its community
+    shares = torch.where(total > 1e-6, along / torch.where(total > 1e-6, total, 1.0), hard)
+    return shares * nodes.valid.unsqueeze(-1)

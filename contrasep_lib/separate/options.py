@@ -18,7 +18,8 @@ class SeparateOptions:
         separator: ``model`` (what stages 3 and 4 trained), an oracle, or ``mixture`` (every output
             is the mixture itself).
         count: whether the model is ``given`` the number of talkers, or it is ``estimated``.
-        mask: the model's masks: ``hard`` (each node to one output) or ``soft``.
+        mask: the model's masks: ``hard`` (each node to one output) or ``soft`` (each node to all outputs, by how much of
+            its embedding lies along their centroids).
         silence_db: nodes more than this below the loudest node are silent, dB.
     """
 
@@ -52,12 +53,13 @@ class ModularityOptions:
         learning_rate: of that training.
         collapse_weight: weight of the term that pulls towards communities of equal size.
         refine_steps: steps of refinement on each mixture.
-        null_utterances: single-speaker utterances that calibrate the null of the count; 0 takes the
-            null of a round cloud.
-        null: ``absolute`` (the width of a community against that of single talkers under the same model) or ``round``
-            (against turned clouds, raised by how far single talkers exceed them).
-        null_threshold: least score of a split, standard deviations over the null; ``null``: 1.5 for
-            ``absolute``, 7.5 for ``round``.
+        null: how the bar for a further talker is found: ``odds`` (fitted on mixtures of 1 to k_max talkers, mixed
+            from single speakers of validation and embedded by the model) or ``round`` (against turned clouds).
+        null_utterances: mixtures of each number of talkers, or for ``round`` single speakers by which its bar is
+            raised; 0 takes the null of a round cloud.
+        null_seconds: of each mixture at most.
+        null_threshold: for ``odds`` the least logarithm of the odds at which a community is split, for ``round``
+            the least score, standard deviations over the null; ``null``: 0 for ``odds``, 7.5 for ``round``.
         seed: of drawn mixtures and nodes, and, with the utterance id, of refinement and counting.
     """
 
@@ -75,8 +77,9 @@ class ModularityOptions:
     learning_rate: float = 3e-3
     collapse_weight: float = 0.3
     refine_steps: int = 100
-    null_utterances: int = 40
-    null: Literal["absolute", "round"] = "absolute"
+    null: Literal["odds", "round"] = "odds"
+    null_utterances: int = 16
+    null_seconds: float = 6.0
     null_threshold: float | None = None
     seed: int = 0
 
@@ -92,18 +95,22 @@ class ModularityOptions:
             raise ValueError(f"tau: in [{low}, 1) wanted, got {self.tau}")
         if any(width < 1 for width in self.hidden):
             raise ValueError(f"hidden: widths of at least 1 wanted, got {list(self.hidden)}")
-        for name in ("learning_rate", "null_threshold"):
-            if getattr(self, name) is not None and getattr(self, name) <= 0:
+        for name in ("learning_rate", "null_seconds"):
+            if getattr(self, name) <= 0:
                 raise ValueError(f"{name}: a positive number wanted, got {getattr(self, name)}")
-        if self.null == "absolute" and 0 < self.null_utterances < 2:
-            raise ValueError("null_utterances: 0 or at least 2 wanted for an absolute null, got 1")
+        if self.null_threshold is not None and self.null_threshold <= 0 and not self.by_odds:
+            raise ValueError(f"null_threshold: a positive number wanted for a round null, got {self.null_threshold}")
         if self.collapse_weight < 0:
             raise ValueError(f"collapse_weight: 0 or more wanted, got {self.collapse_weight}")
+
+    @property
+    def by_odds(self) -> bool:
+        """Whether the null is fitted on mixtures; without any only the round one is known."""
+        return self.null == "odds" and self.null_utterances > 0 and self.k_max > 1
 
     @property
     def least_score(self) -> float:
         """`null_threshold`, or what stands for it."""
         if self.null_threshold is not None:
             return self.null_threshold
-        # without single speakers only the round null is known
-        return 1.5 if self.null == "absolute" and self.null_utterances > 0 else 7.5
+        return 0.0 if self.by_odds else 7.5

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import typing
-from typing import Iterable, Sequence
+from typing import Iterable, Iterator, Sequence
 
 import numpy as np
 import torch
 
 from contrasep_lib.errors import ContrasepError
 from contrasep_lib.io.dumpset import DumpSet
-from contrasep_lib.modularity import ModularityNetwork, NodeSet, Null, fit_null, modularity_loss
+from contrasep_lib.mix.options import MixOptions
+from contrasep_lib.modularity import ModularityNetwork, NodeSet, Null, fit_null, fit_odds, modularity_loss
 from contrasep_lib.separate.learned import Communities, build_graph
 from contrasep_lib.separate.options import ModularityOptions
+from contrasep_lib.train.data import DynamicMixtures
+from contrasep_lib.train.options import TrainOptions
 
 if typing.TYPE_CHECKING:
     from contrasep_lib.models.espnet_model import ContrastiveModel
@@ -76,15 +79,20 @@ def train_network(pool: Sequence[tuple[torch.Tensor, torch.Tensor]], options: Mo
 
 
 def train_communities(
-    model: "ContrastiveModel", mixtures: Sequence[DumpSet], singles: DumpSet | None, options: ModularityOptions
+    model: "ContrastiveModel",
+    mixtures: Sequence[DumpSet],
+    singles: DumpSet | None,
+    options: ModularityOptions,
+    mix: MixOptions,
 ) -> Communities:
     """What stage 5 needs beside the model.
 
     Args:
         model: trained, in evaluation mode.
         mixtures: training sets of mixtures, used evenly.
-        singles: single speakers that calibrate the null; None takes the round null.
+        singles: single speakers for the null of the count; None takes the round null.
         options: section ``modularity``.
+        mix: section ``mix``.
     """
     network = None
     if options.solver == "network":
@@ -96,14 +104,53 @@ def train_communities(
             for nodes in embedded(model, dump, drawn_keys(dump, share, options.seed))
         ]
         network = train_network(pool, options).cpu()
+    return Communities(network, count_null(model, singles, options, mix))
+
+
+def count_null(
+    model: "ContrastiveModel", singles: DumpSet | None, options: ModularityOptions, mix: MixOptions
+) -> Null:
+    """The null of the count, fitted on single speakers or on mixtures of them; the round one without any.
+
+    Raises:
+        ContrasepError: no utterance holds anything but silence.
+    """
     if singles is None or options.null_utterances == 0:
-        return Communities(network, Null(threshold=options.null_threshold or 7.5))
+        return Null(threshold=options.null_threshold or 7.5)
+    if options.by_odds:
+        known = list(known_mixtures(model, singles, options, mix))
+        if not known:
+            raise ContrasepError(f"{singles.folder}: nothing but silence; look at the dump of stage 2")
+        try:
+            null = fit_odds(known, options.least_score, options.seed)
+        except ValueError as error:
+            raise ContrasepError(
+                f"{singles.folder}: the odds of the count want two speakers at least ({error}); set modularity.null: round"
+            ) from None
+        weights = ", ".join(f"{value:.2f}" for value in null.odds)
+        print(f"null of the count: odds, fitted on {null.talkers} mixtures of known talkers, weights {weights}")
+        return null
     talkers = list(embedded(model, singles, drawn_keys(singles, options.null_utterances, options.seed)))
     if not talkers:
-        raise ContrasepError(f"{singles.folder}: no utterance holds anything but silence; look at the dump of stage 2")
-    null = fit_null(talkers, options.least_score, options.seed, absolute=options.null == "absolute")
-    measure = f"level {null.level:.2f}, spread {null.level_spread:.2f}" if options.null == "absolute" else (
-        f"factor {null.factor:.2f}, spread {null.spread:.2f}"
-    )
-    print(f"null of the count: {options.null}, fitted on {null.talkers} utterances, {measure}")
-    return Communities(network, null)
+        raise ContrasepError(f"{singles.folder}: nothing but silence; look at the dump of stage 2")
+    null = fit_null(talkers, options.least_score, options.seed)
+    print(f"null of the count: round, raised by {null.talkers} utterances, factor {null.factor:.2f}, spread {null.spread:.2f}")
+    return null
+
+
+def known_mixtures(
+    model: "ContrastiveModel", singles: DumpSet, options: ModularityOptions, mix: MixOptions
+) -> Iterator[tuple[NodeSet, torch.Tensor]]:
+    """Embedded mixtures of 1 to ``k_max`` talkers, as far as there are speakers, and who dominates each node."""
+    device = next(model.parameters()).device
+    most = min(options.k_max, len(set(singles.utt2spk.values())))
+    for num_spk in range(1, most + 1):
+        drawn = TrainOptions(num_spk=(num_spk,), segment_seconds=options.null_seconds, seed=options.seed)
+        dataset = DynamicMixtures([singles], drawn, mix)
+        for key in dataset.keys(num_spk, options.null_utterances):
+            item = dataset[key]
+            with torch.no_grad():
+                talkers = model.granularity.targets(torch.from_numpy(item["sources"])[None].to(device))
+                nodes = model.embed(torch.from_numpy(item["mixture"])[None].to(device))
+            if nodes.valid.any():
+                yield nodes, talkers

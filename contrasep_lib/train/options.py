@@ -41,8 +41,8 @@ class TrainOptions:
         scheduler_conf: its arguments.
         grad_clip: largest norm of the gradient.
         accumulate: batches whose gradients are added up for one step.
-        precision: ``bfloat16`` computes in mixed precision. Recent CPUs have instructions for it and
-            train up to 2.7 times as fast; others take longer with it.
+        precision: ``bfloat16`` computes in mixed precision on GPUs and on CPUs that have instructions
+            for it; other CPUs take ``float32``.
         ema_decay: weights are validated and kept as a running average with this decay per step
             (less in the first steps); ``null``: as they are.
         num_workers: processes that prepare data; 0 prepares in the training process.

@@ -18,6 +18,7 @@ from tqdm import tqdm
 from contrasep_lib.errors import ContrasepError
 from contrasep_lib.io.atomic import atomic_path
 from contrasep_lib.models.checkpoint import first_difference, read_states, write_states
+from contrasep_lib.objectives.common import distributed
 
 CHECKPOINT = "checkpoint.pth"
 PREVIOUS = "checkpoint.previous.pth"
@@ -253,13 +254,15 @@ class Session:
             accumulate: batches that make a step; time ends after a whole step.
         """
         length = len(iterator)
+        # each process takes its share of a batch
+        processes = torch.distributed.get_world_size() if distributed() else 1
         begun, speech, loss = time.monotonic(), 0.0, 0.0
         # drawn on a terminal only; a log has the lines
         with tqdm(total=length, desc=f"epoch {epoch}/{self.epochs}", leave=False, disable=self.bar) as bar:
             for number, (ids, batch) in enumerate(iterator, 1):
                 yield ids, batch
                 self.batches += 1
-                speech += float(batch["mixture_lengths"].sum()) / self.rate
+                speech += processes * float(batch["mixture_lengths"].sum()) / self.rate
                 loss += self.loss
                 now = time.monotonic()
                 left = (now - self.started) / self.batches * (length * (self.epochs - epoch + 1) - number)

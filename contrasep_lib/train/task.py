@@ -22,7 +22,9 @@ from contrasep_lib.features.options import FeatureOptions
 from contrasep_lib.features.spectra import log_spectrum, statistics
 from contrasep_lib.mix.options import MixOptions
 from contrasep_lib.models.checkpoint import plain, read_model, save_model
+from contrasep_lib.models.espnet_model import BACKBONES
 from contrasep_lib.models.options import ModelOptions, build_model
+from contrasep_lib.separate.granularity import GRANULARITIES
 from contrasep_lib.train.data import DATASETS, collate, train_dataset, valid_dataset
 from contrasep_lib.train.espnet import (
     AbsTask,
@@ -46,6 +48,8 @@ FREE = (
 STATISTICS_ITEMS = 64
 
 data_choices = ClassChoices("data", DATASETS, default="dynamic")
+granularity_choices = ClassChoices("granularity", GRANULARITIES, default="tf")
+backbone_choices = ClassChoices("backbone", BACKBONES, default="blstm")
 
 
 class ContrasepTask(AbsTask):
@@ -53,11 +57,11 @@ class ContrasepTask(AbsTask):
 
     num_optimizers = 1
     trainer = SafeTrainer
-    class_choices_list = [data_choices]
+    class_choices_list = [data_choices, granularity_choices, backbone_choices]
 
     @classmethod
     def add_task_arguments(cls, parser: argparse.ArgumentParser) -> None:
-        """Ours beside ESPnet's: the class of the data, and the sections as they stand."""
+        """Ours beside ESPnet's: classes to choose from, and the sections as they stand."""
         parser.set_defaults(iterator_type="task", num_att_plot=0)
         group = parser.add_argument_group("Task related")
         group.add_argument("--contrasep", action=NestedDictAction, default={}, help="sections and sets")
@@ -226,7 +230,8 @@ def build_arguments(
     }
     criterion = ["valid", options.best, options.best_mode]
     vars(args).update(
-        contrasep=ours, identity=identity, data=options.data, output_dir=str(out), seed=options.seed,
+        contrasep=ours, identity=identity, data=options.data, granularity=config["model"].granularity,
+        backbone=config["model"].backbone, output_dir=str(out), seed=options.seed,
         ngpu=ngpu, num_workers=options.num_workers if num_workers is None else num_workers,
         multiprocessing_distributed=ngpu > 1, unused_parameters=True, resume=True,
         max_epoch=options.epochs, patience=options.patience, best_model_criterion=[criterion],
@@ -236,7 +241,7 @@ def build_arguments(
         scheduler=None if options.scheduler == "none" else options.scheduler,
         scheduler_conf=trained["scheduler_conf"], grad_clip=options.grad_clip,
         accum_grad=options.accumulate, use_amp=options.precision == "bfloat16" and ngpu > 0,
-        bfloat16=options.precision == "bfloat16" and ngpu == 0,
+        bfloat16=options.precision == "bfloat16" and ngpu == 0 and _computes_bfloat16(),
         log_interval=options.log_interval, use_matplotlib=False, batch_size=options.batch_size,
         segment_seconds=options.segment_seconds, ema_decay=options.ema_decay,
         budget_minutes=options.budget_minutes, rate=config["mix"].rate, probe=options.probe,
@@ -263,6 +268,8 @@ def train(args: argparse.Namespace) -> Path:
     if args.optim not in optim_classes:
         raise ContrasepError(f"{args.contrasep['phase']}.optim: ESPnet has no '{args.optim}' here")
     part = _Parts(args)
+    if part.train.precision == "bfloat16" and not (args.ngpu or args.bfloat16):
+        print("train: this processor has no bfloat16; float32 is taken")
     if part.train.epochs == 0:
         raise ContrasepError(f"{args.contrasep['phase']}.epochs: 0 leaves this phase out; 1 or more wanted")
     # faults of the data before any process is started
@@ -280,9 +287,16 @@ def train(args: argparse.Namespace) -> Path:
     return Path(args.output_dir) / "model.pth"
 
 
+def _computes_bfloat16() -> bool:
+    """Whether this processor has instructions for bfloat16; without, it takes longer than float32."""
+    return any(has for name, has in torch.cpu.get_capabilities().items() if "bf16" in name)
+
+
 def _train_in_processes(args: argparse.Namespace) -> None:
     """Processes of this machine that share each batch and average their gradients."""
     threads = max(1, torch.get_num_threads() // args.processes)
+    # torch advises on each process's terminal; read when a process loads it
+    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
     with tempfile.TemporaryDirectory(prefix="contrasep-") as folder:
         vars(args).update(
             dist_backend="gloo", dist_init_method=f"file://{folder}/meeting", dist_world_size=args.processes

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 
 import numpy as np
 import pytest
 import torch
 
-from contrasep_lib.modularity import KMeansSolver, NodeSet, Null, ThresholdGraph, count_communities, fit_null
+from contrasep_lib.modularity import KMeansSolver, NodeSet, Null, ThresholdGraph, count_communities, fit_null, fit_odds
+from contrasep_lib.modularity.calibration import examples, regression
 from contrasep_lib.modularity.null import CutTest
 
 
@@ -214,23 +216,63 @@ def elongated(sizes, degrees, seed):
     return np.concatenate(z)
 
 
-@pytest.mark.parametrize("talkers", [1, 2, 3])
-def test_an_absolute_null_counts_where_clouds_are_anything_but_round(tmp_path, talkers):
-    singles = [node_set(elongated([600], 20, seed)) for seed in range(12)]
-    null = fit_null(singles, threshold=3.0, absolute=True)
-    null.save(tmp_path / "null.json")
+def known(talkers, seed, size=400):
+    """Elongated talkers, and who each node is."""
+    z = elongated([size] * talkers, 20, seed)
+    return node_set(z), torch.arange(talkers).repeat_interleave(size)[None]
+
+
+@pytest.fixture(scope="module")
+def odds():
+    return fit_odds(known(talkers, seed) for talkers in (1, 2, 3) for seed in range(5))
+
+
+@pytest.mark.parametrize("talkers", [1, 2, 3, 4])
+def test_odds_count_where_clouds_are_anything_but_round(tmp_path, talkers, odds):
+    odds.save(tmp_path / "null.json")
     null = Null.load(tmp_path / "null.json")
-    assert null.talkers == 12 and null.level_spread > 0
-    right = [count(elongated([600] * talkers, 20, 100 + seed), null=null).count == talkers for seed in range(10)]
-    assert sum(right) >= 9
-    # the score is what the null says it is: deviations of log G from the talkers' mean
-    lone = count(elongated([600], 20, 50), null=null)
-    assert lone.split_score < 3.0 and lone.threshold == 3.0
+    assert null == odds and null.talkers == 15
+    clouds = [elongated([600] * talkers, 20, 100 + seed) for seed in range(10)]
+    decisions = [count(z, null=null) for z in clouds]
+    # four talkers were in none of the mixtures that the odds were fitted on
+    assert sum(decision.count == talkers for decision in decisions) >= 9
+    for decision in decisions:
+        assert decision.threshold == 0 and (decision.joint_score > 0 or decision.count == 1)
+    if talkers == 1:
+        assert sum(count(z).count > 1 for z in clouds) >= 9, "the round null splits such talkers"
 
 
-def test_an_absolute_null_of_equal_talkers_leaves_room():
-    null = fit_null([node_set(elongated([300], 20, 0))] * 3, threshold=2.0, absolute=True)
-    assert null.level_spread >= 0.05
+def test_a_threshold_of_odds_may_be_any_number(odds):
+    cautious, eager = (dataclasses.replace(odds, threshold=value) for value in (1e3, -1e3))
+    z = elongated([300, 300], 20, 7)
+    assert count(z, null=cautious).count == 1
+    assert count(z, null=eager).count > 3
+
+
+def test_examples_tell_what_counting_will_be_asked():
+    nodes, talkers = known(3, 1)
+    cuts = list(examples(nodes, 0, talkers[0]))
+    # the whole and the parts of too few communities; the talkers themselves; every pair of them
+    several = [cut for cut, holds_several in cuts if holds_several]
+    lone = [cut for cut, holds_several in cuts if not holds_several]
+    assert len(several) >= 1 + 1 + 3 and len(lone) >= 3
+    assert max(cut.width for cut in lone) < min(cut.width for cut in several)
+    nodes, talkers = known(1, 2)
+    assert not any(holds_several for _, holds_several in examples(nodes, 0, talkers[0]))
+
+
+def test_regression_finds_the_odds_of_two_gaussians():
+    # equal variances: the logarithm of the odds is linear, its weights follow from the means
+    rng = np.random.default_rng(0)
+    means = np.array([[0.0, 1.0, -1.0], [2.0, 1.0, 1.0]])
+    several = rng.random(6000) < 0.2
+    x = means[several.astype(int)] + rng.standard_normal((6000, 3))
+    weights = regression(np.column_stack([np.ones(6000), x]), several)
+    expected = np.concatenate([[-0.5 * (np.square(means[1]).sum() - np.square(means[0]).sum())], means[1] - means[0]])
+    # both classes count alike, though one is four times as frequent; the ridge shrinks a little
+    assert np.allclose(weights, expected, atol=0.45)
+    score = np.column_stack([np.ones(6000), x]) @ weights
+    assert abs((score[several] < 0).mean() - (score[~several] > 0).mean()) < 0.03
 
 
 def test_scores_of_single_clouds_lie_far_below_the_bar(planted):
@@ -261,6 +303,10 @@ def test_bad_input_is_named(tmp_path):
         fit_null([])
     with pytest.raises(ValueError, match="threshold: a finite value above 0 wanted, got 0"):
         Null(threshold=0.0)
+    with pytest.raises(ValueError, match="odds: none or 4 finite weights wanted"):
+        Null(odds=(1.0, 2.0))
+    with pytest.raises(ValueError, match="mixtures: .* got none of several talkers"):
+        fit_odds([known(1, 0)])
     (tmp_path / "bad.json").write_text("{}")
     with pytest.raises(ValueError, match="path: the fields"):
         Null.load(tmp_path / "bad.json")

@@ -8,15 +8,16 @@ import torch
 
 from contrasep_lib.errors import ContrasepError
 from contrasep_lib.features.options import FeatureOptions
+from contrasep_lib.mix.options import MixOptions
 from contrasep_lib.modularity import ModularityNetwork, NodeSet, Null, modularity
 from contrasep_lib.separate.granularity import TimeFrequency
-from contrasep_lib.separate.learned import Communities, Learned, build_graph, build_solver
+from contrasep_lib.separate.learned import Communities, Learned, build_graph, build_solver, soft_shares
 from contrasep_lib.separate.options import ModularityOptions, SeparateOptions
 from contrasep_lib.separate.oracle import Oracle
 from contrasep_lib.train.communities import draw_nodes, train_communities, train_network
 
 FEATURES = FeatureOptions(128, 32)
-OPTIONS = ModularityOptions(train_steps=60, train_nodes=256, hidden=(16,), null_utterances=3)
+OPTIONS = ModularityOptions(train_steps=60, train_nodes=256, hidden=(16,), null="round", null_utterances=3)
 
 
 class Planted(torch.nn.Module):
@@ -86,6 +87,33 @@ def test_a_given_count_is_kept_and_the_utterance_seeds():
     np.testing.assert_array_equal(again.separate("utt", mixture, 4).outputs, given.outputs)
 
 
+def test_soft_shares_are_squared_cosines_with_the_centroids():
+    # a node between two talkers at right angles, one on each, one turned away, one invalid
+    root = 0.5**0.5
+    z = torch.tensor([[1.0, 0, 0], [0, 1, 0], [0.8, 0.6, 0], [-root, -root, 0], [0, 0, 1]])
+    valid = torch.tensor([[True, True, True, True, False]])
+    # only the first two weigh, so that they are the centroids
+    nodes = NodeSet(z[None], torch.tensor([[1.0, 1, 0, 0, 0]]), valid, (5,))
+    shares = soft_shares(nodes, torch.tensor([[0, 1, 0, 1, -1]]), 2)
+    expected = torch.tensor([[1, 0], [0, 1], [0.64, 0.36], [0, 1], [0, 0]])
+    assert torch.allclose(shares, expected[None], atol=1e-6)
+    # an empty community takes nothing
+    shares = soft_shares(nodes, torch.tensor([[0, 1, 0, 1, -1]]), 3)
+    assert torch.allclose(shares[..., :2], expected[None], atol=1e-6) and not shares[..., 2].any()
+
+
+@pytest.mark.parametrize("mask", ["hard", "soft"])
+def test_outputs_of_both_masks_add_up(mask):
+    separator = learned("spectral")
+    separator.options = SeparateOptions("model", mask=mask)
+    mixture, sources = talkers(3)
+    separator.model.sources = torch.from_numpy(sources)
+    separation = separator.separate("utt", mixture, 3)
+    np.testing.assert_allclose(separation.outputs.sum(axis=0), mixture, atol=1e-5)
+    between = (separation.assignment > 0.02) & (separation.assignment < 0.98)
+    assert between.any() == (mask == "soft")
+
+
 def test_silence_is_refused():
     separator = learned("spectral")
     separator.model.sources = torch.zeros(1, 4000)
@@ -130,7 +158,7 @@ class Dump:
 def test_stage_4_on_single_talkers_and_its_files(tmp_path):
     model = Planted()
     model.sources = torch.from_numpy(talkers(1)[1])
-    communities = train_communities(model, [Dump()], Dump(), OPTIONS)
+    communities = train_communities(model, [Dump()], Dump(), OPTIONS, MixOptions())
     assert communities.null.talkers == 3
     communities.save(tmp_path)
     loaded = Communities.load(tmp_path, OPTIONS)
@@ -150,6 +178,7 @@ def test_stage_4_on_single_talkers_and_its_files(tmp_path):
 
 @pytest.mark.parametrize("values, says", [
     ({"tau": 1.0}, "tau"), ({"tau": -0.5}, "tau"), ({"k_max": 0}, "k_max"), ({"hidden": (0,)}, "hidden"),
+    ({"null": "round", "null_threshold": -1.0}, "null_threshold"), ({"null_seconds": 0}, "null_seconds"),
     ({"collapse_weight": -1}, "collapse_weight"), ({"learning_rate": 0}, "learning_rate"), ({"power": 0}, "power"),
 ])
 def test_bad_options(values, says):

@@ -44,13 +44,13 @@ def phase(task, tmp_path_factory, single_dump):
     """Arguments of a phase in a folder, with some options replaced: ``phase('a', epochs=2)``."""
     folder = tmp_path_factory.mktemp("exp")
 
-    def make(name, model=(), init=None, ngpu=0, **options):
+    def make(name, model=(), init=None, ngpu=0, processes=1, **options):
         model = {**TREE["model"], **dict(model)}
         tree = {**TREE, "model": model, "finetune": {**TREE["finetune"], **options}}
         path = folder / "config.yaml"
         path.write_text(yaml.safe_dump(tree))
         sets = [single_dump]
-        return task.build_arguments(load_config(path), "finetune", sets, sets, folder / name, init, ngpu)
+        return task.build_arguments(load_config(path), "finetune", sets, sets, folder / name, init, ngpu, processes=processes)
 
     return make
 
@@ -116,6 +116,47 @@ def test_averaged_weights_are_validated_and_kept(undisturbed):
     assert states["average"]["steps"] == 8
     for name, value in states["average"]["average"].items():
         assert torch.equal(last[name], value) and not torch.equal(states["model"][name], value)
+
+
+def test_processes_share_each_batch(task, phase):
+    # the mean over a batch is that of its halves
+    alone, shared = (
+        task.train(phase(f"by{count}", {"dropout": 0.0}, processes=count, epochs=1, num_spk=[2])).parent
+        for count in (1, 2)
+    )
+    assert losses(shared) == pytest.approx(losses(alone), rel=1e-4)
+    this, that = (read_model(folder / "model.pth")["state"] for folder in (alone, shared))
+    assert all(torch.allclose(this[name], that[name], atol=1e-4) for name in this)
+    # each process prepares data of its own, the log is one
+    assert (shared / "train.log").read_text().count("epoch 1/1 in validation") == 1
+
+
+def test_no_more_processes_than_items(phase):
+    assert phase("many", processes=64).processes == TREE["finetune"]["batch_size"]
+    assert phase("gpu", ngpu=1, processes=64).processes == 1
+
+
+def test_a_fault_in_one_of_several_processes_is_one_line(task, phase):
+    args = phase("faulty", processes=2, best="nonsense", epochs=1)
+    with pytest.raises(ContrasepError, match="best: no statistic 'nonsense'"):
+        task.train(args)
+
+
+def test_bfloat16_on_the_cpu(task, phase, monkeypatch, capsys):
+    monkeypatch.setattr(task, "_computes_bfloat16", lambda: True)
+    wide, narrow = (
+        task.train(phase(precision, {"dropout": 0.0}, epochs=1, precision=precision)).parent
+        for precision in ("float32", "bfloat16")
+    )
+    this, that = losses(wide)[1, "train"], losses(narrow)[1, "train"]
+    assert this != that and that == pytest.approx(this, rel=0.02)
+    state = read_model(narrow / "model.pth")["state"]
+    assert {value.dtype for value in state.values()} == {torch.float32}
+    # a processor that would be slow with it
+    monkeypatch.setattr(task, "_computes_bfloat16", lambda: False)
+    args = phase("old", {"dropout": 0.0}, epochs=1, precision="bfloat16")
+    assert_same_result(task.train(args).parent, wide)
+    assert "no bfloat16" in capsys.readouterr().out
 
 
 def wait_for(condition, process):

@@ -58,13 +58,11 @@ class ModularityNetwork(torch.nn.Module):
         """A copy that keeps only some of the outputs, ``(K',)`` int64."""
         part = copy.deepcopy(self)
         last = self.layers[-1]
-        part.layers[-1] = torch.nn.utils.skip_init(
-            torch.nn.Linear,
-            last.in_features,
-            len(outputs),
-            device=last.weight.device,
-            dtype=last.weight.dtype,
-        )
+        # torch's skip_init would load its compiler; the drawn weights are replaced at once
+        with torch.random.fork_rng(devices=[]):
+            part.layers[-1] = torch.nn.Linear(
+                last.in_features, len(outputs), device=last.weight.device, dtype=last.weight.dtype
+            )
         with torch.no_grad():
             part.layers[-1].weight.copy_(last.weight[outputs])
             part.layers[-1].bias.copy_(last.bias[outputs])

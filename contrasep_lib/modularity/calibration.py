@@ -1,0 +1,139 @@
+"""Calibrating the count on mixtures of known talkers.
+
+Counting asks one question again and again: does this community hold more than one talker? Here it is
+put where the answer is known. Mixtures of 1 to K talkers are parted into too few communities, as many
+as there are talkers, and one too many; each community, and each pair that could be joined, is an
+example. A logistic regression on measures of its best cut then gives the odds.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+import scipy.optimize
+import torch
+
+from contrasep_lib.modularity.counting import check_countable, drawn
+from contrasep_lib.modularity.nodes import NodeSet
+from contrasep_lib.modularity.null import FEATURES, Cut, CutTest, Null
+from contrasep_lib.modularity.soft import best_of, unit, whole
+
+_RESTARTS = 4
+# a community's largest talker has at least so much of it, or it holds several; between the two it tells nothing
+_ONE, _SEVERAL = 0.9, 0.75
+_RIDGE = 1e-3
+
+Example = tuple[Cut, bool]
+
+
+def fit_odds(
+    mixtures: Iterable[tuple[NodeSet, torch.Tensor]],
+    threshold: float = 0.0,
+    seed: int = 0,
+    min_share: float = 0.02,
+) -> Null:
+    """The null of odds, from mixtures whose talkers are known.
+
+    Args:
+        mixtures: node sets, and the talker that dominates each node ``(batch, nodes)`` int64; among them
+            some of one talker and some of more. One-talker and several-talker examples count alike.
+        threshold: least logarithm of the odds at which a community is split.
+        seed: of drawn nodes and starts.
+        min_share: as will be used in counting.
+
+    Raises:
+        ValueError: no example of one talker, or none of several; or as for
+            :func:`contrasep_lib.modularity.count_communities`.
+
+    Example:
+        >>> null = fit_odds((model.embed(mixture), dominant) for mixture, dominant in known)
+        >>> count_communities(nodes, 5, null=null)
+    """
+    several: list[bool] = []
+    features: list[np.ndarray] = []
+    count = 0
+    for nodes, talkers in mixtures:
+        check_countable(nodes, min_share)
+        for row in range(len(nodes.z)):
+            count += 1
+            for cut, holds_several in examples(nodes, row, talkers[row], seed, min_share):
+                features.append(cut.features)
+                several.append(holds_several)
+    if not any(several) or all(several):
+        missing = "one talker" if all(several) else "several talkers"
+        raise ValueError(f"mixtures: examples of one talker and of several wanted, got none of {missing}")
+    odds = regression(np.array(features), np.array(several))
+    return Null(threshold=threshold, talkers=count, odds=tuple(map(float, odds)))
+
+
+def examples(
+    nodes: NodeSet, row: int, talkers: torch.Tensor, seed: int = 0, min_share: float = 0.02
+) -> Iterator[Example]:
+    """Communities of one mixture, and whether each holds several talkers.
+
+    Args:
+        nodes: node sets.
+        row: which of them.
+        talkers: that dominate its nodes, ``(nodes,)`` int64.
+        seed, min_share: as for :func:`fit_odds`.
+    """
+    z, weight, index = drawn(nodes, row, seed)
+    _, talker = np.unique(talkers.cpu().numpy()[index], return_inverse=True)
+    present = np.eye(talker.max() + 1)[talker] * weight[:, None]
+    # who is hardly heard is not counted
+    heard = np.flatnonzero(present.sum(0) >= min_share * weight.sum())
+    present = present[:, heard]
+    true = (unit(present.T @ z), present.sum(0) / present.sum())
+    test = CutTest(z, weight, Null(threshold=0.0, odds=(0.0,) * FEATURES), min_share, seed)
+    rng = np.random.default_rng(seed)
+    for k in range(1, len(heard) + 2):
+        starts = [true] if k == len(heard) else []
+        fit = whole(z, weight) if k == 1 else best_of(z, weight, k, starts, _RESTARTS, rng)
+        labels = fit.labels(z)
+        groups = [labels == c for c in range(k)]
+        if k >= len(heard):
+            # as joining will ask: is a pair of communities one talker?
+            groups += [labels_a | labels_b for labels_a, labels_b in itertools.combinations(groups, 2)]
+        for number, group in enumerate(groups):
+            mass = present[group].sum(0)
+            if not mass.any():
+                continue
+            largest = mass.max() / mass.sum()
+            holds_several = largest < _SEVERAL
+            if k == len(heard) and number < k:
+                # a further split would be wrong, however impure the community
+                holds_several = False
+            elif _SEVERAL <= largest < _ONE:
+                continue
+            cut = test(np.flatnonzero(group))
+            if cut.width > 0:
+                yield cut, bool(holds_several)
+
+
+def regression(features: np.ndarray, positive: np.ndarray) -> np.ndarray:
+    """Weights of a logistic regression in which both classes count alike.
+
+    Args:
+        features: ``(examples, FEATURES)``, the first one constant.
+        positive: ``(examples,)`` bool, both kinds.
+
+    Returns:
+        ``(FEATURES,)``; features times weights are the logarithm of the odds.
+    """
+    mean, scale = features[:, 1:].mean(0), np.maximum(features[:, 1:].std(0), 1e-6)
+    x = np.column_stack([features[:, :1], (features[:, 1:] - mean) / scale])
+    sign = np.where(positive, 1.0, -1.0)
+    share = np.where(positive, 0.5 / positive.sum(), 0.5 / (~positive).sum())
+
+    def loss(weights: np.ndarray) -> tuple[float, np.ndarray]:
+        margin = sign * (x @ weights)
+        value = share @ np.logaddexp(0, -margin) + _RIDGE * np.square(weights[1:]).sum()
+        slope = -(share * sign / (1 + np.exp(np.clip(margin, -500, 500)))) @ x
+        slope[1:] += 2 * _RIDGE * weights[1:]
+        return value, slope
+
+    weights = scipy.optimize.minimize(loss, np.zeros(x.shape[1]), jac=True, method="L-BFGS-B").x
+    scaled = weights[1:] / scale
+    return np.concatenate([[weights[0] - scaled @ mean], scaled])
