@@ -10,8 +10,8 @@ the clock:
 - the stage: contrasep prepare-wsj0, make-lists, and NJ jobs of contrasep mix per set, min mode at 8 kHz, as
   the recipe calls them; also its largest process, as the system tells it;
 - the plain loop: one process that takes the list line by line, decodes and resamples each source, scales,
-  mixes and writes by soundfile, as such scripts do. With --plain-lines it takes so many lines of each list, evenly spread, and the time is
-  multiplied up; the figures say so. Its bytes must be those of the stage;
+  mixes and writes by soundfile, as such scripts do. With --plain-lines it takes so many lines of each list,
+  evenly spread, and the time is multiplied up; the figures say so. Its bytes must be those of the stage;
 - stage 2: contrasep dump of the training set by each kind of storage, and its size.
 
 Run it on an idle machine, twice for a warm page cache.
