@@ -24,7 +24,11 @@ Usage: run.sh [options]        (underscores in option names do as well as dashes
   --print-tag          print the name of the experiment, and run nothing
   --init-param FILE    model.pth whose weights training begins with
   --skip-train         leave stages 3 and 4 out
-  --corpus DIR         local copy of the corpus, instead of a download
+  --test-sets A,B      dumped sets that are separated and scored, of any counts of talkers
+                       (default: the test sets of dump; others' e.g. ../wsj0_3mix/dump/tt_3mix)
+  --corpus DIR         local copy of the corpus, instead of a download${corpus_option:+ (also --$corpus_option)}
+  --mix-lists DIR      folder of the mixtures' lists, of a corpus that has lists of its own
+  --activlev NAME      levels of the sources: published (with such lists), p56 or rms
   --download-dir DIR   where downloads go (default downloads)
   --extra-train        also train on the corpus's extra utterances
   --audiomnist DIR     local copy of AudioMNIST, where pretrain.balance names it beside the corpus
@@ -33,7 +37,7 @@ Usage: run.sh [options]        (underscores in option names do as well as dashes
   --dumpdir DIR        dumps      (default dump)
   --expdir DIR         results    (default exp)
 
-Folders are relative to the recipe; --corpus and --config may also be relative to where you are.
+Folders are relative to the recipe; those to read may also be relative to where you are.
 EOF
 }
 
@@ -44,7 +48,7 @@ log() { echo "$(date '+%H:%M:%S') $*"; }
 caller=$PWD
 recipe_dir=. label= config=conf/oracle.yaml num_spk=2
 stage=0 stop_stage=6 nj=$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 1) ngpu=0 tag= model_tag= model_dir= init_param= skip_train=false print_tag=false
-corpus= download_dir= extra_train=false
+corpus= corpus_option= download_dir= extra_train=false own_lists=false mix_lists= test_sets=
 mixdir=mixtures datadir=data dumpdir=dump expdir=exp
 overrides=()
 audiomnist=  # a corpus beside the recipe's own
@@ -59,14 +63,16 @@ while [ $# -gt 0 ]; do
         --*=*) value=${1#*=}; set -- "$name" "$value" "${@:2}" ;;
     esac
     [ "$recipe_options" = done ] && command_line+=" $(printf '%q' "$name")"
+    [ "$name" != "--${corpus_option:--}" ] || name=--corpus
     case $name in
         --help|-h) usage; exit 0 ;;
         --skip-train) skip_train=true; shift; continue ;;
         --extra-train) extra_train=true; shift; continue ;;
+        --own-lists) own_lists=true; shift; continue ;;
         --print-tag) print_tag=true; shift; continue ;;
         --audiomnist) ;;
         --stage|--stop-stage|--config|--set|--separator|--num-spk|--nj|--ngpu|--tag|--model-tag|--model-dir|--init-param|--corpus|--download-dir|\
-        --mixdir|--datadir|--dumpdir|--expdir|--recipe-dir|--label) ;;
+        --mix-lists|--activlev|--test-sets|--corpus-option|--mixdir|--datadir|--dumpdir|--expdir|--recipe-dir|--label) ;;
         *) die "unknown option '$1'; see run.sh --help" ;;
     esac
     [ $# -ge 2 ] || die "$name needs a value; see run.sh --help"
@@ -76,6 +82,7 @@ while [ $# -gt 0 ]; do
     case $name in
         --set) overrides+=(--set "$value") ;;
         --separator) overrides+=(--set "separate.separator=$value") ;;
+        --activlev) overrides+=(--set "mix.active_level=$value") ;;
         *) variable=${name#--}; printf -v "${variable//-/_}" '%s' "$value" ;;
     esac
 done
@@ -97,15 +104,23 @@ if [ -n "$init_param" ]; then
     [[ $init_param = /* ]] || [ ! -f "$caller/$init_param" ] || init_param=$(cd "$caller" && realpath "$init_param")
     [ -f "$init_param" ] || die "--init-param $init_param: no such file; name a model.pth"
 fi
+to_read() {  # to_read FOLDER: as it is, or relative to the caller
+    if [[ $1 != /* ]] && [ -d "$caller/$1" ]; then (cd "$caller/$1" && pwd); else printf '%s\n' "$1"; fi
+}
 if [ -n "$model_dir" ]; then
     [ -z "$model_tag$init_param" ] || die "--model-dir: a model that is there; --model-tag and --init-param do not go with it"
-    [[ $model_dir = /* ]] || [ ! -d "$caller/$model_dir" ] || model_dir=$(cd "$caller/$model_dir" && pwd)
+    model_dir=$(to_read "$model_dir")
     [ -f "$model_dir/finetune/model.pth" ] || die "--model-dir $model_dir: no finetune/model.pth in it; name the folder of a trained experiment"
     skip_train=true
 fi
 if [ -n "$corpus" ]; then
-    [[ $corpus = /* ]] || [ ! -d "$caller/$corpus" ] || corpus=$(cd "$caller/$corpus" && pwd)
-    [ -d "$corpus" ] || die "--corpus $corpus: no such folder; name the folder that holds the corpus"
+    corpus=$(to_read "$corpus")
+    [ -d "$corpus" ] || die "--${corpus_option:-corpus} $corpus: no such folder; name the folder that holds the corpus"
+fi
+if [ -n "$mix_lists" ]; then
+    mix_lists=$(to_read "$mix_lists")
+    $own_lists || die "--mix-lists: this corpus has no lists of its own; mixtures are drawn (see mix.sets in $config)"
+    [ -d "$mix_lists" ] || die "--mix-lists $mix_lists: no such folder; name the folder that holds mix_${num_spk}_spk_tr.txt"
 fi
 . ./path.sh
 . ./cmd.sh
@@ -228,12 +243,27 @@ mixture_sets() {  # the sets that stage 0 listed, e.g. tr cv tt
     done
 }
 
-test_sets() {  # data sets of mixtures that are scored
-    local set found=false
+find_tests() {  # dumped sets of mixtures that are scored, one folder a line
+    local set found=false given
+    IFS=, read -r -a given <<<"$test_sets"
+    for set in ${given[@]+"${given[@]}"}; do
+        set=$(to_read "${set%/}")
+        [ -d "$set" ] || { echo "$recipe/run.sh: --test-sets: $set: no such folder; name a dumped set, e.g. dump/tt_2mix" >&2; exit 1; }
+        printf '%s\n' "$set"
+    done
+    [ -z "$test_sets" ] || return 0
     for set in $sets; do
-        [[ $set = tt* ]] && [ -d "$dumpdir/${set}_${num_spk}mix" ] && { echo "${set}_${num_spk}mix"; found=true; }
+        [[ $set = tt* ]] && [ -d "$dumpdir/${set}_${num_spk}mix" ] && { printf '%s\n' "$dumpdir/${set}_${num_spk}mix"; found=true; }
     done
     $found || { echo "$recipe/run.sh: no test set in $dumpdir; run stage 2 first" >&2; exit 1; }
+}
+
+read_tests() {  # the dumped test sets, as the array tests
+    local found
+    found=$(find_tests)
+    mapfile -t tests <<<"$found"
+    found=$(printf '%s\n' "${tests[@]##*/}" | sort | uniq -d)
+    [ -z "$found" ] || die "--test-sets: two sets of the name $found; their results would overwrite each other"
 }
 
 log "$recipe: $tag ($command_line)"
@@ -252,6 +282,8 @@ make_sources() {
     [ -z "$download_dir" ] || take+=(--download-dir "$download_dir")
     [ -z "$corpus" ] || take+=(--corpus "$corpus")
     ! $extra_train || take+=(--extra-train)
+    ! $own_lists || take+=(--num-spk "$num_spk")
+    [ -z "$mix_lists" ] || take+=(--mix-lists "$mix_lists")
     local/prepare_sources.sh "${settings[@]}" --out "$sources" --nj "$nj" ${take[@]+"${take[@]}"}
 }
 
@@ -262,13 +294,17 @@ make_mixtures() {
         jobs=$(jobs_for "$mixtures/lists/$set.txt")
         $data_cmd --max-jobs-run "$nj" JOB=1:"$jobs" "$mixtures/log/mix_$set.JOB.log" \
             contrasep mix "${settings[@]}" --list "$mixtures/lists/$set.txt" --sources "$sources/$set" \
-            --out "$tree/$set" --part "JOB/$jobs"
+            --out "$tree/$set" --cache "$mixtures/cache/$set" --part "JOB/$jobs"
+        rm -rf -- "$mixtures/cache/$set"
     done
+    rm -rf -- "$mixtures/cache"
 }
 
 if [ "$stage" -le 0 ] && [ "$stop_stage" -ge 0 ]; then
     log "stage 0: corpus and mixtures"
-    run_step "$sources" corpus "" "corpus=$(printf '%s' "$corpus" | cksum | tr ' ' -) extra_train=$extra_train" refuse make_sources
+    source_values="corpus=$(printf '%s' "$corpus" | cksum | tr ' ' -) extra_train=$extra_train"
+    ! $own_lists || source_values+=" num_spk=$num_spk mix_lists=$(printf '%s' "$mix_lists" | cksum | tr ' ' -)"
+    run_step "$sources" corpus "" "$source_values" refuse make_sources
     run_step "$mixtures" mix "$sources/.done" "num_spk=$num_spk" refuse make_mixtures
     for name in $further; do
         copy=
@@ -386,34 +422,34 @@ elif [ "$stage" -le 4 ] && [ "$stop_stage" -ge 3 ]; then
 fi
 
 # ---------------------------------------------------------------- stage 5
-separate_set() {  # separate_set SET
-    local jobs out=$exp/separate_$1
-    jobs=$(jobs_for "$dumpdir/$1/wav.scp")
+separate_set() {  # separate_set DUMP
+    local jobs out=$exp/separate_${1##*/}
+    jobs=$(jobs_for "$1/wav.scp")
     $separate_cmd --max-jobs-run "$nj" --gpu "$ngpu" JOB=1:"$jobs" "$out/log/separate.JOB.log" \
-        contrasep separate "${settings[@]}" --dump "$dumpdir/$1" --out "$out" --part "JOB/$jobs" \
+        contrasep separate "${settings[@]}" --dump "$1" --out "$out" --part "JOB/$jobs" \
         ${trained[@]+"${trained[@]}"}
-    contrasep separate "${settings[@]}" --dump "$dumpdir/$1" --out "$out" --merge "$jobs"
+    contrasep separate "${settings[@]}" --dump "$1" --out "$out" --merge "$jobs"
 }
 
 if [ "$stage" -le 5 ] && [ "$stop_stage" -ge 5 ]; then
     log "stage 5: separation by $separator"
-    tests=$(test_sets)
+    read_tests
     reads=features,separate trained=() trained_marks=
     if [ "$separator" = model ]; then
         reads+=,model,modularity
         trained=(--model "$model/finetune/model.pth" --modularity "$communities" --ngpu "$ngpu")
         trained_marks="$model/finetune/.done $communities/.done"
     fi
-    for set in $tests; do
-        run_step "$exp/separate_$set" "$reads" "$dumpdir/$set/.done $trained_marks" "" clear separate_set "$set"
+    for dump in "${tests[@]}"; do
+        run_step "$exp/separate_${dump##*/}" "$reads" "$dump/.done $trained_marks" "" clear separate_set "$dump"
     done
 fi
 
 # ---------------------------------------------------------------- stage 6
-score_set() {  # score_set SET
-    local jobs out=$exp/score_$1
-    local scored=(--dump "$dumpdir/$1" --separated "$exp/separate_$1" --out "$out")
-    jobs=$(jobs_for "$dumpdir/$1/wav.scp")
+score_set() {  # score_set DUMP
+    local jobs out=$exp/score_${1##*/}
+    local scored=(--dump "$1" --separated "$exp/separate_${1##*/}" --out "$out")
+    jobs=$(jobs_for "$1/wav.scp")
     $separate_cmd --max-jobs-run "$nj" JOB=1:"$jobs" "$out/log/score.JOB.log" \
         contrasep score "${settings[@]}" "${scored[@]}" --part "JOB/$jobs"
     contrasep score "${settings[@]}" "${scored[@]}" --merge "$jobs"
@@ -421,20 +457,21 @@ score_set() {  # score_set SET
 
 if [ "$stage" -le 6 ] && [ "$stop_stage" -ge 6 ]; then
     log "stage 6: scores"
-    dumps=()
-    tests=$(test_sets)
-    for set in $tests; do
-        run_step "$exp/score_$set" features,separate,score "$dumpdir/$set/.done $exp/separate_$set/.done" "" clear score_set "$set"
-        dumps+=("$dumpdir/$set")
+    read_tests
+    for dump in "${tests[@]}"; do
+        set=${dump##*/}
+        run_step "$exp/score_$set" features,separate,score "$dump/.done $exp/separate_$set/.done" "" clear score_set "$dump"
     done
-    contrasep report "${settings[@]}" --exp "$exp" --recipe "$recipe" --sets "${dumps[@]}" --label "$label" \
+    # stage 0 knows where the speech is not the corpus's own
+    [ ! -f "$sources/label" ] || label=$(<"$sources/label")
+    contrasep report "${settings[@]}" --exp "$exp" --recipe "$recipe" --sets "${tests[@]}" --label "$label" \
         --command "$command_line" --seconds "$SECONDS"
     # the recipe's own table compares the experiments of its default folder
     [ "$expdir" != exp ] || contrasep report --recipe-dir .
     echo
     cat "$exp/RESULTS.md"
     echo
-    for set in $tests; do
+    for set in "${tests[@]##*/}"; do
         echo "Audio: $(cd "$exp/separate_$set/wavs" && pwd)"
         echo "Plots: $(cd "$exp/score_$set" && pwd)"
     done

@@ -15,8 +15,8 @@ from contrasep_lib.config import as_tree
 from contrasep_lib.errors import ContrasepError
 from contrasep_lib.io.atomic import write_text
 from contrasep_lib.io.dumpset import DumpSet, require_same_keys
-from contrasep_lib.report.pages import ORACLE_SUPERVISION, comparison_page, tag_page
-from contrasep_lib.score.tables import SCORES, aggregate, read_rows
+from contrasep_lib.report.pages import JOINT, ORACLE_SUPERVISION, comparison_page, tag_page
+from contrasep_lib.score.tables import SCORES, Row, aggregate, read_rows
 
 # what was known of the mixtures: by separator, at test time; by the model's labels, in training
 SUPERVISION = {
@@ -90,13 +90,15 @@ def build_results(
         label: what the corpus is, e.g. ``synthetic speech (eSpeak NG)``.
 
     Returns:
-        plain values; ``num_spk`` is a number, or a list where sets differ.
+        plain values; ``num_spk`` is a number, or a list where sets differ. Then the set ``joint``
+        holds the means over all mixtures of all sets.
 
     Raises:
         ContrasepError: a set without scores, or scores of other utterances than the set's.
     """
     sets: dict[str, Any] = {}
     counts: set[int] = set()
+    everything: list[Row] = []
     for folder in dumps:
         dump = DumpSet(folder)
         if dump.name in sets:
@@ -109,6 +111,9 @@ def build_results(
         except ContrasepError as error:
             raise ContrasepError(f"{table}: {error}") from None
         counts.update(row.num_spk for row in rows)
+        everything += rows
+    if len(sets) > 1 and len(counts) > 1:
+        sets[JOINT] = aggregate(everything, config["score"])
     separator = config["separate"].separator
     sections = REPORTED_SECTIONS + (MODEL_SECTIONS if separator == "model" else ())
     return {

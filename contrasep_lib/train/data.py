@@ -193,7 +193,7 @@ class _Voices(_Pool):
         """Active level (mean square) of an utterance, measured over all of it."""
         known = self.levels[number].item()
         if math.isnan(known):
-            measure = active_level if self.mix.active_level == "p56" else rms_level
+            measure = rms_level if self.mix.active_level == "rms" else active_level
             known, _ = measure(samples, self.mix.rate, self.mix.level_filter)
             self.levels[number] = known
         return known
