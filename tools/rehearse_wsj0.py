@@ -28,7 +28,9 @@ def main() -> int:
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", required=True, metavar="DIR", help="folder to make")
-    parser.add_argument("--scale", type=float, default=0.02, metavar="S", help="share of the lists, (0, 1] (default: %(default)s)")
+    parser.add_argument(
+        "--scale", type=float, default=0.02, metavar="S", help="share of the lists, (0, 1] (default: %(default)s)"
+    )
     parser.add_argument(
         "--num-spk", type=positive, nargs="+", default=[2, 3], metavar="K", help="talkers per mixture (default: 2 3)"
     )

@@ -160,9 +160,8 @@ def _claim(out: Path, tree: Path) -> None:
     now = marker.read_text(encoding="utf-8") if marker.is_file() else ""
     before = label.read_text(encoding="utf-8") if label.is_file() else ""
     if decoded.is_dir() and now != before:
-        raise ContrasepError(
-            f"{out}: holds files of {before.strip() or 'WSJ0'}, {tree} is {now.strip() or 'WSJ0'}; delete it or name another folder"
-        )
+        held, given = (text.strip() or "WSJ0" for text in (before, now))
+        raise ContrasepError(f"{out}: holds files of {held}, {tree} is {given}; delete it or name another folder")
     if now:
         write_text(label, now)
 
@@ -209,4 +208,6 @@ def _raise_all(path: Path, faults: Sequence[str]) -> None:
         print(fault, file=sys.stderr)
     more = f", {len(faults) - FAULTS_SHOWN} more are not shown" if len(faults) > FAULTS_SHOWN else ""
     plural = "" if len(faults) == 1 else "s"
-    raise ContrasepError(f"{len(faults)} fault{plural}{more}; all are in {path}; mend them and run again, what is decoded is kept")
+    raise ContrasepError(
+        f"{len(faults)} fault{plural}{more}; all are in {path}; mend them and run again, what is decoded is kept"
+    )

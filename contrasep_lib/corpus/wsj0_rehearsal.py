@@ -196,7 +196,9 @@ def _recordings(corpus: Path) -> dict[str, list[str]]:
             speaker, dash, _ = path.stem.partition("-")
             files.setdefault(speaker if dash else path.parent.name, []).append(str(path))
     if len(files) < 4:
-        raise ContrasepError(f"{corpus}: recordings of {len(files)} speakers, at least 4 wanted (SPEAKER-NAME.flac or SPEAKER/NAME.wav)")
+        raise ContrasepError(
+            f"{corpus}: recordings of {len(files)} speakers, at least 4 wanted (SPEAKER-NAME.flac or SPEAKER/NAME.wav)"
+        )
     return files
 
 

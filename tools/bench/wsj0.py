@@ -139,7 +139,8 @@ def measure_dumps(work: Path, config: Path, nj: int) -> list[dict[str, Any]]:
     figures = []
     for what, settings in STORAGE.items():
         out = work / "dump"
-        options = ["--config", config, *(word for setting in settings for word in ("--set", setting)), "--data", data, "--out", out]
+        options = ["--config", config, "--data", data, "--out", out]
+        options += [word for setting in settings for word in ("--set", setting)]
         begun = time.perf_counter()
         run_together([contrasep("dump", *options, "--part", f"{job}/{nj}") for job in range(1, nj + 1)])
         run_together([contrasep("dump", *options, "--merge")])
