@@ -31,8 +31,10 @@ def run(args: argparse.Namespace) -> None:
     for dump in (*mixtures, *([singles] if singles else ())):
         dump.require_rate(config["mix"].rate)
     options = config["modularity"]
+    trained = config["finetune"]
+    most = max([dump.num_spk for dump in mixtures] if trained.data == "fixed" else trained.num_spk)
     try:
-        communities = train_communities(model, mixtures, singles, options, config["mix"])
+        communities = train_communities(model, mixtures, singles, options, config["mix"], max(most, 2))
     except (MemoryError, RuntimeError) as error:
         if not is_out_of_memory(error):
             raise

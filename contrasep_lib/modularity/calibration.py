@@ -3,7 +3,8 @@
 Counting asks one question again and again: does this community hold more than one talker? Here it is
 put where the answer is known. Mixtures of 1 to K talkers are parted into too few communities, as many
 as there are talkers, and one too many; each community, and each pair that could be joined, is an
-example. A logistic regression on measures of its best cut then gives the odds.
+example. A logistic regression on measures of its best cut then gives the odds, one for whole recordings
+and one for parts: a talker alone in a recording makes a narrower cloud than one in a mixture.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ _RESTARTS = 4
 _ONE, _SEVERAL = 0.9, 0.75
 _RIDGE = 1e-3
 
-Example = tuple[Cut, bool]
+Example = tuple[Cut, bool, bool]
 
 
 def fit_odds(
@@ -51,27 +52,32 @@ def fit_odds(
         >>> null = fit_odds((model.embed(mixture), dominant) for mixture, dominant in known)
         >>> count_communities(nodes, 5, null=null)
     """
-    several: list[bool] = []
-    features: list[np.ndarray] = []
-    count = 0
+    # of whole recordings, and of parts
+    features: tuple[list[np.ndarray], ...] = ([], [])
+    several: tuple[list[bool], ...] = ([], [])
+    count, known = 0, 1
     for nodes, talkers in mixtures:
         check_countable(nodes, min_share)
         for row in range(len(nodes.z)):
             count += 1
-            for cut, holds_several in examples(nodes, row, talkers[row], seed, min_share):
-                features.append(cut.features)
-                several.append(holds_several)
-    if not any(several) or all(several):
-        missing = "one talker" if all(several) else "several talkers"
+            for cut, holds_several, whole_one in examples(nodes, row, talkers[row], seed, min_share):
+                part = int(not whole_one)
+                features[part].append(cut.features)
+                several[part].append(holds_several)
+            known = max(known, len(talkers[row][nodes.valid[row]].unique()))
+    if not any(several[0]) or all(several[0]):
+        missing = "one talker" if all(several[0]) else "several talkers"
         raise ValueError(f"mixtures: examples of one talker and of several wanted, got none of {missing}")
-    odds = regression(np.array(features), np.array(several))
-    return Null(threshold=threshold, talkers=count, odds=tuple(map(float, odds)))
+    # one answer alone teaches nothing; parts then go by the odds of the whole
+    fitted = [part for part in (0, 1) if any(several[part]) and not all(several[part])]
+    odds = [regression(np.array(features[part]), np.array(several[part])).tolist() for part in fitted]
+    return Null(threshold=threshold, talkers=count, odds=odds, known=known)
 
 
 def examples(
     nodes: NodeSet, row: int, talkers: torch.Tensor, seed: int = 0, min_share: float = 0.02
 ) -> Iterator[Example]:
-    """Communities of one mixture, and whether each holds several talkers.
+    """Communities of one mixture; whether each holds several talkers, and whether it is the whole mixture.
 
     Args:
         nodes: node sets.
@@ -86,7 +92,7 @@ def examples(
     heard = np.flatnonzero(present.sum(0) >= min_share * weight.sum())
     present = present[:, heard]
     true = (unit(present.T @ z), present.sum(0) / present.sum())
-    test = CutTest(z, weight, Null(threshold=0.0, odds=(0.0,) * FEATURES), min_share, seed)
+    test = CutTest(z, weight, Null(threshold=0.0, odds=((0.0,) * FEATURES,)), min_share, seed)
     rng = np.random.default_rng(seed)
     for k in range(1, len(heard) + 2):
         starts = [true] if k == len(heard) else []
@@ -109,7 +115,7 @@ def examples(
                 continue
             cut = test(np.flatnonzero(group))
             if cut.width > 0:
-                yield cut, bool(holds_several)
+                yield cut, bool(holds_several), bool(group.all())
 
 
 def regression(features: np.ndarray, positive: np.ndarray) -> np.ndarray:

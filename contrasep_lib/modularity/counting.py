@@ -150,6 +150,8 @@ class _Counter:
     def __init__(self, nodes, row, k_max, graph, solver, seed, null, min_share) -> None:
         self.nodes, self.row, self.k_max, self.graph, self.null = nodes, row, k_max, graph, null
         self.solver, self.seed, self.min_share = solver, seed, min_share
+        # odds say nothing of more talkers than they have seen
+        self.most = min(k_max, null.known) if null.odds and null.known else k_max
         self.z, self.weight, _ = drawn(nodes, row, seed)
         self.rng = np.random.default_rng(seed)
         self.test = CutTest(self.z, self.weight, null, min_share, seed)
@@ -186,7 +188,7 @@ class _Counter:
             cuts = [self.test(part) for part in members]
             self.split_scores[k] = max(cut.score for cut in cuts)
             ranked = sorted((c for c in range(k) if cuts[c].split), key=lambda c: -cuts[c].score)
-            if not ranked or k == self.k_max:
+            if not ranked or k == self.most:
                 return k, bool(ranked)
             k += 1
             self.fits[k] = self._fit(k, [self._start(fit, c, members[c], cuts[c]) for c in ranked[:2]])
@@ -284,7 +286,7 @@ class _Counter:
             words.append(f"every two communities stand apart ({least});")
         cut = f"score {self.split_scores[count]:.1f}"
         if at_limit:
-            words.append(f"one could be split further ({cut}), but k_max is {self.k_max}")
+            words.append(f"one could be split further ({cut}), but {self.most} are the most that can be counted here")
         elif joined:
             words.append(f"a further split was tried ({cut}), but its halves did not stand apart")
         elif self.split_scores[count] > self.null.threshold:

@@ -69,9 +69,11 @@ class Null:
         antipode: the largest antipode score seen on one talker; a split must exceed it
             too; at least 0.
         talkers: number of single-speaker recordings it was fitted on; 0: the round null.
-        odds: weights of the features of a cut (`Cut.features`). Where there are any, the score of a
-            community is the logarithm of the odds that it holds more than one talker, the
-            threshold may be any number, and no clouds are turned.
+        odds: weights of the features of a cut (`Cut.features`), a row for the cut of a whole recording
+            and a row for that of a part; without the second, the first serves both. Where there are
+            any, the score of a community is the logarithm of the odds that it holds more than one
+            talker, the threshold may be any number, and no clouds are turned.
+        known: with odds, the largest number of talkers that they were fitted on: no more are counted.
 
     Raises:
         ValueError: a value is outside its range.
@@ -83,12 +85,13 @@ class Null:
     ceiling: float = 1.0
     antipode: float = 0.0
     talkers: int = 0
-    odds: tuple[float, ...] = ()
+    odds: tuple[tuple[float, ...], ...] = ()
+    known: int = 0
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "odds", tuple(self.odds))
-        if len(self.odds) not in (0, FEATURES) or not all(map(math.isfinite, self.odds)):
-            raise ValueError(f"odds: none or {FEATURES} finite weights wanted, got {self.odds}")
+        object.__setattr__(self, "odds", tuple(map(tuple, self.odds)))
+        if len(self.odds) > 2 or any(len(row) != FEATURES or not all(map(math.isfinite, row)) for row in self.odds):
+            raise ValueError(f"odds: up to two rows of {FEATURES} finite weights wanted, got {self.odds}")
         for field in dataclasses.fields(self):
             name, value = field.name, getattr(self, field.name)
             if name == "odds" or (name == "threshold" and self.odds and math.isfinite(value)):
@@ -191,14 +194,15 @@ class CutTest:
         if self.null.odds:
             if opposite > _ANTIPODE_BAR:
                 side = cosine < 0
-            return self._weighed(z, weight, dataclasses.replace(cut, antipode=opposite, side=side))
+            odds = self.null.odds[0 if len(index) == len(self.z) else -1]
+            return self._weighed(z, weight, dataclasses.replace(cut, antipode=opposite, side=side), odds)
         if opposite > max(self.null.threshold, 1.2 * self.null.antipode):
             split = True
             if opposite > score:
                 score, side = opposite, cosine < 0
         return Cut(score, cut.ratio, cut.share, opposite, split, side)
 
-    def _weighed(self, z: np.ndarray, weight: np.ndarray, cut: Cut) -> Cut:
+    def _weighed(self, z: np.ndarray, weight: np.ndarray, cut: Cut, odds: tuple[float, ...]) -> Cut:
         """The cut with its sides drawn to their means, measured, and scored by the odds."""
         side = cut.side
         for _ in range(_DRAWS):
@@ -215,7 +219,7 @@ class CutTest:
         told = float(shares.prod() * np.square(means[0] - means[1]).sum()) / width
         cosine = float(np.prod(unit(means), axis=0).sum())
         measured = dataclasses.replace(cut, share=float(shares.min()), side=side, width=width, told=told, cosine=cosine)
-        score = float(measured.features @ self.null.odds)
+        score = float(measured.features @ odds)
         return dataclasses.replace(measured, score=score, split=score > self.null.threshold)
 
     def _stray(self, index: np.ndarray, cosine: np.ndarray, weight: np.ndarray) -> np.ndarray:

@@ -53,8 +53,8 @@ class ModularityOptions:
         learning_rate: of that training.
         collapse_weight: weight of the term that pulls towards communities of equal size.
         refine_steps: steps of refinement on each mixture.
-        null: how the bar for a further talker is found: ``odds`` (fitted on mixtures of 1 to k_max talkers, mixed
-            from single speakers of validation and embedded by the model) or ``round`` (against turned clouds).
+        null: how the bar for a further talker is found: ``odds`` (fitted on mixtures of 1 talker to as many
+            as the model has learned from, mixed from single speakers of validation) or ``round`` (against turned clouds).
         null_utterances: mixtures of each number of talkers, or for ``round`` single speakers by which its bar is
             raised; 0 takes the null of a round cloud.
         null_seconds: of each mixture at most.

@@ -84,6 +84,7 @@ def train_communities(
     singles: DumpSet | None,
     options: ModularityOptions,
     mix: MixOptions,
+    most: int,
 ) -> Communities:
     """What stage 5 needs beside the model.
 
@@ -93,6 +94,7 @@ def train_communities(
         singles: single speakers for the null of the count; None takes the round null.
         options: section ``modularity``.
         mix: section ``mix``.
+        most: talkers in a mixture that the model has learned from, at most.
     """
     network = None
     if options.solver == "network":
@@ -104,11 +106,11 @@ def train_communities(
             for nodes in embedded(model, dump, drawn_keys(dump, share, options.seed))
         ]
         network = train_network(pool, options).cpu()
-    return Communities(network, count_null(model, singles, options, mix))
+    return Communities(network, count_null(model, singles, options, mix, most))
 
 
 def count_null(
-    model: "ContrastiveModel", singles: DumpSet | None, options: ModularityOptions, mix: MixOptions
+    model: "ContrastiveModel", singles: DumpSet | None, options: ModularityOptions, mix: MixOptions, most: int
 ) -> Null:
     """The null of the count, fitted on single speakers or on mixtures of them; the round one without any.
 
@@ -118,7 +120,7 @@ def count_null(
     if singles is None or options.null_utterances == 0:
         return Null(threshold=options.null_threshold or 7.5)
     if options.by_odds:
-        known = list(known_mixtures(model, singles, options, mix))
+        known = list(known_mixtures(model, singles, options, mix, most))
         if not known:
             raise ContrasepError(f"{singles.folder}: nothing but silence; look at the dump of stage 2")
         try:
@@ -127,8 +129,7 @@ def count_null(
             raise ContrasepError(
                 f"{singles.folder}: the odds of the count want two speakers at least ({error}); set modularity.null: round"
             ) from None
-        weights = ", ".join(f"{value:.2f}" for value in null.odds)
-        print(f"null of the count: odds, fitted on {null.talkers} mixtures of known talkers, weights {weights}")
+        print(f"null of the count: odds, fitted on {null.talkers} mixtures of up to {null.known} talkers")
         return null
     talkers = list(embedded(model, singles, drawn_keys(singles, options.null_utterances, options.seed)))
     if not talkers:
@@ -139,11 +140,15 @@ def count_null(
 
 
 def known_mixtures(
-    model: "ContrastiveModel", singles: DumpSet, options: ModularityOptions, mix: MixOptions
+    model: "ContrastiveModel", singles: DumpSet, options: ModularityOptions, mix: MixOptions, most: int
 ) -> Iterator[tuple[NodeSet, torch.Tensor]]:
-    """Embedded mixtures of 1 to ``k_max`` talkers, as far as there are speakers, and who dominates each node."""
+    """Embedded mixtures of 1 to ``most`` talkers, and who dominates each node.
+
+    At most ``k_max`` talkers, and as many as there are speakers. More than the model has learned to part would
+    teach that every community holds several.
+    """
     device = next(model.parameters()).device
-    most = min(options.k_max, len(set(singles.utt2spk.values())))
+    most = min(most, options.k_max, len(set(singles.utt2spk.values())))
     for num_spk in range(1, most + 1):
         drawn = TrainOptions(num_spk=(num_spk,), segment_seconds=options.null_seconds, seed=options.seed)
         dataset = DynamicMixtures([singles], drawn, mix)

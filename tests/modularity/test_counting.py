@@ -224,17 +224,16 @@ def known(talkers, seed, size=400):
 
 @pytest.fixture(scope="module")
 def odds():
-    return fit_odds(known(talkers, seed) for talkers in (1, 2, 3) for seed in range(5))
+    return fit_odds(known(talkers, seed) for talkers in (1, 2, 3, 4) for seed in range(5))
 
 
 @pytest.mark.parametrize("talkers", [1, 2, 3, 4])
 def test_odds_count_where_clouds_are_anything_but_round(tmp_path, talkers, odds):
     odds.save(tmp_path / "null.json")
     null = Null.load(tmp_path / "null.json")
-    assert null == odds and null.talkers == 15
+    assert null == odds and null.talkers == 20 and null.known == 4
     clouds = [elongated([600] * talkers, 20, 100 + seed) for seed in range(10)]
     decisions = [count(z, null=null) for z in clouds]
-    # four talkers were in none of the mixtures that the odds were fitted on
     assert sum(decision.count == talkers for decision in decisions) >= 9
     for decision in decisions:
         assert decision.threshold == 0 and (decision.joint_score > 0 or decision.count == 1)
@@ -253,12 +252,24 @@ def test_examples_tell_what_counting_will_be_asked():
     nodes, talkers = known(3, 1)
     cuts = list(examples(nodes, 0, talkers[0]))
     # the whole and the parts of too few communities; the talkers themselves; every pair of them
-    several = [cut for cut, holds_several in cuts if holds_several]
-    lone = [cut for cut, holds_several in cuts if not holds_several]
+    several = [cut for cut, holds_several, _ in cuts if holds_several]
+    lone = [cut for cut, holds_several, _ in cuts if not holds_several]
     assert len(several) >= 1 + 1 + 3 and len(lone) >= 3
     assert max(cut.width for cut in lone) < min(cut.width for cut in several)
     nodes, talkers = known(1, 2)
-    assert not any(holds_several for _, holds_several in examples(nodes, 0, talkers[0]))
+    alone = list(examples(nodes, 0, talkers[0]))
+    assert not any(holds_several for _, holds_several, _ in alone)
+    assert [whole for _, _, whole in alone][0] and not all(whole for _, _, whole in cuts)
+
+
+def test_no_more_talkers_than_the_odds_have_seen():
+    null = fit_odds(known(talkers, seed) for talkers in (1, 2) for seed in range(5))
+    assert null.known == 2
+    assert [count(elongated([600] * talkers, 20, 100), null=null).count for talkers in (1, 2, 3)] == [1, 2, 2]
+    decision = count(elongated([600] * 3, 20, 100), null=null)
+    assert decision.at_limit and "2 are the most that can be counted here" in decision.reason
+    # told explicitly, evidence is of all counts asked for
+    assert len(count(elongated([300, 300], 20, 3), null=null, with_evidence=True).evidence) == 6
 
 
 def test_regression_finds_the_odds_of_two_gaussians():
@@ -303,8 +314,8 @@ def test_bad_input_is_named(tmp_path):
         fit_null([])
     with pytest.raises(ValueError, match="threshold: a finite value above 0 wanted, got 0"):
         Null(threshold=0.0)
-    with pytest.raises(ValueError, match="odds: none or 4 finite weights wanted"):
-        Null(odds=(1.0, 2.0))
+    with pytest.raises(ValueError, match="odds: up to two rows of 4 finite weights wanted"):
+        Null(odds=((1.0, 2.0),))
     with pytest.raises(ValueError, match="mixtures: .* got none of several talkers"):
         fit_odds([known(1, 0)])
     (tmp_path / "bad.json").write_text("{}")

@@ -158,7 +158,7 @@ class Dump:
 def test_stage_4_on_single_talkers_and_its_files(tmp_path):
     model = Planted()
     model.sources = torch.from_numpy(talkers(1)[1])
-    communities = train_communities(model, [Dump()], Dump(), OPTIONS, MixOptions())
+    communities = train_communities(model, [Dump()], Dump(), OPTIONS, MixOptions(), 2)
     assert communities.null.talkers == 3
     communities.save(tmp_path)
     loaded = Communities.load(tmp_path, OPTIONS)
