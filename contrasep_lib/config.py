@@ -36,6 +36,9 @@ SECTIONS = {
 
 Options = TypeVar("Options")
 
+# metadata of an option that came after others were in use: see `as_key`
+LATER = {"later": True}
+
 
 def load_config(path: str | os.PathLike, overrides: Sequence[str] = ()) -> dict[str, Any]:
     """Read a configuration file and check all of it.
@@ -178,3 +181,19 @@ def as_tree(options: Any) -> Any:
     if dataclasses.is_dataclass(options):
         return dataclasses.asdict(options)
     return {name: as_tree(value) for name, value in options.items()}
+
+
+def as_key(options: Any) -> Any:
+    """As `as_tree`, without options of `LATER` that have their default.
+
+    What a stage or a training depends on is told by this: so an option that the toolkit gains
+    leaves what was made before it valid.
+    """
+    if not dataclasses.is_dataclass(options):
+        return options
+    tree = {}
+    for field in dataclasses.fields(options):
+        value = getattr(options, field.name)
+        if not field.metadata.get("later") or value != field.default:
+            tree[field.name] = as_key(value)
+    return tree

@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import io
+import json
 from pathlib import Path
 
 import numpy as np
@@ -95,3 +96,29 @@ def mixed(sources_dir, config, contrasep, tmp_path):
     contrasep("dump", "--config", config, "--data", data, "--out", dump, check=True)
     contrasep("dump", "--config", config, "--data", data, "--out", dump, "--merge", check=True)
     return lists, tree, data, dump
+
+
+def write_audiomnist(folder, speakers=6, takes=4, seconds=0.12):
+    """``folder/data`` with that many speakers and takes: every speaker has a pitch of their own, every digit a colour."""
+    rng, data = np.random.default_rng(0), folder / "data"
+    meta = {}
+    for number in range(1, speakers + 1):
+        speaker, pitch = f"{number:02d}", 90 + 23 * number
+        (data / speaker).mkdir(parents=True)
+        meta[speaker] = {"accent": "German", "age": "1234", "gender": "female" if number % 2 else "male", "native speaker": "no"}
+        for digit in range(10):
+            for take in range(takes):
+                time = np.arange(int(48000 * seconds * (1 + 0.05 * (digit + take)))) / 48000
+                tone = sum(np.sin(2 * np.pi * pitch * k * time) / (1 + abs(k - digit)) for k in range(1, 12))
+                sound = 0.05 * tone * np.hanning(len(time)) + 0.001 * rng.standard_normal(len(time)) + 0.02
+                soundfile.write(data / speaker / f"{digit}_{speaker}_{take}.wav", sound, 48000, subtype="PCM_16")
+    (data / "audioMNIST_meta.txt").write_text(json.dumps(meta, indent=4))
+    (data / "02" / "notes.txt").write_text("no recording\n")
+    (data / "02" / "._0_02_0.wav").write_bytes(b"")
+    return data
+
+
+@pytest.fixture(scope="session")
+def audiomnist(tmp_path_factory):
+    """Folder of an AudioMNIST of six speakers and four takes; not to be changed."""
+    return write_audiomnist(tmp_path_factory.mktemp("corpus") / "AudioMNIST").parent

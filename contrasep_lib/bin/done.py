@@ -26,11 +26,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Entry point of ``contrasep done``."""
-    from contrasep_lib.config import as_tree
+    from contrasep_lib.config import as_key
     from contrasep_lib.io.done import begin, is_done, mark_done, stage_key
 
     config = read_config(args)
-    sections = {name: as_tree(config[name]) for name in args.sections.split(",") if name}
+    sections = {name: as_key(config[name]) for name in args.sections.split(",") if name}
     key = stage_key(sections, args.inputs, dict(value.partition("=")[::2] for value in args.values))
     if args.mark:
         mark_done(args.folder, key)

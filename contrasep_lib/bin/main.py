@@ -13,8 +13,10 @@ from contrasep_lib.errors import ContrasepError
 # name -> (stage, one line of help); the module is contrasep_lib.bin.NAME with underscores
 COMMANDS = {
     "make-espeak": ("0", "let eSpeak NG speak the embedded corpus"),
+    "fetch-audiomnist": ("0", "download or check AudioMNIST, join its digits to strings"),
     "fetch-librispeech": ("0", "download or check Mini LibriSpeech"),
-    "make-lists": ("0", "draw the mixtures: speakers, utterances, gains"),
+    "prepare-wsj0": ("0", "check and decode WSJ0 by the lists of WSJ0-mix"),
+    "make-lists": ("0", "draw the mixtures: speakers, utterances, gains; or take the corpus's lists"),
     "mix": ("0", "mix the sources of a list"),
     "prepare-data": ("1", "make Kaldi-style data directories"),
     "validate-data": ("1", "check data directories and their audio"),

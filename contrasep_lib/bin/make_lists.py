@@ -1,16 +1,23 @@
 """Draw the mixtures of every set of the configuration and write their lists.
 
 Sets are drawn from the single-speaker data directories SOURCES/<set>. A set whose name begins
-with ``tt_`` is optional: it is left out where the corpus does not have it.
+with ``tt_`` is optional: it is left out where the corpus does not have it. A corpus that brings
+its lists (SOURCES/lists/mix_K_spk_<set>.txt) is mixed by those. Last, room on disk is checked.
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
+import typing
+from pathlib import Path
 
 from contrasep_lib.bin.common import add_config, positive, read_config
 from contrasep_lib.errors import ContrasepError
+
+if typing.TYPE_CHECKING:
+    from contrasep_lib.mix.lists import Mixture
+    from contrasep_lib.mix.options import MixOptions
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -23,22 +30,41 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Entry point of ``contrasep make-lists``."""
-    import zlib
-    from pathlib import Path
-
     from contrasep_lib.io.scp import read_table
-    from contrasep_lib.mix.lists import draw_list, write_list
+    from contrasep_lib.mix.lists import write_list
+    from contrasep_lib.mix.space import cache_bytes, mixture_bytes, require_space
 
     options = read_config(args)["mix"]
-    for name, count in options.sets.items():
-        table = Path(args.sources) / name / "utt2spk"
-        if name.startswith("tt_") and not table.is_file():
+    needed, cached = 0, 0
+    for name in options.sets:
+        sources = Path(args.sources) / name
+        if name.startswith("tt_") and not (sources / "utt2spk").is_file():
             print(f"make-lists: the corpus has no set '{name}', left out", file=sys.stderr)
             continue
-        # the set's name is part of the seed: adding a set does not change the others
-        seed = (options.seed, args.num_spk, zlib.crc32(name.encode()))
-        try:
-            mixtures = draw_list(read_table(table), args.num_spk, count, options.max_gain_db, seed)
-        except ContrasepError as error:
-            raise ContrasepError(f"set {name}: {error}; change mix.sets.{name} or --num-spk") from None
+        mixtures = _mixtures(args, options, name)
         write_list(Path(args.out) / f"{name}.txt", mixtures)
+        seconds = {utt: float(text) for utt, text in read_table(sources / "utt2dur").items()}
+        needed += mixture_bytes(mixtures, seconds, options)
+        cached = max(cached, cache_bytes(mixtures, seconds, options))
+    require_space(Path(args.out).parent, needed + cached)
+
+
+def _mixtures(args: argparse.Namespace, options: MixOptions, name: str) -> list[Mixture]:
+    """The mixtures of a set: the first lines of the corpus's own list, or drawn."""
+    import zlib
+
+    from contrasep_lib.io.scp import read_table
+    from contrasep_lib.mix.lists import draw_list, read_list
+
+    sources, count = Path(args.sources), options.sets[name]
+    own = sources / "lists" / f"mix_{args.num_spk}_spk_{name}.txt"
+    if own.is_file():
+        return read_list(own, args.num_spk)[:count]
+    if own.parent.is_dir():
+        raise ContrasepError(f"{own}: no such list, and this corpus is mixed by its own; run stage 0 anew for this --num-spk")
+    # the set's name is part of the seed: adding a set does not change the others
+    seed = (options.seed, args.num_spk, zlib.crc32(name.encode()))
+    try:
+        return draw_list(read_table(sources / name / "utt2spk"), args.num_spk, count, options.max_gain_db, seed)
+    except ContrasepError as error:
+        raise ContrasepError(f"set {name}: {error}; change mix.sets.{name} or --num-spk") from None

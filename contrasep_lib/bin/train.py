@@ -19,7 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--phase", required=True, choices=("pretrain", "finetune"), help="section with the options of training"
     )
     parser.add_argument("--dump", required=True, metavar="DIR", help="folder of the dumped sets")
-    parser.add_argument("--train-sets", required=True, metavar="A,B", help="sets to train on")
+    parser.add_argument("--train-sets", required=True, metavar="A,B", help="sets to train on; CORPUS=A names its corpus")
     parser.add_argument("--valid-sets", required=True, metavar="C,D", help="sets for validation")
     parser.add_argument("--out", required=True, metavar="DIR", help="where checkpoints, log and model.pth go")
     parser.add_argument("--init-param", metavar="FILE", help="model.pth whose weights to begin with")
@@ -56,17 +56,21 @@ def run(args: argparse.Namespace) -> None:
     with contextlib.redirect_stdout(io.StringIO()):
         from contrasep_lib.train.task import build_arguments, train
 
-    sets = {
-        name: [Path(args.dump) / set_name for set_name in getattr(args, name).split(",") if set_name]
-        for name in ("train_sets", "valid_sets")
-    }
-    for name, folders in sets.items():
-        if not folders:
+    sets: dict[str, list[Path]] = {}
+    corpora: dict[str, str] = {}
+    for name in ("train_sets", "valid_sets"):
+        sets[name] = []
+        for word in filter(None, getattr(args, name).split(",")):
+            corpus, _, set_name = word.rpartition("=")
+            sets[name].append(Path(args.dump) / set_name)
+            if corpus:
+                corpora[str(sets[name][-1])] = corpus
+        if not sets[name]:
             raise ContrasepError(f"--{name.replace('_', '-')}: at least one set wanted, got none")
     names = ("dist_backend", "dist_init_method", "dist_world_size", "dist_rank")
     distributed = {name: getattr(args, name) for name in names}
     model = train(build_arguments(
         config, args.phase, **sets, out=args.out, init_param=args.init_param, ngpu=args.ngpu,
-        num_workers=args.num_workers, distributed=distributed, processes=args.processes,
+        num_workers=args.num_workers, distributed=distributed, processes=args.processes, corpora=corpora,
     ))
     print(f"train: {model}")

@@ -21,7 +21,12 @@ TIMEOUT_SECONDS = 30
 
 
 def download(
-    urls: Sequence[str], path: str | os.PathLike, md5: str, attempts: int = 5, pause: float = 1.0
+    urls: Sequence[str],
+    path: str | os.PathLike,
+    md5: str,
+    attempts: int = 5,
+    pause: float = 1.0,
+    local_copy: str = "--corpus DIR",
 ) -> Path:
     """Fetch a file, resuming what an earlier run left in ``PATH.part``.
 
@@ -35,6 +40,7 @@ def download(
         md5: its MD5 sum, hexadecimal.
         attempts: transfers without progress (or refusals) before giving up.
         pause: seconds before the second attempt.
+        local_copy: the option that takes a local copy, for the messages.
 
     Returns:
         ``path``.
@@ -83,14 +89,14 @@ def download(
             mismatches += 1
             if mismatches == 2:
                 raise ContrasepError(
-                    f"{url}: MD5 {found} where {md5} is right, twice; try later or use --corpus DIR"
+                    f"{url}: MD5 {found} where {md5} is right, twice; try later or use {local_copy}"
                 )
             continue
         failures = failures + 1 if _size(part) <= held else 1
         if failures >= attempts:
             kept = f"; {part} is kept and the next run goes on from there" if _size(part) else ""
             raise ContrasepError(
-                f"{path.name}: cannot be downloaded ({broken}){kept}; --corpus DIR takes a local copy"
+                f"{path.name}: cannot be downloaded ({broken}){kept}; {local_copy} takes a local copy"
             )
         time.sleep(min(pause * 2 ** (failures - 1), 60.0))
 

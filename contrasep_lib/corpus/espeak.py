@@ -11,7 +11,6 @@ families of variants of which none speaks in training, and its sentences are its
 from __future__ import annotations
 
 import dataclasses
-import json
 import math
 import os
 import random
@@ -22,9 +21,8 @@ from contrasep_lib.config import as_tree
 from contrasep_lib.corpus.espeak_engine import Engine, Line, speak_all
 from contrasep_lib.corpus.options import EspeakOptions
 from contrasep_lib.corpus.sentences import SENTENCES
-from contrasep_lib.corpus.single import Utterance, normalise_text, write_single_set
+from contrasep_lib.corpus.single import Utterance, claim_folder, normalise_text, write_single_set
 from contrasep_lib.errors import ContrasepError
-from contrasep_lib.io.atomic import write_text
 
 SETS = ("tr", "cv", "tt")
 ACCENTS = (
@@ -204,7 +202,7 @@ def make_corpus(options: EspeakOptions, folder: str | os.PathLike, jobs: int = 1
     pools = draw_sentences(options)
     counts = utterances_per_voice(options)
     engine = Engine()
-    _claim(folder, {
+    claim_folder(folder, {
         "corpus": "espeak",
         "synthetic": True,
         "espeak_ng": engine.version,
@@ -245,20 +243,3 @@ def make_corpus(options: EspeakOptions, folder: str | os.PathLike, jobs: int = 1
     for name, utterances in sets.items():
         write_single_set(folder / name, utterances)
     return {name: len(utterances) for name, utterances in sets.items()}
-
-
-def _claim(folder: Path, record: dict) -> None:
-    """Write ``corpus.json``, or make sure that the folder holds just this corpus."""
-    path = folder / "corpus.json"
-    content = json.dumps(record, indent=1, sort_keys=True) + "\n"
-    if path.exists():
-        if path.read_text(encoding="utf-8") != content:
-            raise ContrasepError(
-                f"{folder}: holds a corpus of other options; remove the folder or choose another"
-            )
-    elif (folder / "wav").exists():
-        raise ContrasepError(
-            f"{folder}: holds wav files but no corpus.json; remove the folder or choose another"
-        )
-    else:
-        write_text(path, content)

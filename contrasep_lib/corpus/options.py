@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 
+from contrasep_lib.config import LATER
+
 
 @dataclasses.dataclass(frozen=True)
 class EspeakOptions:
@@ -46,8 +48,64 @@ class LibrispeechOptions:
 
 
 @dataclasses.dataclass(frozen=True)
+class AudiomnistOptions:
+    """Spoken digits of AudioMNIST, joined to strings.
+
+    Attributes:
+        speakers: speakers 01, 02, .. that are read, of 60; fewer for quick tests.
+        takes: recordings 0, 1, .. of each digit that are read, of 50.
+        test_speakers: speakers of the set ``tt``, apart from all training; five women and five
+            men. Two of speaker 36's recordings are copies of others (its ``notes.txt``), and the
+            two copies never part between training and validation here.
+        valid_fraction: share of each training speaker's takes that goes to ``cv``.
+        digits: fewest and most digits of a string, drawn evenly; every recording is in one string.
+        pause_seconds: shortest and longest pause between two digits, drawn evenly.
+        rate: sampling rate of the strings, Hz.
+        seed: draws strings and pauses.
+    """
+
+    speakers: int = 60
+    takes: int = 50
+    test_speakers: tuple[str, ...] = ("05", "15", "24", "26", "36", "38", "47", "50", "56", "60")
+    valid_fraction: float = 0.1
+    digits: tuple[int, ...] = (3, 7)
+    pause_seconds: tuple[float, ...] = (0.05, 0.35)
+    rate: int = 16000
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not 3 <= self.speakers <= 60:
+            raise ValueError(f"speakers: 3 to 60 wanted, got {self.speakers}")
+        if not 2 <= self.takes <= 50:
+            raise ValueError(f"takes: 2 to 50 wanted, got {self.takes}")
+        known = {f"{number:02d}" for number in range(1, self.speakers + 1)}
+        unknown = sorted(set(self.test_speakers) - known)
+        if unknown or not self.test_speakers:
+            raise ValueError(
+                f"test_speakers: some of 01 to {self.speakers:02d} wanted, got {', '.join(unknown) or 'none'}"
+            )
+        if not known - set(self.test_speakers):
+            raise ValueError("test_speakers: no speaker is left to train on")
+        if not 0 < self.valid_fraction < 1:
+            raise ValueError(f"valid_fraction: between 0 and 1 wanted, got {self.valid_fraction}")
+        # else a speaker's last digits could be too many for one string and too few for two
+        if len(self.digits) != 2 or not 1 <= self.digits[0] or not 2 * self.digits[0] - 1 <= self.digits[1]:
+            raise ValueError(
+                f"digits: [fewest, most] wanted, at least 1 and most at least twice the fewest less 1, "
+                f"got {list(self.digits)}"
+            )
+        if len(self.pause_seconds) != 2 or not 0 <= self.pause_seconds[0] <= self.pause_seconds[1] <= 10:
+            raise ValueError(
+                f"pause_seconds: [shortest, longest] wanted, from 0 to 10, got {list(self.pause_seconds)}"
+            )
+        if not 4000 <= self.rate <= 48000:
+            raise ValueError(f"rate: 4000 to 48000 Hz wanted, got {self.rate}")
+
+
+@dataclasses.dataclass(frozen=True)
 class CorpusOptions:
-    """Each recipe reads the entry of its own corpus."""
+    """Each recipe reads the entry of its own corpus, and of corpora it pretrains on beside it."""
 
     espeak: EspeakOptions = EspeakOptions()
     librispeech: LibrispeechOptions = LibrispeechOptions()
+    audiomnist: AudiomnistOptions = dataclasses.field(default=AudiomnistOptions(), metadata=LATER)

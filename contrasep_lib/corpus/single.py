@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import os
 import re
 import shutil
 from pathlib import Path
-from typing import Iterable
+from typing import Any, Iterable, Mapping
 
 from contrasep_lib.errors import ContrasepError
+from contrasep_lib.io.atomic import write_text
 from contrasep_lib.io.scp import invert_utt2spk, write_table
 
 
@@ -80,3 +82,30 @@ def write_single_set(folder: str | os.PathLike, utterances: Iterable[Utterance])
         os.replace(folder, old)
     os.replace(temporary, folder)
     shutil.rmtree(old, ignore_errors=True)
+
+
+def claim_folder(folder: Path, record: Mapping[str, Any]) -> None:
+    """Write ``folder/corpus.json``, or make sure that the folder holds just this corpus.
+
+    For corpora whose audio is made: what a killed run left is of the same corpus then.
+
+    Args:
+        folder: sources folder, with the audio in ``wav/``.
+        record: all that the audio depends on, as plain values.
+
+    Raises:
+        ContrasepError: the folder holds another corpus.
+    """
+    path = folder / "corpus.json"
+    content = json.dumps(record, indent=1, sort_keys=True) + "\n"
+    if path.exists():
+        if path.read_text(encoding="utf-8") != content:
+            raise ContrasepError(
+                f"{folder}: holds a corpus of other options; remove the folder or choose another"
+            )
+    elif (folder / "wav").exists():
+        raise ContrasepError(
+            f"{folder}: holds wav files but no corpus.json; remove the folder or choose another"
+        )
+    else:
+        write_text(path, content)

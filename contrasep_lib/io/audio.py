@@ -102,8 +102,12 @@ def write_wav(path: str | os.PathLike, samples: np.ndarray, rate: int) -> None:
         samples: ``(samples,)`` int16, or floats in [-1, 1) that are rounded as `to_int16` does.
         rate: Hz.
     """
-    import soundfile
+    import wave
 
     pcm = samples if samples.dtype == np.int16 else to_int16(samples)
-    with atomic_path(path) as temporary:
-        soundfile.write(temporary, pcm, rate, subtype="PCM_16", format="WAV")
+    # libsndfile makes the same bytes and waits for the disk after each file, ten times as long as the rest takes
+    with atomic_path(path) as temporary, wave.open(os.fspath(temporary), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(rate)
+        file.writeframes(pcm.astype("<i2", copy=False).tobytes())

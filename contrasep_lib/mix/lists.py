@@ -8,6 +8,7 @@ list is written first; whatever mixes it later, on any number of jobs, makes the
 from __future__ import annotations
 
 import dataclasses
+import math
 import os
 import re
 from pathlib import PurePosixPath
@@ -39,12 +40,26 @@ class Mixture:
     @property
     def name(self) -> str:
         """Name of the mixture's files without suffix: ``utt1_gain1_utt2_gain2``."""
-        return "_".join(part for pair in zip(self.utterances, self.gains) for part in pair)
+        return "_".join(
+            part for utt, gain in zip(self.utterances, self.gains) for part in (utt, matlab_number(float(gain)))
+        )
 
 
 def format_gain(gain: float) -> str:
     """A gain as MATLAB's ``num2str``-like five significant digits print it: 0.450124 is 0.45012."""
     return f"{gain:.5g}"
+
+
+def matlab_number(value: float) -> str:
+    """A number as MATLAB's ``num2str`` prints it, which names the files of WSJ0-mix.
+
+    Whole numbers have no point; others have four digits behind that of their largest power of
+    ten, five at least in all: 0.450124 is 0.45012, 12.34567 is 12.3457.
+    """
+    if value == int(value):
+        return str(int(value))
+    digits = max(math.floor(math.log10(abs(value))) + 5, 5)
+    return f"{value:.{min(digits, 16)}g}"
 
 
 def draw_gains(num_spk: int, max_gain_db: float, rng: np.random.Generator) -> list[float]:
@@ -117,6 +132,10 @@ def write_list(path: str | os.PathLike, mixtures: Sequence[Mixture]) -> None:
     write_text(path, "".join(line + "\n" for line in lines))
 
 
+def _is_number(text: str) -> bool:
+    return bool(re.fullmatch(r"[-+]?\d+(\.\d*)?([eE][-+]?\d+)?", text)) and math.isfinite(float(text))
+
+
 def read_list(path: str | os.PathLike, num_spk: int | None = None) -> list[Mixture]:
     """Read and check a whole list.
 
@@ -141,7 +160,7 @@ def read_list(path: str | os.PathLike, num_spk: int | None = None) -> list[Mixtu
     first_line: dict[str, int] = {}
     for number, fields in enumerate(lines, 1):
         gains = tuple(fields[1::2])
-        bad = next((gain for gain in gains if not re.fullmatch(r"[-+]?\d+(\.\d*)?([eE][-+]?\d+)?", gain)), None)
+        bad = next((gain for gain in gains if not _is_number(gain)), None)
         if len(fields) != 2 * wanted:
             faults.append(f"line {number} has {len(fields)} fields, {2 * wanted} wanted ('source gain' {wanted} times)")
         elif bad is not None:

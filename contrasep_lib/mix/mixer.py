@@ -3,6 +3,8 @@
 Each source is resampled, divided by the square root of its active level, and multiplied by
 ``10^(gain / 20)``; the sources are cut to the shortest (or padded to the longest) and added; one
 common gain brings the largest magnitude of mixture and sources to 0.9; PCM16 is ``round(2^15 x)``.
+The level is that of the source at 8 kHz (at the rate of the mixture, where that is lower), also
+for mixtures of a higher rate, so that the same list makes the same mixture at both.
 """
 
 from __future__ import annotations
@@ -10,18 +12,21 @@ from __future__ import annotations
 import dataclasses
 import functools
 import os
+import tempfile
 from pathlib import Path
 from typing import Mapping, Sequence
 
 import numpy as np
 
 from contrasep_lib.errors import ContrasepError
-from contrasep_lib.io.audio import read_audio, to_int16, write_wav
+from contrasep_lib.io.audio import read_audio, resample_audio, to_int16, write_wav
 from contrasep_lib.mix.level import active_level, rms_level
 from contrasep_lib.mix.lists import Mixture
 from contrasep_lib.mix.options import MixOptions
 
 PEAK = 0.9
+LEVEL_RATE = 8000
+# held in memory; a minute of speech takes 4 MB at 8 kHz
 CACHED_SOURCES = 256
 
 
@@ -44,40 +49,73 @@ def mix_signals(signals: Sequence[np.ndarray], gains_db: Sequence[float], mode: 
     Raises:
         ValueError: a source has only zeros where the others overlap it.
     """
-    scaled = [signal * 10 ** (gain / 20) for signal, gain in zip(signals, gains_db)]
-    lengths = [len(signal) for signal in scaled]
+    lengths = [len(signal) for signal in signals]
     samples = min(lengths) if mode == "min" else max(lengths)
-    sources = np.zeros((len(scaled), samples))
-    for row, signal in zip(sources, scaled):
-        row[: min(samples, len(signal))] = signal[:samples]
+    sources = np.zeros((len(signals), samples))
+    for row, signal, gain in zip(sources, signals, gains_db):
+        held = min(samples, len(signal))
+        np.multiply(signal[:held], 10 ** (gain / 20), out=row[:held])
     silent = np.flatnonzero(~sources.any(axis=1))
     if len(silent):
         raise ValueError(f"source {silent[0] + 1} is all zero within the {samples} samples of the mixture")
     mixture = sources.sum(axis=0)
-    gain = PEAK / max(np.abs(mixture).max(), np.abs(sources).max())
-    return Mixed(to_int16(mixture * gain), to_int16(sources * gain))
+    common = PEAK / max(mixture.max(), -mixture.min(), sources.max(), -sources.min())
+    mixture *= common
+    sources *= common
+    return Mixed(to_int16(mixture), to_int16(sources))
 
 
 class Mixer:
-    """Mixes lines of a list, reading each source once while it is in the cache.
+    """Mixes lines of a list, decoding and resampling each source once.
 
     Args:
         wav: utterance id -> audio file.
         options: section ``mix``.
+        levels: utterance id -> mean square of its active speech, with ``active_level: published``.
+        cache: folder that keeps sources, resampled and of active level 1, for this and all other
+            jobs; whoever needs one first puts it there. Without it each job keeps some in memory.
     """
 
-    def __init__(self, wav: Mapping[str, str], options: MixOptions) -> None:
-        self.wav, self.options = wav, options
-        self._normalised = functools.lru_cache(maxsize=CACHED_SOURCES)(self._normalise)
+    def __init__(
+        self,
+        wav: Mapping[str, str],
+        options: MixOptions,
+        levels: Mapping[str, float] | None = None,
+        cache: str | os.PathLike | None = None,
+    ) -> None:
+        self.wav, self.options, self.levels = wav, options, levels or {}
+        self.cache = None if cache is None else Path(cache)
+        self._normalised = functools.lru_cache(maxsize=CACHED_SOURCES)(self._load)
+
+    def _load(self, utterance: str) -> np.ndarray:
+        if self.cache is None:
+            return self._normalise(utterance)
+        kept = self.cache / f"{utterance}.npy"
+        try:
+            return np.load(kept)
+        except FileNotFoundError:
+            samples = self._normalise(utterance)
+        _keep(kept, samples)
+        return samples
 
     def _normalise(self, utterance: str) -> np.ndarray:
+        """A source at the rate of the mixture, ``(samples,)`` float64 of active level 1."""
         path = self.wav[utterance]
-        samples, rate = read_audio(path, self.options.rate, resample=True)
-        if not samples.any():
+        original, own_rate = read_audio(path)
+        if not original.any():
             raise ContrasepError(f"{path}: all-zero source; leave '{utterance}' out of the corpus")
+        samples = resample_audio(original, own_rate, self.options.rate)
+        return samples / np.sqrt(self._level(utterance, original, own_rate, samples))
+
+    def _level(self, utterance: str, original: np.ndarray, own_rate: int, samples: np.ndarray) -> float:
+        if self.options.active_level == "published":
+            if utterance not in self.levels:
+                raise ContrasepError(f"'{utterance}': no published level in utt2level; use mix.active_level: p56")
+            return self.levels[utterance]
         measure = active_level if self.options.active_level == "p56" else rms_level
-        level, _ = measure(samples, rate, self.options.level_filter)
-        return samples / np.sqrt(level)
+        if self.options.rate > LEVEL_RATE:
+            samples = resample_audio(original, own_rate, LEVEL_RATE)
+        return measure(samples, min(self.options.rate, LEVEL_RATE), self.options.level_filter)[0]
 
     def mix(self, mixture: Mixture) -> Mixed:
         """Mix one line.
@@ -94,6 +132,19 @@ class Mixer:
             return mix_signals(signals, [float(gain) for gain in mixture.gains], self.options.mode)
         except ValueError as error:
             raise ContrasepError(f"{mixture.name}: {error}; leave this line out of the list") from None
+
+
+def _keep(path: Path, samples: np.ndarray) -> None:
+    """Save an array so that it appears whole, whoever else saves the same at the same time."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".tmp")
+    try:
+        with open(handle, "wb") as file:
+            np.save(file, samples)
+        os.replace(temporary, path)
+    except BaseException:
+        os.unlink(temporary)
+        raise
 
 
 def mixture_files(folder: str | os.PathLike, mixture: Mixture) -> list[Path]:

@@ -12,13 +12,16 @@ class MixOptions:
 
     Attributes:
         sets: number of mixtures of each set; the name of a set is also the name of the
-            single-speaker set that it draws from.
+            single-speaker set that it draws from. Of a list that comes with the corpus, as many
+            lines at most, the first ones.
         seed: draws speakers, utterances and gains.
         rate: sampling rate of the mixtures, Hz; sources are resampled to it.
         mode: ``min`` cuts all sources to the shortest, ``max`` pads them to the longest.
         max_gain_db: gains are drawn from (0, max_gain_db].
-        active_level: ``p56`` scales each source by its ITU-T P.56 active level, ``rms`` by its
-            root mean square.
+        active_level: ``p56`` scales each source by its ITU-T P.56 active level at 8 kHz (or at
+            ``rate``, if lower), ``rms`` by its root mean square, ``published`` by the levels that
+            come with the corpus's lists (``utt2level``; mixing on the fly in training measures
+            by P.56 then, because it cuts and speeds up).
         level_filter: filter before the level is measured: ``none``, or ``band`` (the 200 to
             5500 Hz band that P.56 names, high-pass alone where the rate leaves no more).
     """
@@ -28,7 +31,7 @@ class MixOptions:
     rate: int = 8000
     mode: Literal["min", "max"] = "min"
     max_gain_db: float = 2.5
-    active_level: Literal["p56", "rms"] = "p56"
+    active_level: Literal["p56", "rms", "published"] = "p56"
     level_filter: Literal["none", "band"] = "none"
 
     def __post_init__(self) -> None:

@@ -21,6 +21,8 @@ SCORE_COLUMNS = {
     "SI-SNRi, penalised": "si_snri_penalised",
     "output SI-SNR": "si_snr",
 }
+# the mixtures of all test sets together, where the sets differ in the number of talkers
+JOINT = "joint"
 NOTES = (
     "Decibels, means over the mixtures; in brackets a 95 % interval by bootstrap over speakers. SI-SNRi and "
     "SDRi (BSS-Eval v3) are improvements over the unprocessed mixture under the best permutation. Oracle "
@@ -150,6 +152,8 @@ def tag_page(tag: str, results: Mapping[str, Any], command: str, when: str, took
         rows += [[title, *cells] for title, cells in _oracle_cells(means["oracle"], columns)]
         lines += [f"## {name}: {set_summary(means)}, {results['label']}", ""]
         lines += [*markdown_table([name, *columns], rows), "", *_evidence(means)]
+        if name == JOINT:
+            continue
         lines += [f"Every utterance: `score_{name}/scores.tsv`; plots: `score_{name}/histogram.png`, "
                   f"`score_{name}/plots/`; audio: `separate_{name}/`.", ""]
     for note in notes_on(results["sets"].values()):

@@ -15,8 +15,8 @@ from contrasep_lib.config import as_tree
 from contrasep_lib.errors import ContrasepError
 from contrasep_lib.io.atomic import write_text
 from contrasep_lib.io.dumpset import DumpSet, require_same_keys
-from contrasep_lib.report.pages import ORACLE_SUPERVISION, comparison_page, tag_page
-from contrasep_lib.score.tables import SCORES, aggregate, read_rows
+from contrasep_lib.report.pages import JOINT, ORACLE_SUPERVISION, comparison_page, tag_page
+from contrasep_lib.score.tables import SCORES, Row, aggregate, read_rows
 
 # what was known of the mixtures: by separator, at test time; by the model's labels, in training
 SUPERVISION = {
@@ -56,11 +56,19 @@ def supervision(config: Mapping[str, Any]) -> str:
     if separator == "model":
         stated = MODEL_SUPERVISION[config["model"].labels]
         speakers = config["model"].labels != "none" and config["pretrain"].epochs > 0
-        return f"speaker labels in pretraining, {stated}" if speakers else stated
+        return f"speaker labels in pretraining{_shares(config['pretrain'].balance)}, {stated}" if speakers else stated
     if separator not in SUPERVISION:
         known = ", ".join(SUPERVISION)
         raise ContrasepError(f"no supervision stated for separator '{separator}'; known: model, {known}")
     return SUPERVISION[separator]
+
+
+def _shares(balance: Mapping[str, float] | None) -> str:
+    """The corpora of a phase in words, e.g. `` on audiomnist (50 %) and wsj0 (50 %)``; nothing for the recipe's own."""
+    if balance is None:
+        return ""
+    total = sum(balance.values())
+    return " on " + " and ".join(f"{name} ({100 * share / total:.3g} %)" for name, share in sorted(balance.items()))
 
 
 def build_results(
@@ -82,13 +90,15 @@ def build_results(
         label: what the corpus is, e.g. ``synthetic speech (eSpeak NG)``.
 
     Returns:
-        plain values; ``num_spk`` is a number, or a list where sets differ.
+        plain values; ``num_spk`` is a number, or a list where sets differ. Then the set ``joint``
+        holds the means over all mixtures of all sets.
 
     Raises:
         ContrasepError: a set without scores, or scores of other utterances than the set's.
     """
     sets: dict[str, Any] = {}
     counts: set[int] = set()
+    everything: list[Row] = []
     for folder in dumps:
         dump = DumpSet(folder)
         if dump.name in sets:
@@ -101,6 +111,9 @@ def build_results(
         except ContrasepError as error:
             raise ContrasepError(f"{table}: {error}") from None
         counts.update(row.num_spk for row in rows)
+        everything += rows
+    if len(sets) > 1 and len(counts) > 1:
+        sets[JOINT] = aggregate(everything, config["score"])
     separator = config["separate"].separator
     sections = REPORTED_SECTIONS + (MODEL_SECTIONS if separator == "model" else ())
     return {

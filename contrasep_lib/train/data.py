@@ -26,6 +26,7 @@ from contrasep_lib.mix.level import active_level, rms_level
 from contrasep_lib.mix.lists import draw_gains
 from contrasep_lib.mix.mixer import mix_signals
 from contrasep_lib.mix.options import MixOptions
+from contrasep_lib.train.balance import Balance, corpora_in_order
 from contrasep_lib.train.options import TrainOptions
 
 Key = tuple[int, int]
@@ -68,14 +69,18 @@ class _Pool:
         sets: dump directories' readers.
         options: the phase's options.
         mix: the section ``mix``; its rate is that of the dump.
+        corpora: corpus of each set, for ``options.balance``.
 
     Raises:
-        ContrasepError: a set of the wrong kind or rate, or without ``utt2spk``.
+        ContrasepError: a set of the wrong kind or rate, or without ``utt2spk``; corpora other than
+            those of the balance.
     """
 
     wants_sources = False
 
-    def __init__(self, sets: Sequence[DumpSet], options: TrainOptions, mix: MixOptions) -> None:
+    def __init__(
+        self, sets: Sequence[DumpSet], options: TrainOptions, mix: MixOptions, corpora: Sequence[str | None] = ()
+    ) -> None:
         self.options, self.mix = options, mix
         for dump in sets:
             if bool(dump.spk) != self.wants_sources:
@@ -86,6 +91,13 @@ class _Pool:
             dump.require_rate(mix.rate)
         self.utterances = [(dump, key) for dump in sets for key in dump.keys]
         self.talkers = [dump.utt2spk[key] for dump, key in self.utterances]
+        self.balance: Balance | None = None
+        if options.balance is not None:
+            names = corpora_in_order(options.balance, corpora or [None] * len(sets), [dump.folder for dump in sets])
+            self.balance = Balance([options.balance[name] for name in names], [options.seed, ORDER])
+            of = np.repeat([names.index(name) for name in corpora], [len(dump.keys) for dump in sets])
+            # numbers of the utterances of each corpus
+            self.groups = [np.flatnonzero(of == index) for index in range(len(names))]
         seconds = options.segment_seconds
         self.segment = None if seconds is None else max(1, round(seconds * mix.rate))
 
@@ -120,8 +132,8 @@ class FixedMixtures(_Pool):
 
     wants_sources = True
 
-    def __init__(self, sets: Sequence[DumpSet], options: TrainOptions, mix: MixOptions) -> None:
-        super().__init__(sets, options, mix)
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
         self.names = [
             self._names(dump, key, talkers) for (dump, key), talkers in zip(self.utterances, self.talkers)
         ]
@@ -157,18 +169,31 @@ class FixedMixtures(_Pool):
 class _Voices(_Pool):
     """Parts of single speakers' utterances, scaled to active level 1."""
 
-    def __init__(self, sets: Sequence[DumpSet], options: TrainOptions, mix: MixOptions) -> None:
-        super().__init__(sets, options, mix)
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
         self.speakers = sorted(set(self.talkers))
+        if self.balance is not None:
+            self._refuse_clashes()
         self.labels = {name: label for label, name in enumerate(self.speakers)}
         # shared between processes: each level is measured once, by whoever needs it first
         self.levels = torch.full((len(self.utterances),), math.nan, dtype=torch.float64).share_memory_()
+
+    def _refuse_clashes(self) -> None:
+        """A speaker of two corpora would be one class, as different as the voices may be."""
+        corpus_of: dict[str, int] = {}
+        for corpus, group in enumerate(self.groups):
+            for number in group:
+                if corpus_of.setdefault(self.talkers[number], corpus) != corpus:
+                    raise ContrasepError(
+                        f"{self.utterances[number][0].folder}: speaker '{self.talkers[number]}' stands in another "
+                        "corpus too; let the ids of one begin with its name"
+                    )
 
     def level(self, number: int, samples: np.ndarray) -> float:
         """Active level (mean square) of an utterance, measured over all of it."""
         known = self.levels[number].item()
         if math.isnan(known):
-            measure = active_level if self.mix.active_level == "p56" else rms_level
+            measure = rms_level if self.mix.active_level == "rms" else active_level
             known, _ = measure(samples, self.mix.rate, self.mix.level_filter)
             self.levels[number] = known
         return known
@@ -214,7 +239,28 @@ class _Voices(_Pool):
 
 
 class SingleSpeakers(_Voices):
-    """One talker per item; a pass takes each utterance once."""
+    """One talker per item; a pass takes each utterance once.
+
+    With a balance an epoch has of each corpus its share, and each corpus passes of its own.
+    """
+
+    def keys(self, epoch: int, count: int) -> list[Key]:
+        """Keys of the ``count`` items of an epoch, see `_Pool.keys`."""
+        if self.balance is None:
+            return super().keys(epoch, count)
+        if epoch == 0:
+            corpora, numbers = self.balance.interleave([len(group) for group in self.groups])
+            return [(0, int(self.groups[c][n])) for c, n in zip(corpora[:count], numbers[:count])]
+        corpora, numbers = self.balance.draw((epoch - 1) * count, count)
+        rounds, chosen = np.empty(count, np.int64), np.empty(count, np.int64)
+        for corpus, group in enumerate(self.groups):
+            mine = np.flatnonzero(corpora == corpus)
+            passes, places = np.divmod(numbers[mine], len(group))
+            for number in np.unique(passes):
+                order = self._rng(int(number) + 1, ORDER - 1 - corpus).permutation(group)
+                rounds[mine[passes == number]] = number + 1
+                chosen[mine[passes == number]] = order[places[passes == number]]
+        return list(zip(rounds.tolist(), chosen.tolist()))
 
     def __getitem__(self, key: Key) -> dict[str, Any]:
         return self.join([key[1]], "", self._rng(*key))
@@ -223,18 +269,24 @@ class SingleSpeakers(_Voices):
 class DynamicMixtures(_Voices):
     """Mixtures drawn on the fly: different speakers, each as likely as any other.
 
+    With a balance all talkers of a mixture come from one corpus, drawn by its share: across corpora
+    the microphone would tell talkers apart.
+
     Raises:
         ContrasepError: also for fewer speakers than talkers wanted.
     """
 
-    def __init__(self, sets: Sequence[DumpSet], options: TrainOptions, mix: MixOptions) -> None:
-        super().__init__(sets, options, mix)
-        if max(options.num_spk) > len(self.speakers):
-            folders = ", ".join(str(dump.folder) for dump in sets)
-            raise ContrasepError(
-                f"num_spk: {max(options.num_spk)} talkers wanted in a mixture, "
-                f"{folders} has {len(self.speakers)} speakers"
-            )
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        groups = [range(len(self))] if self.balance is None else self.groups
+        self.pools = [sorted({self.talkers[number] for number in group}) for group in groups]
+        for pool, group in zip(self.pools, groups):
+            if max(self.options.num_spk) > len(pool):
+                folders = ", ".join(dict.fromkeys(str(self.utterances[number][0].folder) for number in group))
+                raise ContrasepError(
+                    f"num_spk: {max(self.options.num_spk)} talkers wanted in a mixture, "
+                    f"{folders} has {len(pool)} speakers"
+                )
         self.numbers: dict[str, list[int]] = {}
         for number, speaker in enumerate(self.talkers):
             self.numbers.setdefault(speaker, []).append(number)
@@ -246,7 +298,8 @@ class DynamicMixtures(_Voices):
     def __getitem__(self, key: Key) -> dict[str, Any]:
         rng = self._rng(*key)
         num_spk = self.options.num_spk[int(rng.integers(len(self.options.num_spk)))]
-        chosen = [self.speakers[index] for index in rng.choice(len(self.speakers), num_spk, replace=False)]
+        pool = self.pools[0 if self.balance is None else int(rng.choice(len(self.pools), p=self.balance.shares))]
+        chosen = [pool[index] for index in rng.choice(len(pool), num_spk, replace=False)]
         numbers = [self.numbers[speaker][int(rng.integers(len(self.numbers[speaker])))] for speaker in chosen]
         return self.join(numbers, f"{key[0]}.{key[1]}:", rng)
 
@@ -256,26 +309,32 @@ DATASETS: dict[str, type[_Pool]] = {
 }
 
 
-def train_dataset(folders: Sequence[str | os.PathLike], options: TrainOptions, mix: MixOptions) -> _Pool:
+def train_dataset(
+    folders: Sequence[str | os.PathLike], options: TrainOptions, mix: MixOptions, corpora: Sequence[str | None] = ()
+) -> _Pool:
     """The training data of a phase.
 
     Args:
         folders: dump directories, pooled.
+        corpora: corpus of each, for ``options.balance``.
 
     Raises:
         ContrasepError: sets of the wrong kind or rate, missing or malformed tables.
     """
-    return DATASETS[options.data]([DumpSet(folder) for folder in folders], options, mix)
+    return DATASETS[options.data]([DumpSet(folder) for folder in folders], options, mix, corpora)
 
 
-def valid_dataset(folders: Sequence[str | os.PathLike], options: TrainOptions, mix: MixOptions) -> _Pool:
+def valid_dataset(
+    folders: Sequence[str | os.PathLike], options: TrainOptions, mix: MixOptions, corpora: Sequence[str | None] = ()
+) -> _Pool:
     """The validation data of a phase: the same in every epoch, at normal speed.
 
     Sets of mixtures are taken as they are also where training mixes on the fly.
     """
     sets = [DumpSet(folder) for folder in folders]
     kind = "fixed" if options.data == "dynamic" and all(dump.spk for dump in sets) else options.data
-    return DATASETS[kind](sets, dataclasses.replace(options, speed=(1.0,)), mix)
+    balance = None if kind == "fixed" else options.balance
+    return DATASETS[kind](sets, dataclasses.replace(options, speed=(1.0,), balance=balance), mix, corpora)
 
 
 def collate(items: Sequence[dict[str, Any]]) -> tuple[list[str], dict[str, torch.Tensor]]:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from typing import Literal
+
+from contrasep_lib.config import LATER
 
 
 @dataclasses.dataclass(frozen=True)
@@ -19,6 +22,8 @@ class TrainOptions:
             twice is twice as likely.
         segment_seconds: length of a training segment, seconds; shorter signals are padded, of
             longer ones a random part is taken. ``null`` takes all of every signal.
+        balance: with ``dynamic`` and ``single``: share of each corpus, e.g. ``{wsj0: 0.5, audiomnist:
+            0.5}``, brought to a sum of 1 (docs/training.md); ``null``: all utterances alike.
         speed: with ``dynamic`` and ``single``: factors of speed, each equally likely, multiples of
             0.01; a talker at another speed counts as another speaker.
         batch_size: items in a batch, over all GPUs together.
@@ -79,6 +84,7 @@ class TrainOptions:
     num_workers: int = 1
     log_interval: int = 50
     seed: int = 0
+    balance: dict[str, float] | None = dataclasses.field(default=None, metadata=LATER)
 
     def __post_init__(self) -> None:
         if self.epochs < 0:
@@ -108,6 +114,8 @@ class TrainOptions:
             raise ValueError(f"speed: multiples of 0.01 wanted, got {list(self.speed)}")
         if self.data == "fixed" and self.speed != (1.0,):
             raise ValueError("speed: mixtures that are fixed have the speed [1.0]")
+        if self.balance is not None:
+            self._check_balance()
         if self.batches_per_epoch is not None and self.batches_per_epoch % self.accumulate:
             raise ValueError(
                 f"batches_per_epoch: a multiple of accumulate ({self.accumulate}) wanted, "
@@ -117,3 +125,17 @@ class TrainOptions:
             raise ValueError(f"ema_decay: null or between 0 and 1 wanted, got {self.ema_decay}")
         if "lr" in self.optim_conf:
             raise ValueError("optim_conf: the learning rate has its own option, learning_rate")
+
+    def _check_balance(self) -> None:
+        if not self.balance:
+            raise ValueError("balance: null or a share for each corpus wanted, got none")
+        for name, share in self.balance.items():
+            # names of folders are made of it
+            if not re.fullmatch(r"[A-Za-z0-9_-]+", name):
+                raise ValueError(f"balance: names of letters, digits, _ and - wanted, got '{name}'")
+            if not 0 < share < float("inf"):
+                raise ValueError(f"balance.{name}: a positive share wanted, got {share}")
+        if self.data == "fixed":
+            raise ValueError("balance: single speakers are balanced, so data 'single' or 'dynamic' wanted with it, got 'fixed'")
+        if self.epochs == 0:
+            raise ValueError("balance: epochs is 0, so this phase reads nothing; take it out or set epochs")

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch.multiprocessing.spawn import ProcessExitedException, ProcessRaisedException
 
-from contrasep_lib.config import as_tree, build
+from contrasep_lib.config import as_key, as_tree, build
 from contrasep_lib.errors import ContrasepError
 from contrasep_lib.features.options import FeatureOptions
 from contrasep_lib.features.spectra import log_spectrum, statistics
@@ -177,11 +177,14 @@ class _Parts:
         self.mix = build(MixOptions, sections["mix"], "mix")
         self.train = build(TrainOptions, sections["train"], sections["phase"])
         self.silence_db = sections["silence_db"]
+        self.corpora = sections["corpora"]
         self.sets = {True: sections["train_sets"], False: sections["valid_sets"]}
 
     def dataset(self, train: bool) -> Any:
         """Training or validation data."""
-        return (train_dataset if train else valid_dataset)(self.sets[train], self.train, self.mix)
+        folders = self.sets[train]
+        corpora = [self.corpora.get(folder) for folder in folders] if self.corpora else ()
+        return (train_dataset if train else valid_dataset)(folders, self.train, self.mix, corpora)
 
 
 def build_arguments(
@@ -195,6 +198,7 @@ def build_arguments(
     num_workers: int | None = None,
     distributed: Mapping[str, Any] | None = None,
     processes: int = 1,
+    corpora: Mapping[str, str] | None = None,
 ) -> argparse.Namespace:
     """ESPnet's arguments for a phase.
 
@@ -210,6 +214,7 @@ def build_arguments(
         distributed: ESPnet's ``dist_*`` options, for several processes started from outside.
         processes: without GPUs: training processes in this machine, at most one for each item of a
             batch. Recurrent networks of usual width keep one core busy, whatever the threads.
+        corpora: dump directory -> corpus, for the phase's ``balance``.
     """
     options: TrainOptions = config[phase]
     sections = {name: plain(as_tree(config[name])) for name in ("features", "model", "mix")}
@@ -218,16 +223,18 @@ def build_arguments(
     ours = {
         **sections, "train": trained, "phase": phase, "silence_db": config["separate"].silence_db,
         "train_sets": list(map(str, train_sets)), "valid_sets": list(map(str, valid_sets)),
-        "init_param": None if init_param is None else str(init_param),
+        "init_param": None if init_param is None else str(init_param), "corpora": dict(corpora or {}),
     }
     # sets of the section mix are made in stage 0: they are the data, not how to train on it
     mix = {name: value for name, value in sections["mix"].items() if name not in ("sets", "seed")}
     identity = {
         **sections, "mix": mix, "phase": phase, "silence_db": ours["silence_db"],
-        "train": {name: value for name, value in trained.items() if name not in FREE},
+        "train": {name: value for name, value in plain(as_key(options)).items() if name not in FREE},
         "train_sets": [Path(path).name for path in train_sets],
         "valid_sets": [Path(path).name for path in valid_sets],
     }
+    if corpora:
+        identity["corpora"] = {Path(folder).name: name for folder, name in corpora.items()}
     criterion = ["valid", options.best, options.best_mode]
     vars(args).update(
         contrasep=ours, identity=identity, data=options.data, granularity=config["model"].granularity,

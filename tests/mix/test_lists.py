@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 from contrasep_lib.errors import ContrasepError
-from contrasep_lib.mix.lists import Mixture, draw_gains, draw_list, format_gain, read_list, write_list
+from contrasep_lib.mix.lists import (
+    Mixture, draw_gains, draw_list, format_gain, matlab_number, read_list, write_list,
+)
 
 UTT2SPK = {f"s{speaker}-{number}": f"s{speaker}" for speaker in range(6) for number in range(speaker + 1)}
 
@@ -15,6 +17,20 @@ UTT2SPK = {f"s{speaker}-{number}": f"s{speaker}" for speaker in range(6) for num
                                            (0.0, "0"), (2.5, "2.5"), (1.6170000001, "1.617")])
 def test_gains_are_printed_as_matlab_does(gain, printed):
     assert format_gain(gain) == printed
+
+
+@pytest.mark.parametrize("value, printed", [
+    (0.450124, "0.45012"), (-0.450124, "-0.45012"), (0.0799691, "0.079969"), (2.5, "2.5"), (0, "0"), (-0.0, "0"),
+    (12.345678, "12.3457"), (-123.456789, "-123.4568"), (100, "100"), (0.00012345678, "0.00012346"), (1e-5, "1e-05"),
+    (9.999999, "10"),
+])
+def test_numbers_in_names_are_those_of_num2str(value, printed):
+    assert matlab_number(value) == printed
+
+
+def test_names_do_not_depend_on_how_a_list_writes_its_gains():
+    assert Mixture(("a", "b"), ("0.450124", "-0.45012400")).name == "a_0.45012_b_-0.45012"
+    assert Mixture(("a", "b"), ("2.10", "-2.1e0")).name == "a_2.1_b_-2.1"
 
 
 @pytest.mark.parametrize("num_spk", range(1, 8))
@@ -74,13 +90,13 @@ def test_paths_name_files_as_wsj0_mix_does(tmp_path):
 
 
 def test_all_faults_are_told_at_once(tmp_path):
-    (tmp_path / "l").write_text("a 1 b -1\na 1 b\nc x d 1\na 1 b -1\n")
+    (tmp_path / "l").write_text("a 1 b -1\na 1 b\nc x d 1\na 1 b -1.0\nc 1e999 d 1\n")
     with pytest.raises(ContrasepError) as error:
         read_list(tmp_path / "l")
     message = str(error.value)
     assert "line 2 has 3 fields, 4 wanted" in message
     assert "line 3: 'x' is no gain" in message
-    assert "line 4 has the name of line 1" in message and "\n" not in message
+    assert "line 4 has the name of line 1" in message and "4 faults in all" in message and "\n" not in message
 
 
 @pytest.mark.parametrize("content", ["", "\n\n"])
@@ -90,3 +106,15 @@ def test_empty_or_missing_list(tmp_path, content):
     (tmp_path / "l").write_text(content)
     with pytest.raises(ContrasepError, match="empty list"):
         read_list(tmp_path / "l")
+
+
+def test_a_corpus_with_lists_is_mixed_by_their_first_lines(sources_dir, config, contrasep, tmp_path):
+    own = sources_dir.parent / "lists/mix_2_spk_tt.txt"
+    write_list(own, [Mixture((f"{a}-{n}", f"{b}-{n}"), ("1", "-1")) for a, b in ("ab", "cd", "ac") for n in range(3)])
+    whole = ["make-lists", "--config", config, "--sources", sources_dir.parent]
+    contrasep(*whole, "--num-spk", 2, "--out", "l", check=True)
+    assert (tmp_path / "l/tt.txt").read_text() == "".join(line + "\n" for line in own.read_text().splitlines()[:5])
+    contrasep(*whole, "--num-spk", 2, "--out", "l", "--set", "mix.sets={tt: 99}", check=True)
+    assert (tmp_path / "l/tt.txt").read_text() == own.read_text()
+    done = contrasep(*whole, "--num-spk", 3, "--out", "l")
+    assert done.returncode == 1 and "mix_3_spk_tt.txt: no such list" in done.stderr

@@ -13,6 +13,7 @@ import soundfile
 from scipy.signal import resample_poly
 
 from contrasep_lib.errors import ContrasepError
+from contrasep_lib.io.audio import read_audio
 from contrasep_lib.mix.level import active_level
 from contrasep_lib.mix.lists import Mixture, read_list
 from contrasep_lib.mix.mixer import Mixer, mix_signals, mixture_files, write_mixture
@@ -149,3 +150,58 @@ def test_unknown_sources_are_told_before_mixing(sources_dir, config, contrasep, 
     assert done.returncode == 1 and "nobody-7" in done.stderr and done.stderr.count("\n") == 1
     assert not (tmp_path / "o").exists()
     assert len(read_list(tmp_path / "l")) == 2
+
+
+@pytest.mark.parametrize("rate", [8000, 16000])
+@pytest.mark.parametrize("level", ["p56", "published"])
+def test_the_level_is_that_of_8_khz_at_any_rate(tmp_path, rng, rate, level):
+    # much of this signal lies above 4 kHz, which has no part in the level
+    wav, originals = {}, {}
+    for utt, seconds in (("a", 1.0), ("b", 1.2)):
+        originals[utt] = np.round(rng.standard_normal(round(16000 * seconds)) * 2000) / 2**15
+        wav[utt] = str(tmp_path / f"{utt}.wav")
+        soundfile.write(wav[utt], originals[utt], 16000, subtype="PCM_16")
+    levels = {"a": 1e-4, "b": 3e-3}
+    mixed = Mixer(wav, MixOptions(rate=rate, active_level=level), levels).mix(Mixture(("a", "b"), ("1.5", "-1.5")))
+    scaled = []
+    for utt, gain in (("a", 1.5), ("b", -1.5)):
+        at_8k = resample_poly(originals[utt], 1, 2)
+        measured = active_level(at_8k, 8000)[0] if level == "p56" else levels[utt]
+        scaled.append((at_8k if rate == 8000 else originals[utt]) / np.sqrt(measured) * 10 ** (gain / 20))
+    length = min(map(len, scaled))
+    tracks = np.array([s[:length] for s in scaled])
+    tracks *= 0.9 / max(np.abs(tracks).max(), np.abs(tracks.sum(axis=0)).max())
+    np.testing.assert_array_equal(mixed.sources, np.round(tracks * 2**15))
+
+
+def test_a_cache_changes_no_byte_and_decodes_once(sources_dir, config, contrasep, tmp_path, monkeypatch):
+    contrasep("make-lists", "--config", config, "--sources", sources_dir.parent, "--num-spk", 2, "--out", "l", check=True)
+    whole = ["mix", "--config", config, "--list", "l/tt.txt", "--sources", sources_dir]
+    contrasep(*whole, "--out", "plain", check=True)
+    read = []
+    monkeypatch.setattr("contrasep_lib.mix.mixer.read_audio", lambda path: read.append(path) or read_audio(path))
+    for job in (1, 2, 3):
+        contrasep(*whole, "--out", "kept", "--cache", "cache", "--part", f"{job}/3", check=True)
+    assert digest(tmp_path / "kept") == digest(tmp_path / "plain")
+    used = {utt for mixture in read_list(tmp_path / "l/tt.txt") for utt in mixture.utterances}
+    assert len(read) == len(set(read)) == len(used)
+    assert sorted(path.name for path in (tmp_path / "cache").iterdir()) == sorted(f"{utt}.npy" for utt in used)
+
+
+def test_published_levels_that_are_not_there(sources_dir, config, contrasep, tmp_path):
+    contrasep("make-lists", "--config", config, "--sources", sources_dir.parent, "--num-spk", 2, "--out", "l", check=True)
+    whole = ["mix", "--config", config, "--list", "l/tt.txt", "--sources", sources_dir, "--out", "o",
+             "--set", "mix.active_level=published"]
+    table = sources_dir / "utt2level"
+    utts = sorted(path.stem for path in (tmp_path / "audio").iterdir())
+    for content, says in (
+        (None, "this corpus has no published levels"),
+        ("".join(f"{utt} 1e-3\n" for utt in utts[:-1]), f"no level of 1 utterances, e.g. '{utts[-1]}'"),
+        ("".join(f"{utt} 1e-3\n" for utt in utts[:-1]) + f"{utts[-1]} 0\n", "has the level '0'"),
+        ("".join(f"{utt} 1e-3\n" for utt in utts[:-1]) + f"{utts[-1]} loud\n", "has the level 'loud'"),
+    ):
+        if content is not None:
+            table.write_text(content)
+        done = contrasep(*whole)
+        assert done.returncode == 1 and says in done.stderr and done.stderr.count("\n") == 1
+        assert not (tmp_path / "o").exists()

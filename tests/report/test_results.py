@@ -17,6 +17,7 @@ from contrasep_lib.report.results import REQUIRED_KEYS, read_results, supervisio
 from contrasep_lib.score.tables import read_rows
 from contrasep_lib.models.options import ModelOptions
 from contrasep_lib.separate.options import SeparateOptions
+from contrasep_lib.train.options import TrainOptions
 
 
 
@@ -209,6 +210,8 @@ def test_every_separator_states_its_supervision():
     learned = {**config, "separate": SeparateOptions("model")}
     assert "sources in training" in supervision(learned)
     assert supervision({**learned, "model": ModelOptions(labels="none")}).startswith("utterance")
+    pretrained = {**learned, "pretrain": TrainOptions(balance={"wsj0": 3, "audiomnist": 1})}
+    assert supervision(pretrained).startswith("speaker labels in pretraining on audiomnist (25 %) and wsj0 (75 %), sources")
     with pytest.raises(ContrasepError, match="no supervision stated for separator 'guess'"):
         supervision({**config, "separate": SeparateOptions("guess")})
 

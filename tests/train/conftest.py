@@ -1,5 +1,7 @@
 """Fixtures: small dumped sets."""
 
+import itertools
+
 import kaldiio
 import numpy as np
 import pytest
@@ -61,3 +63,13 @@ def mixture_dumps(tmp_path_factory):
                 tracks[f"spk{n}"][key] = source
         folders[num_spk] = write_dump(tmp_path_factory.mktemp("dump") / f"tr_{num_spk}mix", tracks, utt2spk)
     return folders
+
+
+@pytest.fixture(scope="session")
+def digits_dump(tmp_path_factory):
+    """A second corpus: three speakers of seven utterances."""
+    rng, audio, utt2spk = np.random.default_rng(5), {}, {}
+    for number, take in itertools.product(range(3), range(7)):
+        key = f"audiomnist{number:02d}-{take}"
+        audio[key], utt2spk[key] = speechlike(rng, 3000 + 300 * take, 100 + 40 * number), f"audiomnist{number:02d}"
+    return write_dump(tmp_path_factory.mktemp("dump") / "tr_audiomnist_single", {"wav": audio}, utt2spk)

@@ -1,0 +1,4 @@
+#!/usr/bin/env bash
+# AudioMNIST: downloaded, or a local copy with --corpus DIR.
+set -euo pipefail
+exec contrasep fetch-audiomnist "$@"

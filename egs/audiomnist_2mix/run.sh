@@ -1,0 +1,11 @@
+#!/usr/bin/env bash
+# Two talkers saying strings of digits (AudioMNIST), downloaded or taken from --corpus DIR.
+# See run.sh --help.
+set -euo pipefail
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+exec "$here/../../utils/recipe.sh" \
+    --recipe-dir "$here" \
+    --label "spoken digits (AudioMNIST)" \
+    --num-spk 2 \
+    --config conf/oracle.yaml \
+    --- "$@"

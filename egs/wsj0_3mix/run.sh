@@ -1,0 +1,13 @@
+#!/usr/bin/env bash
+# WSJ0-3mix: three talkers from WSJ0 (LDC93S6A), named by --wsj0 DIR or in db.sh; docs/wsj0.md.
+# See run.sh --help.
+set -euo pipefail
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+exec "$here/../../utils/recipe.sh" \
+    --recipe-dir "$here" \
+    --label "read speech (WSJ0)" \
+    --num-spk 3 \
+    --config conf/oracle.yaml \
+    --corpus-option wsj0 \
+    --own-lists \
+    --- "$@"
