@@ -286,7 +286,8 @@ class _Counter:
             words.append(f"every two communities stand apart ({least});")
         cut = f"score {self.split_scores[count]:.1f}"
         if at_limit:
-            words.append(f"one could be split further ({cut}), but {self.most} are the most that can be counted here")
+            why = f"k_max is {self.k_max}" if self.most == self.k_max else f"the odds know no more than {self.most}"
+            words.append(f"one could be split further ({cut}), but {why}")
         elif joined:
             words.append(f"a further split was tried ({cut}), but its halves did not stand apart")
         elif self.split_scores[count] > self.null.threshold:

@@ -267,7 +267,7 @@ def test_no_more_talkers_than_the_odds_have_seen():
     assert null.known == 2
     assert [count(elongated([600] * talkers, 20, 100), null=null).count for talkers in (1, 2, 3)] == [1, 2, 2]
     decision = count(elongated([600] * 3, 20, 100), null=null)
-    assert decision.at_limit and "2 are the most that can be counted here" in decision.reason
+    assert decision.at_limit and "the odds know no more than 2" in decision.reason
     # told explicitly, evidence is of all counts asked for
     assert len(count(elongated([300, 300], 20, 3), null=null, with_evidence=True).evidence) == 6
 
