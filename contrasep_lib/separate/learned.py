@@ -179,6 +179,9 @@ class Learned:
         if count == 1:
             return nodes.valid.unsqueeze(-1).float(), torch.where(nodes.valid, 0, -1)
         labels = self.solver.solve(nodes, count, self.graph, seed).labels
+        if len(labels[nodes.valid].unique()) < count:
+            # the graph has fewer communities than there are talkers; an output of silence would help nobody
+            labels = KMeansSolver().solve(nodes, count, self.graph, seed).labels
         if self.options.mask == "soft":
             return soft_shares(nodes, labels, count), labels
         return hard_shares(nodes, labels, count), labels

@@ -102,6 +102,16 @@ def test_soft_shares_are_squared_cosines_with_the_centroids():
     assert torch.allclose(shares[..., :2], expected[None], atol=1e-6) and not shares[..., 2].any()
 
 
+def test_a_graph_of_fewer_communities_leaves_no_output_silent():
+    # all embeddings lie above the threshold, so that the graph has one community
+    separator = learned("network", graph="threshold", tau=0.0, refine_steps=50)
+    separator.model.directions.data = torch.nn.functional.normalize(1 + 0.2 * separator.model.directions.data, dim=-1)
+    mixture, sources = talkers(3)
+    separator.model.sources = torch.from_numpy(sources)
+    outputs = separator.separate("utt", mixture, 3).outputs
+    assert (np.square(outputs).mean(axis=1) > 0.02 * np.square(mixture).mean()).all()
+
+
 @pytest.mark.parametrize("mask", ["hard", "soft"])
 def test_outputs_of_both_masks_add_up(mask):
     separator = learned("spectral")
