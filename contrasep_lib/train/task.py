@@ -315,8 +315,15 @@ def _train_as_rank(rank: int, args: argparse.Namespace, threads: int) -> None:
     torch.set_num_threads(threads)
     args.dist_rank = rank
     # ESPnet prints the command of each process
-    with contextlib.redirect_stderr(io.StringIO()) if rank else contextlib.nullcontext():
-        ContrasepTask.main(args=args)
+    try:
+        with contextlib.redirect_stderr(io.StringIO()) if rank else contextlib.nullcontext():
+            ContrasepTask.main(args=args)
+        # whoever leaves first takes the connection of the others away
+        torch.distributed.barrier()
+    finally:
+        if torch.distributed.is_initialized():
+            # threads of gloo that outlive the interpreter abort the process
+            torch.distributed.destroy_process_group()
 
 
 def _statistics(part: _Parts) -> np.ndarray:
