@@ -4,9 +4,14 @@ All map ``(batch, frames, freq)`` and the frames of each utterance ``(batch,)`` 
 ``(batch, frames, freq, dim)``, not yet of unit norm. An utterance gets the same embeddings
 whatever it is padded with: recurrences stop at its end, convolutions see zeros behind it as
 they do at the end of the longest, attention does not look there.
+
+The way there has two parts: ``hidden`` gives features ``(batch, frames, places, channels)``, which a
+decoder may read too, and ``units`` the embeddings. A place is a frequency, a band of them, or all.
 """
 
 from __future__ import annotations
+
+import abc
 
 import torch
 
@@ -37,7 +42,30 @@ def run_recurrent(layer: torch.nn.RNNBase, x: torch.Tensor, lengths: torch.Tenso
     return unpack(layer(packed)[0], batch_first=True, total_length=x.shape[1])[0]
 
 
-class BLSTM(torch.nn.Module):
+class Backbone(torch.nn.Module, abc.ABC):
+    """What all backbones over spectra share.
+
+    Attributes:
+        places, channels: of the features that `hidden` gives.
+    """
+
+    places: int
+    channels: int
+
+    @abc.abstractmethod
+    def hidden(self, x: torch.Tensor, frames: torch.Tensor) -> torch.Tensor:
+        """Spectra ``(batch, frames, freq)`` to features ``(batch, frames, places, channels)``."""
+
+    @abc.abstractmethod
+    def units(self, hidden: torch.Tensor) -> torch.Tensor:
+        """Features ``(batch, frames, places, channels)`` to embeddings ``(batch, frames, freq, dim)``."""
+
+    def forward(self, x: torch.Tensor, frames: torch.Tensor) -> torch.Tensor:
+        """``(batch, frames, freq)`` to ``(batch, frames, freq, dim)``."""
+        return self.units(self.hidden(x, frames))
+
+
+class BLSTM(Backbone):
     """Stacked bidirectional LSTM and a linear layer per frame (Hershey et al., ICASSP 2016).
 
     Args:
@@ -55,12 +83,15 @@ class BLSTM(torch.nn.Module):
         )
         self.dropout = torch.nn.Dropout(dropout)
         self.output = torch.nn.Linear(2 * width, freq * dim)
-        self.freq = freq
+        self.freq, self.places, self.channels = freq, 1, 2 * width
 
-    def forward(self, x: torch.Tensor, frames: torch.Tensor) -> torch.Tensor:
-        """``(batch, frames, freq)`` to ``(batch, frames, freq, dim)``."""
-        hidden = self.dropout(run_recurrent(self.recurrent, x, shorter(frames, x.shape[1])))
-        return self.output(hidden).unflatten(-1, (self.freq, -1))
+    def hidden(self, x: torch.Tensor, frames: torch.Tensor) -> torch.Tensor:
+        """``(batch, frames, freq)`` to ``(batch, frames, 1, 2 width)``."""
+        return self.dropout(run_recurrent(self.recurrent, x, shorter(frames, x.shape[1]))).unsqueeze(2)
+
+    def units(self, hidden: torch.Tensor) -> torch.Tensor:
+        """``(batch, frames, freq, dim)`` of `hidden`."""
+        return self.output(hidden.squeeze(2)).unflatten(-1, (self.freq, -1))
 
 
 class _ConvBlock(torch.nn.Module):
@@ -78,7 +109,7 @@ class _ConvBlock(torch.nn.Module):
         return x + self.dropout(self.conv(seen.permute(0, 3, 1, 2)).permute(0, 2, 3, 1))
 
 
-class Conv(torch.nn.Module):
+class Conv(Backbone):
     """Dilated convolutions over time and frequency, without stride.
 
     Block i is dilated by ``2^(i mod 7)`` frames and ``2^(i mod 5)`` frequencies. Convolutions do
@@ -101,14 +132,19 @@ class Conv(torch.nn.Module):
         )
         self.norm = torch.nn.LayerNorm(width)
         self.output = torch.nn.Linear(width, dim)
+        self.places, self.channels = freq, width
 
-    def forward(self, x: torch.Tensor, frames: torch.Tensor) -> torch.Tensor:
-        """``(batch, frames, freq)`` to ``(batch, frames, freq, dim)``."""
+    def hidden(self, x: torch.Tensor, frames: torch.Tensor) -> torch.Tensor:
+        """``(batch, frames, freq)`` to ``(batch, frames, freq, width)``."""
         inside = frame_mask(frames, x.shape[1])[:, :, None, None]
         x = self.stem(x.unsqueeze(1)).permute(0, 2, 3, 1).contiguous() + self.place
         for block in self.blocks:
             x = block(x, inside)
-        return self.output(torch.nn.functional.gelu(self.norm(x)))
+        return torch.nn.functional.gelu(self.norm(x))
+
+    def units(self, hidden: torch.Tensor) -> torch.Tensor:
+        """``(batch, frames, freq, dim)`` of `hidden`."""
+        return self.output(hidden)
 
 
 class _RecurrentPath(torch.nn.Module):
@@ -163,7 +199,63 @@ def _rotate(x: torch.Tensor) -> torch.Tensor:
     return torch.cat([first * cos - second * sin, first * sin + second * cos], dim=-1)
 
 
-class DualPath(torch.nn.Module):
+class Paths(torch.nn.Module):
+    """Blocks that go over frequency, within a frame, and over time, within a band.
+
+    Args:
+        layers: blocks.
+        width: channels, and cells of the LSTMs in each direction.
+        dropout: after each path.
+        path: ``rnn`` or ``attention``.
+        heads: of the attention; ``width / heads`` is even.
+    """
+
+    def __init__(self, layers: int, width: int, dropout: float = 0.0, path: str = "rnn", heads: int = 4) -> None:
+        super().__init__()
+
+        def make() -> torch.nn.Module:
+            if path == "attention":
+                return _AttentionPath(width, heads, dropout)
+            return _RecurrentPath(width, dropout)
+
+        self.over_freq = torch.nn.ModuleList([make() for _ in range(layers)])
+        self.over_time = torch.nn.ModuleList([make() for _ in range(layers)])
+
+    def walk(self, index: int, x: torch.Tensor, lengths: torch.Tensor | None) -> torch.Tensor:
+        """Block ``index`` over ``(batch, frames, bands, width)``.
+
+        Args:
+            lengths: frames of each utterance, on the CPU, or None for all; see `shorter`.
+        """
+        batch, count, bands = x.shape[:3]
+        x = self.over_freq[index](x.reshape(batch * count, bands, -1), None).unflatten(0, (batch, count))
+        x = x.transpose(1, 2).reshape(batch * bands, count, -1)
+        if lengths is not None:
+            lengths = lengths.repeat_interleave(bands)
+        return self.over_time[index](x, lengths).unflatten(0, (batch, bands)).transpose(1, 2)
+
+
+class BandStem(torch.nn.Conv2d):
+    """Each band's input: three frames of its own frequencies and of half a band to either side.
+
+    Args:
+        inputs: channels of each unit.
+        freq: frequencies.
+        width: channels of each band.
+        band: frequencies in a band.
+    """
+
+    def __init__(self, inputs: int, freq: int, width: int, band: int) -> None:
+        edge = band // 2
+        super().__init__(inputs, width, (3, band + 2 * edge), (1, band), (1, edge))
+        self.missing = -freq % band
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """``(batch, inputs, frames, freq)`` to ``(batch, frames, bands, width)``."""
+        return super().forward(torch.nn.functional.pad(x, (0, self.missing))).permute(0, 2, 3, 1)
+
+
+class DualPath(Backbone, Paths):
     """Alternates over frequency, within a frame, and over time, within a band.
 
     Dual-path processing (Luo et al., ICASSP 2020) along the axes of the spectrum, as in
@@ -192,35 +284,23 @@ class DualPath(torch.nn.Module):
         heads: int = 4,
         band: int = 4,
     ) -> None:
-        super().__init__()
+        super().__init__(layers, width, dropout, path, heads)
         self.freq, self.band, self.dim = freq, band, dim
-        self.bands = -(-freq // band)
-        # three frames of its own band and of half a band to either side
-        self.edge = band // 2
-        self.stem = torch.nn.Conv2d(1, width, (3, band + 2 * self.edge), (1, band), (1, self.edge))
-        self.place = torch.nn.Parameter(_PLACE_STD * torch.randn(self.bands, width))
-
-        def make() -> torch.nn.Module:
-            if path == "attention":
-                return _AttentionPath(width, heads, dropout)
-            return _RecurrentPath(width, dropout)
-
-        self.over_freq = torch.nn.ModuleList([make() for _ in range(layers)])
-        self.over_time = torch.nn.ModuleList([make() for _ in range(layers)])
+        self.places, self.channels = -(-freq // band), width
+        self.stem = BandStem(1, freq, width, band)
+        self.place = torch.nn.Parameter(_PLACE_STD * torch.randn(self.places, width))
         self.norm = torch.nn.LayerNorm(width)
         self.output = torch.nn.Linear(width, band * dim)
 
-    def forward(self, x: torch.Tensor, frames: torch.Tensor) -> torch.Tensor:
-        """``(batch, frames, freq)`` to ``(batch, frames, freq, dim)``."""
-        batch, count = x.shape[:2]
-        x = torch.nn.functional.pad(x, (0, self.bands * self.band - self.freq))
-        x = self.stem(x.unsqueeze(1)).permute(0, 2, 3, 1) + self.place
-        lengths = shorter(frames, count)
-        if lengths is not None:
-            lengths = lengths.repeat_interleave(self.bands)
-        for over_freq, over_time in zip(self.over_freq, self.over_time):
-            x = over_freq(x.reshape(batch * count, self.bands, -1), None).unflatten(0, (batch, count))
-            x = x.transpose(1, 2).reshape(batch * self.bands, count, -1)
-            x = over_time(x, lengths).unflatten(0, (batch, self.bands)).transpose(1, 2)
-        units = self.output(self.norm(x)).unflatten(-1, (self.band, self.dim)).flatten(2, 3)
+    def hidden(self, x: torch.Tensor, frames: torch.Tensor) -> torch.Tensor:
+        """``(batch, frames, freq)`` to ``(batch, frames, bands, width)``."""
+        lengths = shorter(frames, x.shape[1])
+        x = self.stem(x.unsqueeze(1)) + self.place
+        for index in range(len(self.over_freq)):
+            x = self.walk(index, x, lengths)
+        return x
+
+    def units(self, hidden: torch.Tensor) -> torch.Tensor:
+        """``(batch, frames, freq, dim)`` of `hidden`."""
+        units = self.output(self.norm(hidden)).unflatten(-1, (self.band, self.dim)).flatten(2, 3)
         return units[:, :, : self.freq]

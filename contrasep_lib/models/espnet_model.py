@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any, Callable
 
 import numpy as np
@@ -10,12 +11,15 @@ from espnet2.train.abs_espnet_model import AbsESPnetModel
 
 from contrasep_lib.features.options import FeatureOptions
 from contrasep_lib.features.spectra import FLOOR
-from contrasep_lib.features.stft import num_frames, pad, stft
+from contrasep_lib.features.stft import istft, num_frames, pad, stft
+from contrasep_lib.models.analysis import Analysis
+from contrasep_lib.models.attractors import training_assignments, training_centroids
 from contrasep_lib.models.backbones import BLSTM, Conv, DualPath
+from contrasep_lib.models.decoder import AttractorDecoder
 from contrasep_lib.models.encoder import ConvEncoder
 from contrasep_lib.models.heads import Projection, unit_norm
 from contrasep_lib.models.inputs import SpectrumInput, frame_mask, unit_level
-from contrasep_lib.models.options import ModelOptions
+from contrasep_lib.models.options import CENTROIDS, ModelOptions
 from contrasep_lib.models.views import LabelledNodes, remix, similarity
 from contrasep_lib.modularity.nodes import NodeSet
 from contrasep_lib.objectives import (
@@ -23,6 +27,7 @@ from contrasep_lib.objectives import (
     nt_xent_loss,
     pair_nodes,
     sample_nodes,
+    si_snr_loss,
     supcon_loss,
     take,
     whitened_loss,
@@ -45,6 +50,9 @@ class ContrastiveModel(AbsESPnetModel):
     Batches of mixtures are finetuning: a node's class is the source that dominates it, and
     negatives come from the same mixture, or by option from the batch. With ``labels: none``
     sources and speakers are never read (see `contrasep_lib.models.views`).
+
+    With granularity ``attractor`` a decoder learns from mixtures too (``si_snr``); single recordings
+    have nothing to be parted and pass it by.
 
     Args:
         options: section ``model``.
@@ -82,6 +90,12 @@ class ContrastiveModel(AbsESPnetModel):
             arguments.update(path=options.path, heads=options.heads, band=options.band)
         self.backbone = backbone(**arguments)
         self.projection = Projection(dim, options.projection) if options.projection else None
+        self.decoder: AttractorDecoder | None = None
+        if options.decodes:
+            self.decoder = AttractorDecoder(
+                features.win // 2 + 1, dim, self.backbone.places, self.backbone.channels, options.decoder_layers,
+                options.decoder_width, options.band, options.dropout, options.path, options.heads,
+            )
 
     def forward(
         self,
@@ -117,7 +131,9 @@ class ContrastiveModel(AbsESPnetModel):
         else:
             if sources is None:
                 raise ValueError("sources: wanted with 'labels: dominance'; 'labels: none' does without")
-            nodes, pairs = self._dominated(mixture, mixture_lengths, frames, sources, num_spk, speaker), None
+            heard = self._heard(sources, mixture_lengths, num_spk)
+            seen = self._analyse(mixture, mixture_lengths, stft(mixture, self.features), frames)
+            nodes, pairs = self._dominated(seen, heard, num_spk, speaker), None
         with torch.no_grad(), torch.autocast(mixture.device.type, enabled=False):
             stats = similarity(self._pools(nodes))
         gather = self._gathers(nodes)
@@ -127,11 +143,16 @@ class ContrastiveModel(AbsESPnetModel):
                 value = self._clustering(_OF_ALL_NODES[name], nodes)
             elif name == "supcon":
                 value = self._supcon(nodes, generator, gather)
+            elif name == "si_snr":
+                value = self._si_snr(seen, heard, mixture_lengths, generator)
             else:
                 value = self._nt_xent(nodes, pairs, generator, gather)
             stats[name] = value.detach()
             loss = loss + weight * value
         stats["loss"] = loss.detach()
+        if "si_snr" in stats:
+            # a loss in dB; as a statistic it is what it says
+            stats["si_snr"] = -stats["si_snr"]
         return loss, stats, loss.new_tensor(float(len(mixture)))
 
     def collect_feats(
@@ -143,23 +164,46 @@ class ContrastiveModel(AbsESPnetModel):
         return {"feats": feats, "feats_lengths": frames}
 
     def embed(self, mixture: torch.Tensor, lengths: torch.Tensor | None = None) -> NodeSet:
-        """Node sets of mixtures, as the modularity engine takes them.
+        """Node sets of mixtures, as the modularity engine takes them; see `analyse`."""
+        return self.analyse(mixture, lengths)[0]
+
+    def analyse(self, mixture: torch.Tensor, lengths: torch.Tensor | None = None) -> tuple[NodeSet, Analysis]:
+        """Node sets of mixtures, and what a decoder goes on from.
 
         Args:
             mixture: ``(batch, samples)`` float32.
             lengths: ``(batch,)`` samples of each; all by default.
 
         Returns:
-            Embeddings of unit norm ``(batch, nodes, dim)`` float32, weights, and valid nodes:
-            neither silent nor padding.
+            Embeddings of unit norm ``(batch, nodes, dim)`` float32, weights, and valid nodes: neither silent
+            nor padding; and the analysis.
         """
         if lengths is None:
             lengths = torch.full((len(mixture),), mixture.shape[1], device=mixture.device)
         mixture, frames = self._inside(mixture, lengths)
-        spectrum = stft(mixture, self.features)
-        nodes, valid = self._nodes(spectrum, frames)
-        z = self._embed(mixture, lengths, spectrum, frames)
-        return NodeSet(z, self._weight(nodes, valid), valid, nodes.shape)
+        seen = self._analyse(mixture, lengths, stft(mixture, self.features), frames)
+        nodes, valid = self._nodes(seen.spectrum, frames)
+        return NodeSet(seen.z, self._weight(nodes, valid), valid, nodes.shape), seen
+
+    def decode(
+        self, seen: Analysis, centroids: torch.Tensor, samples: int, present: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """Sources of mixtures whose communities have these centroids (granularity ``attractor``).
+
+        Args:
+            seen: of `analyse`.
+            centroids: ``(batch, K, dim)`` of unit norm.
+            samples: length of the mixtures.
+            present: ``(batch, K)`` bool, which centroids there are; all by default.
+
+        Returns:
+            ``(batch, K, samples)``, silence for absent ones; they add up to the mixture.
+        """
+        if present is None:
+            present = torch.ones(centroids.shape[:2], dtype=torch.bool, device=centroids.device)
+        masks = self.decoder(seen.hidden, seen.spectrum, seen.level, seen.frames, seen.z, centroids, present)
+        with torch.autocast(masks.device.type, enabled=False):
+            return istft(masks * seen.spectrum.unsqueeze(1), samples, self.features)
 
     def _generator(self) -> torch.Generator:
         # in training the draw follows torch's own state, which a seed per epoch fixes;
@@ -187,53 +231,76 @@ class ContrastiveModel(AbsESPnetModel):
         mean = magnitude.sum(1, keepdim=True) / valid.sum(1, keepdim=True).clamp_min(1)
         return magnitude / torch.where(mean > 0, mean, 1.0)
 
-    def _embed(
+    def _analyse(
         self, mixture: torch.Tensor, lengths: torch.Tensor, spectrum: torch.Tensor, frames: torch.Tensor
-    ) -> torch.Tensor:
-        """Embeddings of unit norm, ``(batch, nodes, dim)``."""
+    ) -> Analysis:
+        """Embeddings of mixtures whose spectra are known."""
         if self.inputs is None:
-            return unit_norm(self.backbone(pad(unit_level(mixture, lengths), self.features)))
-        units = self.backbone(self.inputs(spectrum, frames), frames)
+            z = unit_norm(self.backbone(pad(unit_level(mixture, lengths), self.features)))
+            return Analysis(spectrum, frames, z)
+        level = self.inputs(spectrum, frames)
+        hidden = self.backbone.hidden(level, frames)
+        units = self.backbone.units(hidden)
         if self.options.granularity == "frame":
-            return unit_norm(units.float().mean(2))
-        return unit_norm(units.flatten(1, 2))
+            return Analysis(spectrum, frames, unit_norm(units.float().mean(2)))
+        return Analysis(spectrum, frames, unit_norm(units.flatten(1, 2)), level, hidden)
+
+    @staticmethod
+    def _heard(sources: torch.Tensor, lengths: torch.Tensor, num_spk: torch.Tensor | None) -> torch.Tensor:
+        """Sources with zeros behind their ends and in place of absent ones."""
+        most = sources.shape[1]
+        present = torch.arange(most, device=sources.device) < (most if num_spk is None else num_spk.unsqueeze(1))
+        inside = torch.arange(sources.shape[2], device=sources.device) < lengths.unsqueeze(1)
+        return torch.where(present.unsqueeze(-1) & inside.unsqueeze(1), sources, 0.0)
 
     def _dominated(
-        self,
-        mixture: torch.Tensor,
-        lengths: torch.Tensor,
-        frames: torch.Tensor,
-        sources: torch.Tensor,
-        num_spk: torch.Tensor | None,
-        speaker: torch.Tensor | None,
+        self, seen: Analysis, heard: torch.Tensor, num_spk: torch.Tensor | None, speaker: torch.Tensor | None
     ) -> LabelledNodes:
         """Nodes of mixtures, labelled by the source that dominates them."""
-        batch, most = sources.shape[:2]
-        spectrum = stft(mixture, self.features)
-        nodes, valid = self._nodes(spectrum, frames)
-        z = self._embed(mixture, lengths, spectrum, frames)
+        batch, most = heard.shape[:2]
+        nodes, valid = self._nodes(seen.spectrum, seen.frames)
+        weight, device = self._weight(nodes, valid), heard.device
         if most == 1:
             dominant = torch.zeros_like(valid, dtype=torch.int64)
         else:
-            with torch.no_grad():
-                index = torch.arange(most, device=sources.device)
-                present = index < (most if num_spk is None else num_spk.unsqueeze(1))
-                inside = torch.arange(sources.shape[2], device=sources.device) < lengths.unsqueeze(1)
-                heard = present.unsqueeze(-1) & inside.unsqueeze(1)
-                dominant = self.granularity.targets(torch.where(heard, sources, 0.0))
-        weight = self._weight(nodes, valid)
+            dominant = self.granularity.targets(heard)
         if most > 1 and self.options.negatives == "utterance":
-            return LabelledNodes(z, dominant, weight, valid, most)
+            return LabelledNodes(seen.z, dominant, weight, valid, most)
         # no two unknown speakers are taken for one, on whatever rank
         rank = torch.distributed.get_rank() if distributed() else 0
-        unknown = -1 - torch.arange(batch * most, device=mixture.device).view(batch, most) - rank * 2**32
+        unknown = -1 - torch.arange(batch * most, device=device).view(batch, most) - rank * 2**32
         names = unknown if speaker is None else torch.where(speaker >= 0, speaker.long(), unknown)
         if num_spk is not None:
             # absent ones dominate nothing and need no label of their own
-            absent = torch.arange(most, device=mixture.device) >= num_spk.unsqueeze(1)
+            absent = torch.arange(most, device=device) >= num_spk.unsqueeze(1)
             names = torch.where(absent, names[:, :1], names)
         names, numbers = names.unique(return_inverse=True)
-        return LabelledNodes(z, numbers.gather(1, dominant), weight, valid, len(names), names)
+        return LabelledNodes(seen.z, numbers.gather(1, dominant), weight, valid, len(names), names)
+
+    def _si_snr(
+        self, seen: Analysis, heard: torch.Tensor, lengths: torch.Tensor, generator: torch.Generator
+    ) -> torch.Tensor:
+        """Loss of the decoder over mixtures, in dB; 0 for single recordings."""
+        present = heard.square().sum(-1) > 0
+        present &= (present.sum(1) > 1).unsqueeze(1)
+        rows = present.any(1).nonzero().squeeze(1)
+        if len(rows) == 0:
+            return seen.z.new_zeros(())
+        seen = Analysis(*(getattr(seen, field.name)[rows] for field in dataclasses.fields(seen)))
+        heard, lengths, present = heard[rows], lengths[rows], present[rows]
+        with torch.no_grad():
+            nodes, valid = self._nodes(seen.spectrum, seen.frames)
+            spectra = stft(heard, self.features)
+            power = self.granularity.pool(spectra.abs().square())
+            weight = self._weight(nodes, valid)
+            assign = training_assignments(
+                seen.z.float(), self.granularity.targets_of(spectra), power, weight,
+                self.options.centroids or dict.fromkeys(CENTROIDS, 1.0), generator,
+            )
+        centroids, found = training_centroids(seen.z, weight, assign)
+        present = present & found
+        outputs = self.decode(seen, centroids, heard.shape[-1], present)
+        return si_snr_loss(outputs, heard, lengths, present)
 
     def _remixed(
         self, mixture: torch.Tensor, lengths: torch.Tensor, frames: torch.Tensor, generator: torch.Generator
@@ -244,7 +311,7 @@ class ContrastiveModel(AbsESPnetModel):
         spectra = stft(torch.stack([mixture, intruder], dim=1), self.features)
         spectrum = spectra.sum(1)
         nodes, valid = self._nodes(spectrum, frames)
-        z = self._embed(mixture + intruder, lengths, spectrum, frames)
+        z = self._analyse(mixture + intruder, lengths, spectrum, frames).z
         which = self.granularity.targets_of(spectra)
         itself = torch.arange(len(mixture), device=mixture.device)
         recording = torch.stack([itself, other], dim=1).gather(1, which)
@@ -254,7 +321,7 @@ class ContrastiveModel(AbsESPnetModel):
             return labelled, None
 
         _, valid_alone = self._nodes(spectra[:, 0], frames)
-        alone = self._embed(mixture, lengths, spectra[:, 0], frames)
+        alone = self._analyse(mixture, lengths, spectra[:, 0], frames).z
         count = options.sampled_nodes // 2
         if options.negatives == "batch":
             count = max(-(-count // len(mixture)), 2)

@@ -6,6 +6,7 @@ import dataclasses
 import typing
 from typing import Literal
 
+from contrasep_lib.config import LATER
 from contrasep_lib.features.options import FeatureOptions
 
 if typing.TYPE_CHECKING:
@@ -13,7 +14,8 @@ if typing.TYPE_CHECKING:
 
     from contrasep_lib.models.espnet_model import ContrastiveModel
 
-OBJECTIVES = ("affinity", "whitened", "supcon", "nt_xent")
+OBJECTIVES = ("affinity", "whitened", "supcon", "nt_xent", "si_snr")
+CENTROIDS = ("dominance", "noise", "soft", "solver")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,7 +23,8 @@ class ModelOptions:
     """What embeds nodes, and what it learns from.
 
     Attributes:
-        granularity: what a node is, a ``frame`` or a time-frequency unit (``tf``).
+        granularity: what a node is, a ``frame`` or a time-frequency unit (``tf``); with ``attractor`` a
+            time-frequency unit, and the clusters' centroids condition a decoder.
         backbone: ``encoder`` (strided convolutions over the waveform, frames only: the paper),
             ``conv`` (dilated, over spectra), ``blstm`` (as deep clustering) or ``dual_path``
             (alternating over frequency and time). Backbones over spectra serve both
@@ -36,8 +39,8 @@ class ModelOptions:
         embedding_dim: dimension of the embeddings.
         projection: outputs of the projection head (an MLP with a hidden layer as wide as the
             embedding), which only the loss sees; 0 for none.
-        objectives: weight of each objective: ``affinity``, ``whitened``, ``supcon``, ``nt_xent``
-            (see `contrasep_lib.objectives`).
+        objectives: weight of each objective: ``affinity``, ``whitened``, ``supcon``, ``nt_xent``, and
+            of a decoder ``si_snr``, negative and in dB (see `contrasep_lib.objectives`).
         temperature: of ``supcon`` and ``nt_xent``.
         labels: ``dominance`` (a node belongs to the source, or in single-speaker batches to the
             speaker, that dominates it) or ``none`` (sources and speakers are not used; see
@@ -52,9 +55,14 @@ class ModelOptions:
         neighbours: ``labels: none`` takes nodes up to so many frames apart as a positive pair.
         remix_db: ``labels: none`` remixes recordings at levels drawn from +- remix_db, dB.
         seed: draws nodes in validation; training draws from torch's generator.
+        decoder_layers: blocks of the decoder, over bands of ``band`` frequencies; each runs once for
+            each talker.
+        decoder_width: its channels, and cells of its LSTMs in each direction.
+        centroids: relative frequency of each kind of centroids in training, ``dominance``, ``noise``,
+            ``soft``, ``solver`` (see `contrasep_lib.models.attractors`); ``null``: all alike.
     """
 
-    granularity: Literal["frame", "tf"] = "tf"
+    granularity: Literal["frame", "tf", "attractor"] = "tf"
     backbone: Literal["encoder", "conv", "blstm", "dual_path"] = "blstm"
     layers: int = 2
     width: int = 300
@@ -73,10 +81,13 @@ class ModelOptions:
     neighbours: int = 3
     remix_db: float = 5.0
     seed: int = 0
+    decoder_layers: int = dataclasses.field(default=2, metadata=LATER)
+    decoder_width: int = dataclasses.field(default=64, metadata=LATER)
+    centroids: dict[str, float] | None = dataclasses.field(default=None, metadata=LATER)
 
     def __post_init__(self) -> None:
         if self.backbone == "encoder" and self.granularity != "frame":
-            raise ValueError("granularity: the encoder embeds frames, so 'frame' wanted with it, got 'tf'")
+            raise ValueError(f"granularity: the encoder embeds frames, so 'frame' wanted with it, got '{self.granularity}'")
         for name, least in (
             ("layers", 1),
             ("width", 1),
@@ -86,6 +97,8 @@ class ModelOptions:
             ("projection", 0),
             ("sampled_nodes", 4),
             ("neighbours", 0),
+            ("decoder_layers", 0),
+            ("decoder_width", 1),
         ):
             if getattr(self, name) < least:
                 raise ValueError(f"{name}: at least {least} wanted, got {getattr(self, name)}")
@@ -100,10 +113,36 @@ class ModelOptions:
                 raise ValueError(f"objectives: names among {', '.join(OBJECTIVES)} wanted, got '{name}'")
             if not 0 < value < float("inf"):
                 raise ValueError(f"objectives.{name}: a positive weight wanted, got {value}")
+        self._check_decoder()
         if not 1e-3 <= self.temperature <= 100:
             raise ValueError(f"temperature: between 0.001 and 100 wanted, got {self.temperature}")
         if not 0 <= self.remix_db <= 30:
             raise ValueError(f"remix_db: between 0 and 30 dB wanted, got {self.remix_db}")
+
+    @property
+    def decodes(self) -> bool:
+        """Whether there is a decoder."""
+        return self.granularity == "attractor"
+
+    def _check_decoder(self) -> None:
+        if ("si_snr" in self.objectives) != self.decodes:
+            raise ValueError(
+                "objectives: si_snr is what the decoder of granularity 'attractor' learns from, and wanted there and "
+                f"nowhere else, got '{self.granularity}' and {', '.join(self.objectives)}"
+            )
+        if self.decodes and self.labels == "none":
+            raise ValueError("labels: the decoder learns from sources, so 'dominance' wanted with 'attractor', got 'none'")
+        if self.decodes and len(self.objectives) == 1:
+            raise ValueError("objectives: one that shapes the embeddings wanted beside si_snr, e.g. affinity")
+        if self.decodes and self.path == "attention" and self.decoder_width % (2 * self.heads):
+            raise ValueError(f"heads: {self.heads} heads of even width wanted, got a decoder_width of {self.decoder_width}")
+        for name, value in (self.centroids or {}).items():
+            if name not in CENTROIDS:
+                raise ValueError(f"centroids: names among {', '.join(CENTROIDS)} wanted, got '{name}'")
+            if not 0 < value < float("inf"):
+                raise ValueError(f"centroids.{name}: a positive frequency wanted, got {value}")
+        if self.centroids is not None and not self.centroids:
+            raise ValueError(f"centroids: null or at least one of {', '.join(CENTROIDS)} wanted, got none")
 
 
 def build_model(

@@ -1,7 +1,8 @@
 """Granularities: what a node is, and how an assignment of nodes becomes a mask.
 
-`Frame` has frames as nodes, `TimeFrequency` has units of the short-time spectrum. Everything
-after the embedding (modularity, oracles, masks, audio) is the same for both.
+`Frame` has frames as nodes, `TimeFrequency` and `Attractor` have units of the short-time spectrum.
+Everything after the embedding (modularity, oracles, masks, audio) is the same for all, but that a decoder
+makes the masks of `Attractor`.
 """
 
 from __future__ import annotations
@@ -131,7 +132,16 @@ class TimeFrequency(Granularity):
         return values.unflatten(-1, shape)
 
 
-GRANULARITIES = {kind.name: kind for kind in (Frame, TimeFrequency)}
+class Attractor(TimeFrequency):
+    """A node is a unit of the short-time spectrum; centroids of clusters condition a decoder.
+
+    See `contrasep_lib.models.decoder`; masks of assignments are those of `TimeFrequency`.
+    """
+
+    name = "attractor"
+
+
+GRANULARITIES = {kind.name: kind for kind in (Frame, TimeFrequency, Attractor)}
 
 
 def apply_mask(mask: torch.Tensor, spectrum: torch.Tensor, samples: int, features: FeatureOptions) -> torch.Tensor:

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from contrasep_lib.errors import ContrasepError
-from contrasep_lib.features.stft import stft
+from contrasep_lib.models.decoder import centroids_of
 from contrasep_lib.modularity import (
     CountDecision,
     DirectSolver,
@@ -34,6 +34,7 @@ from contrasep_lib.separate.options import ModularityOptions, SeparateOptions
 from contrasep_lib.separate.separation import Separation
 
 if typing.TYPE_CHECKING:
+    from contrasep_lib.models.analysis import Analysis
     from contrasep_lib.models.espnet_model import ContrastiveModel
 
 NETWORK, NULL = "network.pth", "null.json"
@@ -147,7 +148,7 @@ class Learned:
         device = next(self.model.parameters()).device
         signal = torch.from_numpy(np.ascontiguousarray(mixture, np.float32))[None].to(device)
         with torch.no_grad():
-            nodes = self.model.embed(signal)
+            nodes, seen = self.model.analyse(signal)
         if not nodes.valid.any():
             raise ContrasepError(f"'{key}': nothing but silence; there is nobody to separate")
         seed = (zlib.crc32(key.encode()) + self.modularity.seed) % 2**31
@@ -157,7 +158,7 @@ class Learned:
                 nodes, self.modularity.k_max, self.graph, None, seed, self.communities.null, with_evidence=False
             )
         assign, labels = self._assign(nodes, decision.count if decision else num_spk, decision, seed)
-        audio = self._audio(signal, assign)
+        audio = self._audio(signal, nodes, seen, assign, labels)
         [diagnosis] = diagnose(nodes, labels, self.graph, decisions=[decision] if decision else None)
         words = f"{decision.reason}; {diagnosis.words}" if decision else diagnosis.words
         conductance = diagnosis.mean_conductance
@@ -186,12 +187,18 @@ class Learned:
             return soft_shares(nodes, labels, count), labels
         return hard_shares(nodes, labels, count), labels
 
-    def _audio(self, signal: torch.Tensor, assign: torch.Tensor) -> torch.Tensor:
-        """Masked audio ``(1, K, samples)``."""
-        granularity, features = self.model.granularity, self.model.features
-        nodes = granularity.nodes_of(stft(signal, features))
-        mask = granularity.mask(assign, nodes)
-        return apply_mask(mask, nodes.spectrum, signal.shape[-1], features)
+    @torch.no_grad()
+    def _audio(
+        self, signal: torch.Tensor, nodes: NodeSet, seen: "Analysis", assign: torch.Tensor, labels: torch.Tensor
+    ) -> torch.Tensor:
+        """Audio of the communities, ``(1, K, samples)``."""
+        count, samples = assign.shape[-1], signal.shape[-1]
+        if self.model.options.decodes and count > 1:
+            weight = nodes.weight * nodes.valid
+            return self.model.decode(seen, centroids_of(nodes.z, hard_shares(nodes, labels, count), weight), samples)
+        granularity = self.model.granularity
+        mask = granularity.mask(assign, granularity.nodes_of(seen.spectrum))
+        return apply_mask(mask, seen.spectrum, samples, self.model.features)
 
 
 def hard_shares(nodes: NodeSet, labels: torch.Tensor, count: int) -> torch.Tensor:

@@ -9,8 +9,8 @@ from typing import Any, Iterable
 import numpy as np
 import torch
 
-from contrasep_lib.features.stft import stft
 from contrasep_lib.io.atomic import atomic_path
+from contrasep_lib.models.decoder import centroids_of
 from contrasep_lib.modularity import KernelGraph, KMeansSolver, NodeSet
 from contrasep_lib.report.plots import TALKER_COLOURS
 from contrasep_lib.score.metrics import best_matching, pairwise_si_snr, si_snr
@@ -47,14 +47,17 @@ class Probe:
         """
         gains: list[float] = []
         for item in self.items:
-            signal, nodes = self._embed(model, item)
+            signal, nodes, seen = self._analyse(model, item)
             if not nodes.valid.any():
                 continue
             sources = item["sources"]
             assign = self.solver.solve(nodes, len(sources), self.graph).assign
-            units = model.granularity.nodes_of(stft(signal, model.features))
-            mask = model.granularity.mask(assign, units)
-            outputs = apply_mask(mask, units.spectrum, signal.shape[-1], model.features)[0].cpu().numpy()
+            if model.options.decodes:
+                centroids = centroids_of(nodes.z, assign, nodes.weight * nodes.valid)
+                outputs = model.decode(seen, centroids, signal.shape[-1])[0].cpu().numpy()
+            else:
+                mask = model.granularity.mask(assign, model.granularity.nodes_of(seen.spectrum))
+                outputs = apply_mask(mask, seen.spectrum, signal.shape[-1], model.features)[0].cpu().numpy()
             pairs = pairwise_si_snr(outputs, sources)
             before = si_snr(np.broadcast_to(item["mixture"], sources.shape), sources)
             gains += [pairs[k, m] - before[k] for k, m in enumerate(best_matching(pairs))]
@@ -69,7 +72,7 @@ class Probe:
         """
         if not self.items:
             return
-        signal, nodes = self._embed(model, self.items[0])
+        signal, nodes, _ = self._analyse(model, self.items[0])
         sources = torch.from_numpy(self.items[0]["sources"])[None].to(signal.device)
         talker = model.granularity.targets(sources)[0]
         valid = nodes.valid[0].nonzero().squeeze(1).cpu().numpy()
@@ -84,10 +87,10 @@ class Probe:
         _draw(path, title, z, talker, len(self.items[0]["sources"]))
 
     @staticmethod
-    def _embed(model: Any, item: dict[str, Any]) -> tuple[torch.Tensor, NodeSet]:
+    def _analyse(model: Any, item: dict[str, Any]) -> tuple[torch.Tensor, NodeSet, Any]:
         device = next(model.parameters()).device
         signal = torch.from_numpy(item["mixture"])[None].to(device)
-        return signal, model.embed(signal)
+        return signal, *model.analyse(signal)
 
 
 def _draw(path: Path, title: str, z: np.ndarray, talker: np.ndarray, num_spk: int) -> None:

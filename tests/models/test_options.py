@@ -10,11 +10,13 @@ from contrasep_lib.config import build
 from contrasep_lib.errors import ContrasepError
 from contrasep_lib.models.options import ModelOptions
 
+ATTRACTOR = {"granularity": "attractor", "objectives": {"affinity": 1.0, "si_snr": 0.1}}
+
 
 @pytest.mark.parametrize(
     "values, told",
     [
-        ({"backbone": "encoder"}, "granularity: the encoder embeds frames, so 'frame' wanted"),
+        ({"backbone": "encoder"}, "granularity: the encoder embeds frames, so 'frame' wanted with it, got 'tf'"),
         ({"layers": 0}, "layers: at least 1 wanted, got 0"),
         ({"width": 0}, "width: at least 1"),
         ({"embedding_dim": 1}, "embedding_dim: at least 2"),
@@ -22,13 +24,25 @@ from contrasep_lib.models.options import ModelOptions
         ({"sampled_nodes": 3}, "sampled_nodes: at least 4"),
         ({"neighbours": -1}, "neighbours: at least 0"),
         ({"dropout": 1.0}, "dropout: at least 0 and under 1 wanted, got 1.0"),
-        ({"backbone": "dual_path", "path": "attention", "width": 30}, "heads: 4 heads of even width wanted"),
+        ({"backbone": "dual_path", "path": "attention", "width": 30}, "heads: 4 heads of even width wanted, got a width of 30"),
         ({"objectives": {}}, "objectives: at least one of"),
         (
             {"objectives": {"infonce": 1.0}},
-            "objectives: names among affinity, whitened, supcon, nt_xent wanted, got 'infonce'",
+            "objectives: names among affinity, whitened, supcon, nt_xent, si_snr wanted, got 'infonce'",
         ),
         ({"objectives": {"supcon": 0.0}}, "objectives.supcon: a positive weight wanted, got 0.0"),
+        ({"objectives": {"affinity": 1.0, "si_snr": 0.1}}, "of granularity 'attractor' learns from"),
+        ({"granularity": "attractor"}, "and nowhere else, got 'attractor' and affinity"),
+        ({"granularity": "attractor", "objectives": {"si_snr": 0.1}}, "one that shapes the embeddings wanted beside si_snr"),
+        ({**ATTRACTOR, "labels": "none"}, "labels: the decoder learns from sources"),
+        ({**ATTRACTOR, "decoder_width": 0}, "decoder_width: at least 1"),
+        ({**ATTRACTOR, "centroids": {"oracle": 1.0}}, "centroids: names among dominance, noise, soft, solver wanted"),
+        ({**ATTRACTOR, "centroids": {"soft": -1.0}}, "centroids.soft: a positive frequency wanted"),
+        ({**ATTRACTOR, "centroids": {}}, "centroids: null or at least one of"),
+        (
+            {**ATTRACTOR, "backbone": "dual_path", "path": "attention", "width": 32, "decoder_width": 20},
+            "heads: 4 heads of even width wanted, got a decoder_width of 20",
+        ),
         ({"temperature": 0.0}, "temperature: between 0.001 and 100 wanted, got 0.0"),
         ({"remix_db": -1.0}, "remix_db: between 0 and 30 dB wanted"),
     ],

@@ -27,16 +27,21 @@ class Planted(torch.nn.Module):
     def __init__(self, spread=0.15, dim=8):
         super().__init__()
         self.features, self.granularity = FEATURES, TimeFrequency(FEATURES, 40.0)
+        self.options = types.SimpleNamespace(decodes=False)
         generator = torch.Generator().manual_seed(1)
         self.directions = torch.nn.Parameter(torch.linalg.qr(torch.randn(dim, dim, generator=generator))[0])
         self.spread, self.sources = spread, None
 
     def embed(self, mixture):
+        return self.analyse(mixture)[0]
+
+    def analyse(self, mixture):
         nodes = self.granularity.nodes(mixture)
         labels = self.granularity.targets(self.sources[None])
         noise = torch.randn(*labels.shape, len(self.directions), generator=torch.Generator().manual_seed(2))
         z = torch.nn.functional.normalize(self.directions[labels] + self.spread * noise, dim=-1)
-        return NodeSet(z, nodes.power.sqrt(), nodes.valid, nodes.shape)
+        nodeset = NodeSet(z, nodes.power.sqrt(), nodes.valid, nodes.shape)
+        return nodeset, types.SimpleNamespace(spectrum=nodes.spectrum)
 
 
 def talkers(count, seed=0):

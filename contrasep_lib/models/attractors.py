@@ -1,0 +1,99 @@
+"""Centroids for training a decoder: of the truth, and of what clustering makes of it.
+
+A deep attractor network that has only seen centroids of the true dominance meets others at test
+time (Chen et al., ICASSP 2017, section 3.3). So of each mixture of a batch one kind is drawn.
+"""
+
+from __future__ import annotations
+
+from typing import Mapping
+
+import torch
+
+from contrasep_lib.models.decoder import centroids_of
+from contrasep_lib.modularity import KernelGraph
+from contrasep_lib.modularity.operator import GraphOperator, one_hot
+from contrasep_lib.modularity.solvers.refine import sweep
+
+# at most this share of the nodes goes astray with `noise`
+_ASTRAY = 0.3
+# nodes over which modularity is raised with `solver`, and how long
+_NODES, _SWEEPS = 1024, 5
+
+
+@torch.no_grad()
+def training_assignments(
+    z: torch.Tensor,
+    dominant: torch.Tensor,
+    power: torch.Tensor,
+    weight: torch.Tensor,
+    kinds: Mapping[str, float],
+    generator: torch.Generator,
+) -> torch.Tensor:
+    """Shares of nodes whose means are the centroids of a training step.
+
+    - ``dominance``: a node belongs to the source that dominates it;
+    - ``noise``: as before, but a random share of the nodes, up to 0.3, belongs to anyone;
+    - ``soft``: a node divides between sources by their magnitudes;
+    - ``solver``: modularity is raised from the true dominance on, by moves of nodes, over 1,024 nodes
+      drawn by weight; all nodes then go to the nearest community. Begun at the truth, communities
+      keep their talkers.
+
+    Args:
+        z: ``(batch, nodes, dim)`` of unit norm.
+        dominant: ``(batch, nodes)`` int64 in ``0 .. K - 1``.
+        power: ``(batch, K, nodes)`` of the sources, 0 for absent ones.
+        weight: ``(batch, nodes)``, 0 for nodes that take no part.
+        kinds: relative frequency of each kind.
+        generator: draws them.
+
+    Returns:
+        ``(batch, nodes, K)``.
+    """
+    batch, number = power.shape[:2]
+    names = sorted(kinds)
+    chance = torch.tensor([kinds[name] for name in names])
+    drawn = torch.multinomial(chance, batch, replacement=True, generator=generator)
+    assign = torch.nn.functional.one_hot(dominant, number).to(z.dtype)
+    for row, kind in enumerate(drawn.tolist()):
+        if names[kind] == "noise":
+            assign[row] = _astray(assign[row], power[row].sum(1) > 0, generator)
+        elif names[kind] == "soft":
+            magnitude = power[row].sqrt().T
+            total = magnitude.sum(1, keepdim=True)
+            assign[row] = torch.where(total > 0, magnitude / torch.where(total > 0, total, 1.0), assign[row])
+        elif names[kind] == "solver" and bool((weight[row] > 0).any()):
+            assign[row] = _solved(z[row], dominant[row], weight[row], number, generator)
+    return assign
+
+
+def training_centroids(z: torch.Tensor, weight: torch.Tensor, assign: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Centroids ``(batch, K, dim)`` with their gradient, and which of them have any nodes, ``(batch, K)`` bool."""
+    found = (assign * weight.unsqueeze(-1)).sum(1) > 0
+    return centroids_of(z, assign, weight), found
+
+
+def _astray(assign: torch.Tensor, present: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+    talkers = present.nonzero().squeeze(1)
+    rate = _ASTRAY * torch.rand((), generator=generator)
+    moved = torch.rand(len(assign), generator=generator) < rate
+    to = torch.randint(max(len(talkers), 1), (len(assign),), generator=generator).to(assign.device)
+    anyone = torch.nn.functional.one_hot(talkers[to] if len(talkers) else to, assign.shape[1]).to(assign.dtype)
+    return torch.where(moved.to(assign.device).unsqueeze(1), anyone, assign)
+
+
+def _solved(
+    z: torch.Tensor, dominant: torch.Tensor, weight: torch.Tensor, number: int, generator: torch.Generator
+) -> torch.Tensor:
+    count = min(_NODES, int((weight > 0).sum()))
+    index = torch.multinomial(weight.cpu(), count, generator=generator).to(z.device)
+    some, labels = z[index].float(), dominant[index]
+    ones = torch.ones_like(some[:, 0])
+    operator = GraphOperator(some, ones, KernelGraph())
+    if operator.two_m > 0:
+        labels, _ = sweep(operator, labels, number, _SWEEPS)
+    centroids = centroids_of(some[None], one_hot(labels, number, some.dtype)[None], ones[None])[0]
+    cosine = z.float() @ centroids.T
+    # a talker without nodes has no centroid
+    empty = torch.bincount(labels, minlength=number) == 0
+    return one_hot(cosine.masked_fill(empty, -2.0).argmax(1), number, z.dtype)

@@ -1,0 +1,250 @@
+"""The decoder: centroids in, complex masks out; centroids of training; learning."""
+
+import dataclasses
+
+import pytest
+import torch
+
+from contrasep_lib.features.options import FeatureOptions
+from contrasep_lib.features.stft import istft, num_frames
+from contrasep_lib.models.attractors import training_assignments, training_centroids
+from contrasep_lib.models.decoder import centroids_of, shares_of
+from contrasep_lib.models.options import CENTROIDS, ModelOptions, build_model
+from contrasep_lib.objectives import si_snr_loss
+
+FEATURES = FeatureOptions(64, 16)
+BACKBONES = ("dual_path", "conv", "blstm")
+
+
+def make(**values):
+    torch.manual_seed(0)
+    small = {
+        "granularity": "attractor", "backbone": "dual_path", "layers": 1, "width": 8, "embedding_dim": 6, "band": 8,
+        "decoder_layers": 2, "decoder_width": 8, "objectives": {"affinity": 1.0, "si_snr": 0.1},
+    }
+    return build_model(ModelOptions(**{**small, **values}), FEATURES, 40.0)
+
+
+def trained(**values):
+    """A model whose decoder has something to say."""
+    model = make(**values).eval()
+    torch.nn.init.normal_(model.decoder.output.weight, std=0.3)
+    return model
+
+
+def unit(*shape, seed=0):
+    return torch.nn.functional.normalize(torch.randn(*shape, generator=torch.Generator().manual_seed(seed)), dim=-1)
+
+
+def noises(batch, most, samples, seed=0):
+    sources = 0.1 * torch.randn(batch, most, samples, generator=torch.Generator().manual_seed(seed))
+    # talkers take turns, so that each dominates somewhere
+    gate = (torch.arange(samples) // 100 % most == torch.arange(most).unsqueeze(1)).float()
+    sources = sources * (0.1 + gate)
+    return sources.sum(1), sources
+
+
+def outputs_of(model, mixture, centroids, lengths=None):
+    with torch.no_grad():
+        _, seen = model.analyse(mixture, lengths)
+        return model.decode(seen, centroids, mixture.shape[1])
+
+
+@pytest.mark.parametrize("backbone", BACKBONES)
+@pytest.mark.parametrize("count", [1, 2, 3, 5])
+def test_outputs_add_up_to_the_mixture(backbone, count):
+    mixture, _ = noises(2, 3, 700)
+    outputs = outputs_of(trained(backbone=backbone), mixture, unit(2, count, 6))
+    assert outputs.shape == (2, count, 700)
+    torch.testing.assert_close(outputs.sum(1), mixture, atol=1e-5, rtol=0)
+    if count > 1:
+        assert (outputs[:, 0] - outputs[:, 1]).abs().max() > 1e-3
+
+
+def test_an_untrained_decoder_gives_the_shares():
+    model, (mixture, _) = make().eval(), noises(2, 2, 700)
+    centroids = unit(2, 3, 6)
+    nodes, seen = model.analyse(mixture)
+    cosine = torch.einsum("bnd,bkd->bkn", nodes.z, centroids).clamp_min(0) ** 2 + 1e-4
+    mask = (cosine / cosine.sum(1, keepdim=True)).unflatten(-1, nodes.shape)
+    expected = istft(mask * seen.spectrum.unsqueeze(1), 700, FEATURES)
+    torch.testing.assert_close(outputs_of(model, mixture, centroids), expected, atol=1e-6, rtol=1e-4)
+
+
+@pytest.mark.parametrize("backbone", BACKBONES)
+def test_outputs_follow_their_centroids(backbone):
+    model, (mixture, _) = trained(backbone=backbone), noises(2, 3, 700)
+    centroids, order = unit(2, 4, 6), torch.tensor([2, 0, 3, 1])
+    outputs = outputs_of(model, mixture, centroids)
+    torch.testing.assert_close(outputs_of(model, mixture, centroids[:, order]), outputs[:, order], atol=1e-5, rtol=1e-4)
+
+
+def test_absent_centroids_change_nothing():
+    model, (mixture, _) = trained(), noises(3, 3, 700)
+    centroids, present = unit(3, 4, 6), torch.tensor([[1, 1, 0, 0], [1, 1, 1, 1], [0, 1, 0, 1]]).bool()
+    with torch.no_grad():
+        _, seen = model.analyse(mixture)
+        outputs = model.decode(seen, centroids, 700, present)
+    for row in range(3):
+        alone = outputs_of(model, mixture[row : row + 1], centroids[row : row + 1, present[row]])
+        torch.testing.assert_close(outputs[row, present[row]], alone[0], atol=1e-5, rtol=1e-4)
+    assert (outputs[~present] == 0).all()
+
+
+@pytest.mark.parametrize("backbone", BACKBONES)
+@pytest.mark.parametrize("path", ["rnn", "attention"])
+def test_padding_changes_nothing(backbone, path):
+    model, (mixture, _) = trained(backbone=backbone, path=path, heads=2), noises(2, 2, 800)
+    centroids, lengths = unit(2, 2, 6), torch.tensor([800, 480])
+    outputs = outputs_of(model, mixture, centroids, lengths)
+    alone = outputs_of(model, mixture[1:, :480], centroids[1:])
+    # a convolution over frames sees silence behind the end, where the shorter signal has none
+    inner = 480 - 2 * FEATURES.win
+    torch.testing.assert_close(outputs[1, :, :inner], alone[0, :, :inner], atol=2e-3, rtol=2e-2)
+
+
+def test_gain_and_gradient():
+    model, (mixture, _) = trained(), noises(1, 2, 700)
+    centroids = unit(1, 2, 6)
+    outputs = outputs_of(model, mixture, centroids)
+    torch.testing.assert_close(outputs_of(model, 0.05 * mixture, centroids), 0.05 * outputs, atol=1e-4, rtol=2e-2)
+    centroids.requires_grad_()
+    _, seen = model.analyse(mixture)
+    model.decode(seen, centroids, 700)[:, 0].square().sum().backward()
+    assert centroids.grad.isfinite().all() and centroids.grad.abs().sum() > 0
+    assert model.backbone.stem.weight.grad.abs().sum() > 0
+
+
+@pytest.mark.parametrize("backbone", BACKBONES)
+def test_loss_is_finite_and_reaches_every_parameter(backbone):
+    model = make(backbone=backbone)
+    torch.nn.init.normal_(model.decoder.output.weight, std=0.1)
+    mixture, sources = noises(3, 3, 700)
+    sources[1, 2], sources[2, 1:] = 0, 0  # of two talkers, and of one
+    loss, stats, weight = model(sources.sum(1), torch.full((3,), 700), sources, torch.tensor([3, 2, 1]))
+    loss.backward()
+    assert loss.isfinite() and weight == 3 and set(stats) == {"loss", "within", "between", "affinity", "si_snr"}
+    assert stats["loss"].item() == pytest.approx(stats["affinity"].item() - 0.1 * stats["si_snr"].item(), abs=1e-5)
+    for name, parameter in model.named_parameters():
+        assert parameter.grad is not None and parameter.grad.isfinite().all(), name
+
+
+def test_single_recordings_pass_the_decoder_by():
+    model, (mixture, _) = make(), noises(2, 1, 700)
+    loss, stats, _ = model(mixture, torch.full((2,), 700), mixture.unsqueeze(1), torch.tensor([1, 1]), torch.tensor([[0], [1]]))
+    loss.backward()
+    assert stats["si_snr"] == 0 and loss.isfinite()
+    silent = torch.zeros(2, 2, 700)
+    loss, stats, _ = model(silent.sum(1), torch.full((2,), 700), silent, torch.tensor([2, 2]))
+    loss.backward()
+    assert stats["si_snr"] == 0 and loss.isfinite()
+
+
+def test_learns_beyond_its_masks():
+    """Complex masks can undo what a mask of shares cannot: here one talker is the other's shadow in the same units."""
+    mixture, sources = noises(2, 2, 700)
+    model = make()
+    optimiser = torch.optim.Adam(model.parameters(), 1e-2)
+    batch = (mixture, torch.full((2,), 700), sources, torch.tensor([2, 2]))
+    before = model(*batch)[1]["si_snr"]
+    for _ in range(60):
+        loss, stats, _ = model(*batch)
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+    assert stats["si_snr"] > before + 3
+
+
+def planted(count=3, nodes=600, spread=0.1):
+    directions = torch.linalg.qr(torch.randn(6, 6, generator=torch.Generator().manual_seed(3)))[0][:count]
+    dominant = torch.arange(nodes) % count
+    z = torch.nn.functional.normalize(directions[dominant] + spread * unit(nodes, 6, seed=4), dim=-1)
+    power = torch.nn.functional.one_hot(dominant, count).T * 0.75 + 0.25
+    return z[None], dominant[None], power[None].float(), directions
+
+
+@pytest.mark.parametrize("kind", CENTROIDS)
+def test_assignments_of_training(kind):
+    z, dominant, power, directions = planted()
+    weight = torch.ones_like(dominant).float()
+    assign = training_assignments(z, dominant, power, weight, {kind: 1.0}, torch.Generator().manual_seed(0))
+    assert assign.shape == (1, 600, 3)
+    torch.testing.assert_close(assign.sum(-1), torch.ones(1, 600))
+    truth = torch.nn.functional.one_hot(dominant, 3).float()
+    if kind in ("dominance", "solver"):
+        assert torch.equal(assign, truth)
+    elif kind == "soft":
+        torch.testing.assert_close(assign, (power.sqrt() / power.sqrt().sum(1, keepdim=True)).transpose(1, 2))
+    else:
+        astray = [
+            (training_assignments(z, dominant, power, weight, {kind: 1.0}, torch.Generator().manual_seed(seed)) != truth)
+            .any(-1).float().mean().item()
+            for seed in range(20)
+        ]
+        assert 0 < max(astray) < 0.3 and min(astray) < 0.1
+    centroids, found = training_centroids(z, weight, assign)
+    assert found.all() and torch.einsum("bkd,kd->bk", centroids, directions).min() > (0.75 if kind == "soft" else 0.9)
+
+
+def test_solver_starts_from_the_truth_and_leaves_it():
+    z, dominant, power, _ = planted(count=2)
+    wrong = dominant.clone()
+    wrong[:, :100] = 1 - wrong[:, :100]
+    weight = torch.ones_like(dominant).float()
+    assign = training_assignments(z, wrong, power, weight, {"solver": 1.0}, torch.Generator().manual_seed(0))
+    assert torch.equal(assign.argmax(-1), dominant)
+
+
+def test_kinds_are_drawn_by_their_frequencies():
+    z, dominant, power, _ = planted(count=2, nodes=40)
+    z, dominant, power = (part.expand(400, *part.shape[1:]) for part in (z, dominant, power))
+    weight = torch.ones(400, 40)
+    assign = training_assignments(
+        z, dominant, power, weight, {"dominance": 3.0, "soft": 1.0}, torch.Generator().manual_seed(0)
+    )
+    soft = (assign > 0).all(-1).all(-1).float().mean().item()
+    assert soft == pytest.approx(0.25, abs=0.08)
+
+
+def test_talkers_without_nodes():
+    z, dominant, power, _ = planted(count=2)
+    power = torch.cat([power, torch.zeros(1, 1, 600)], dim=1)
+    for kind in CENTROIDS:
+        weight = torch.ones(1, 600)
+        assign = training_assignments(z, dominant, power, weight, {kind: 1.0}, torch.Generator().manual_seed(1))
+        centroids, found = training_centroids(z, weight, assign)
+        assert found.tolist() == [[True, True, False]] and (centroids[0, 2] == 0).all()
+    centroids, found = training_centroids(z, torch.zeros(1, 600), assign)
+    assert not found.any() and centroids.isfinite().all()
+
+
+def test_centroids_and_shares_by_definition():
+    z, weight = unit(1, 50, 4).double(), torch.rand(1, 50, generator=torch.Generator().manual_seed(1)).double()
+    assign = torch.nn.functional.one_hot(torch.arange(50) % 3, 3)[None].double()
+    centroids = centroids_of(z, assign, weight)
+    for k in range(3):
+        mean = sum(weight[0, i] * z[0, i] for i in range(k, 50, 3))
+        torch.testing.assert_close(centroids[0, k], mean / mean.norm())
+    shares, cosine = shares_of(z, centroids, torch.tensor([[True, True, False]]))
+    torch.testing.assert_close(cosine.double(), (centroids @ z.transpose(1, 2)), atol=1e-5, rtol=1e-4)
+    assert (shares[:, 2] == 0).all()
+    torch.testing.assert_close(shares.sum(1), torch.ones(1, 50))
+
+
+def test_a_model_without_decoder_is_where_training_may_begin():
+    plain = make(granularity="tf", objectives={"affinity": 1.0})
+    model = make()
+    missing = model.load_state_dict(plain.state_dict(), strict=False)
+    assert not missing.unexpected_keys and all(name.startswith("decoder.") for name in missing.missing_keys)
+
+
+def test_the_loss_is_that_of_matched_outputs():
+    """No permutation: outputs are compared with the talkers whose nodes made their centroids."""
+    model, (mixture, sources) = trained(centroids={"dominance": 1.0}), noises(2, 2, 700)
+    _, stats, _ = model(mixture, torch.full((2,), 700), sources, torch.tensor([2, 2]))
+    with torch.no_grad():
+        nodes, seen = model.analyse(mixture)
+        assign = torch.nn.functional.one_hot(model.granularity.targets(sources), 2).float()
+        outputs = model.decode(seen, centroids_of(nodes.z, assign, nodes.weight * nodes.valid), 700)
+    assert stats["si_snr"].item() == pytest.approx(-si_snr_loss(outputs, sources).item(), abs=1e-3)
+    assert num_frames(700, FEATURES) == dataclasses.astuple(seen)[0].shape[1]
