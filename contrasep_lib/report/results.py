@@ -29,6 +29,7 @@ SUPERVISION = {
 MODEL_SUPERVISION = {
     "dominance": "sources in training (which unit is dominated by whom)",
     "none": "utterance in training (views of one recording)",
+    "decoder": "sources in training (the sources themselves, and which unit is dominated by whom)",
 }
 # what a node is, by separator; None where there are no nodes
 GRANULARITY = {
@@ -54,7 +55,7 @@ def supervision(config: Mapping[str, Any]) -> str:
     """
     separator = config["separate"].separator
     if separator == "model":
-        stated = MODEL_SUPERVISION[config["model"].labels]
+        stated = MODEL_SUPERVISION["decoder" if config["model"].decodes else config["model"].labels]
         speakers = config["model"].labels != "none" and config["pretrain"].epochs > 0
         return f"speaker labels in pretraining{_shares(config['pretrain'].balance)}, {stated}" if speakers else stated
     if separator not in SUPERVISION:

@@ -7,6 +7,7 @@ import contextlib
 import io
 import logging
 import os
+import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -313,6 +314,8 @@ def _train_in_processes(args: argparse.Namespace) -> None:
 
 def _train_as_rank(rank: int, args: argparse.Namespace, threads: int) -> None:
     torch.set_num_threads(threads)
+    # torch sends it when the parent dies, and whoever is started in the background ignores it
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     args.dist_rank = rank
     # ESPnet prints the command of each process
     try:

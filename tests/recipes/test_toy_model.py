@@ -89,6 +89,20 @@ def test_experiments_that_differ_in_separation_share_a_model(toy):
     assert (exp / "modularity/network.pth").is_file() and not (exp / "finetune").exists()
 
 
+def test_a_decoder_from_training_to_scores(toy):
+    folder, _ = toy
+    settings = {
+        "model.granularity": "attractor", "model.objectives": "{affinity: 1.0, whitened: 1.0, si_snr: 0.1}",
+        "model.decoder_layers": 1, "model.decoder_width": 8, "pretrain.epochs": 0,
+    }
+    options = [word for name, value in settings.items() for word in ("--set", f"{name}={value}")]
+    done = run(folder, folder / "exp", "--stage", 3, "--tag", "decoder", *options)
+    assert done.returncode == 0, done.stdout + done.stderr
+    results = json.loads((folder / "exp/decoder/results.json").read_text())
+    assert results["granularity"] == "attractor" and "the sources themselves" in results["supervision"]
+    assert results["sets"]["tt_2mix"]["n"] == 4
+
+
 def test_a_model_of_another_experiment_is_kept(toy):
     folder, _ = toy
     before = (folder / "exp/toy/finetune/model.pth").read_bytes()

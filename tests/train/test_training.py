@@ -138,6 +138,37 @@ def test_processes_share_each_batch(task, phase):
     assert (shared / "train.log").read_text().count("epoch 1/1 in validation") == 1
 
 
+def alive(pid):
+    """Whether a process runs; one that only waits to be collected does not."""
+    try:
+        with open(f"/proc/{pid}/stat") as file:
+            return file.read().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def test_processes_end_with_their_parent(task, phase):
+    args = phase("orphans", processes=2, epochs=1000)
+
+    def train():
+        # as a shell starts what runs in the background
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        task.train(args)
+
+    process = multiprocessing.get_context("fork").Process(target=train)
+    process.start()
+    wait_for(lambda: os.path.exists(os.path.join(args.output_dir, "1epoch.pth")), process)
+    with open(f"/proc/{process.pid}/task/{process.pid}/children") as file:
+        ranks = [int(word) for word in file.read().split()]
+    assert sum(map(alive, ranks)) >= 2
+    os.kill(process.pid, signal.SIGKILL)
+    process.join()
+    limit = time.monotonic() + 60
+    while any(map(alive, ranks)) and time.monotonic() < limit:
+        time.sleep(0.1)
+    assert not any(map(alive, ranks))
+
+
 def test_no_more_processes_than_items(phase):
     assert phase("many", processes=64).processes == TREE["finetune"]["batch_size"]
     assert phase("gpu", ngpu=1, processes=64).processes == 1
@@ -195,6 +226,24 @@ def test_killed_training_ends_as_undisturbed_training(task, phase, undisturbed):
     assert_same_result(undisturbed.parent / "killed", undisturbed)
 
 
+def test_training_goes_on_elsewhere_from_its_folder_alone(task, phase, undisturbed, single_dump, tmp_path, monkeypatch):
+    here = undisturbed.parent / "travels"
+    task.train(phase("travels", epochs=2))
+    there, data = tmp_path / "exp" / "travels", tmp_path / "data" / single_dump.name
+    shutil.move(here, there)
+    # as on another machine: the same data, elsewhere
+    shutil.copytree(single_dump, data)
+    for table in data.glob("*.scp"):
+        table.write_text(table.read_text().replace(str(single_dump), str(data)))
+    args = phase("travels")
+    vars(args).update(output_dir=str(there))
+    args.contrasep.update(train_sets=[str(data)], valid_sets=[str(data)])
+    monkeypatch.chdir(tmp_path)
+    task.train(args)
+    assert not here.exists()
+    assert_same_result(there, undisturbed)
+
+
 def truncate(path):
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
 
@@ -249,6 +298,22 @@ def test_initial_weights(task, phase, undisturbed):
         assert torch.allclose(state[name], value, atol=1e-6)
     with pytest.raises(ContrasepError, match="another configuration"):
         task.train(phase("init2", model={"width": 9}, init=undisturbed / "model.pth"))
+
+
+def test_a_decoder_begins_with_an_embedding(task, phase, undisturbed):
+    decoder = {
+        "granularity": "attractor", "objectives": {"affinity": 1.0, "si_snr": 0.1}, "decoder_layers": 1, "decoder_width": 4,
+    }
+    options = {"num_spk": [1, 2, 3], "best": "si_snri", "best_mode": "max", "probe": 2}
+    folder = task.train(phase("decoder", model=decoder, init=undisturbed / "model.pth", **options)).parent
+    text = (folder / "train.log").read_text()
+    assert "initial weights from" in text and "decoder.output.weight" in text
+    stats = statistics(folder)[1]["valid"]
+    assert {"affinity", "si_snr", "si_snri"} <= set(stats)
+    assert load_model(folder / "model.pth").options.decodes
+    # and once more, killed by the clock in between
+    task.train(phase("decoder2", model=decoder, init=undisturbed / "model.pth", **options, budget_minutes=1e-6))
+    assert set(losses(folder.parent / "decoder2")) == {(1, "train"), (1, "valid")}
 
 
 def test_a_loss_that_is_not_finite_stops(task, phase, monkeypatch):
