@@ -351,6 +351,6 @@ def test_sizes_are_of_the_order_that_they_promise(peers):
     for system in options.SYSTEMS:
         small = systems.parameters(systems.build_peer(options.PeerOptions.of(system, "small", 2)))
         assert 0.5e6 <= small <= 1e6
-    # a product of (1000, 4) with (4, 8) for every four seconds of audio
+    # a product of (1000, 4) with (4, 8) for every two seconds of audio
     weight = torch.randn(4, 8)
-    assert sizes.compute(lambda mixture: mixture[:, :4000].view(1000, 4) @ weight) == pytest.approx(0.008)
+    assert sizes.compute(lambda mixture: mixture[:, :4000].view(1000, 4) @ weight) == pytest.approx(0.016)

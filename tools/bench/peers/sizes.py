@@ -10,7 +10,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from peers.options import PeerOptions
 from peers.systems import build_peer, parameters
 
-RATE, SECONDS = 8000, 4
+RATE, SECONDS = 8000, 2
 
 
 def compute(run: Callable[[torch.Tensor], Any]) -> float:

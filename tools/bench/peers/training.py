@@ -148,8 +148,8 @@ def arguments_of(
     args = build_arguments(sections, "finetune", train_sets, valid_sets, out, ngpu=ngpu, processes=processes)
     args.contrasep["peer"] = args.identity["peer"] = plain(dataclasses.asdict(options))
     args.contrasep["device"] = device_words(ngpu, args.processes)
-    # a peer is none of our models
-    del args.identity["model"]
+    # a peer is none of our models, and its arguments hold its framing
+    del args.identity["model"], args.identity["features"]
     return args
 
 
