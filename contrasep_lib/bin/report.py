@@ -28,6 +28,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--sets", nargs="+", metavar="DIR", help="dump/SET of every test set")
     parser.add_argument("--label", metavar="TEXT", help="the corpus, e.g. 'real speech (LibriSpeech)'")
+    parser.add_argument(
+        "--system", metavar="FILE", help="where the outputs are not ours: what made them (JSON; docs/benchmarks.md)"
+    )
     parser.add_argument("--command", metavar="TEXT", help="the command that repeats the run")
     parser.add_argument("--seconds", type=float, metavar="S", help="how long the run took, for RESULTS.md")
 
@@ -49,9 +52,10 @@ def _report_tag(args: argparse.Namespace) -> Path:
     from datetime import datetime
 
     from contrasep_lib.bin.common import read_config
-    from contrasep_lib.report.results import build_results, write_results
+    from contrasep_lib.report.results import build_results, read_system, write_results
 
-    results = build_results(args.exp, args.sets, args.recipe, args.config, read_config(args), args.label)
+    system = None if args.system is None else read_system(args.system)
+    results = build_results(args.exp, args.sets, args.recipe, args.config, read_config(args), args.label, system)
     when = datetime.now().strftime("%Y-%m-%d %H:%M:%S")
     took = None if args.seconds is None else f"{args.seconds:.0f} s"
     return write_results(args.exp, results, args.command, when, took)

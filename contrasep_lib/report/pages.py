@@ -111,6 +111,15 @@ def count_cell(means: Mapping[str, Any]) -> str:
     return f"estimated, {100 * accuracy:.1f} % right"
 
 
+def separator_cell(results: Mapping[str, Any]) -> str:
+    """The separator; of a system that is not ours also its size and training."""
+    system = results.get("system")
+    if system is None:
+        return results["separator"]
+    size = f"{system['parameters'] / 1e6:.2f} million parameters"
+    return f"{results['separator']}: {size}, trained {system['minutes']:.0f} minutes on {system['device']}"
+
+
 def _evidence(means: Mapping[str, Any]) -> list[str]:
     """Lines on counting and clustering, where there is something to tell."""
     lines = []
@@ -138,7 +147,7 @@ def tag_page(tag: str, results: Mapping[str, Any], command: str, when: str, took
         "",
         f"- corpus: {results['label']}",
         f"- talkers per mixture: {_talkers(results['num_spk'])}",
-        f"- separator: {results['separator']}, granularity: {results['granularity'] or 'none'}",
+        f"- separator: {separator_cell(results)}, granularity: {results['granularity'] or 'none'}",
         f"- supervision: {results['supervision']}",
         f"- configuration: {results['config']}",
         f"- made {when}" + (f" in {took}" if took else "") + " by:",
@@ -189,7 +198,7 @@ def comparison_page(tags: Mapping[str, Mapping[str, Any]]) -> str:
         for tag, means in zip(members, sets):
             results = tags[tag]
             rows.append([
-                tag, results["separator"], results["granularity"] or "-", results["supervision"],
+                tag, separator_cell(results), results["granularity"] or "-", results["supervision"],
                 *(score_cell(means, score) for score in columns.values()),
                 count_cell(means),
             ])

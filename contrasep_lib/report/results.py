@@ -44,6 +44,11 @@ MODEL_SECTIONS = ("model", "pretrain", "finetune", "modularity")
 # what tells a sweep's results.json from a tag's
 SWEEP_KEY = "swept"
 REQUIRED_KEYS = ("recipe", "config", "granularity", "separator", "supervision", "num_spk", "label", "sets")
+# what a system that is not ours says of itself; see `read_system`
+SYSTEM_KEYS = {
+    "separator": str, "granularity": (str, type(None)), "supervision": str, "parameters": int, "minutes": (int, float),
+    "device": str, "options": dict,
+}
 REQUIRED_SET_KEYS = ("n", "num_spk", "speakers", "count_accuracy", "oracle", *SCORES)
 
 
@@ -79,6 +84,7 @@ def build_results(
     config_path: str | os.PathLike,
     config: Mapping[str, Any],
     label: str,
+    system: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """The content of results.json.
 
@@ -89,6 +95,8 @@ def build_results(
         config_path: its file name, without folders, is recorded.
         config: the loaded configuration; sections without paths are recorded.
         label: what the corpus is, e.g. ``synthetic speech (eSpeak NG)``.
+        system: from `read_system`, where the outputs are those of a system that is not ours; None where
+            the configuration names what separated.
 
     Returns:
         plain values; ``num_spk`` is a number, or a list where sets differ. Then the set ``joint``
@@ -115,19 +123,57 @@ def build_results(
         everything += rows
     if len(sets) > 1 and len(counts) > 1:
         sets[JOINT] = aggregate(everything, config["score"])
-    separator = config["separate"].separator
-    sections = REPORTED_SECTIONS + (MODEL_SECTIONS if separator == "model" else ())
     return {
         "recipe": recipe,
         "config": Path(config_path).name,
+        **(_our_own(config) if system is None else _foreign(config, system)),
+        "num_spk": counts.pop() if len(counts) == 1 else sorted(counts),
+        "label": label,
+        "sets": sets,
+    }
+
+
+def _our_own(config: Mapping[str, Any]) -> dict[str, Any]:
+    """What separated, by the configuration."""
+    separator = config["separate"].separator
+    sections = REPORTED_SECTIONS + (MODEL_SECTIONS if separator == "model" else ())
+    return {
         "granularity": config["model"].granularity if separator == "model" else GRANULARITY.get(separator),
         "separator": separator,
         "supervision": supervision(config),
-        "num_spk": counts.pop() if len(counts) == 1 else sorted(counts),
-        "label": label,
         "options": {name: as_tree(config[name]) for name in sections},
-        "sets": sets,
     }
+
+
+def _foreign(config: Mapping[str, Any], system: Mapping[str, Any]) -> dict[str, Any]:
+    """What separated, by its own word; of the configuration the framing of the oracles and the scoring count."""
+    return {
+        **{name: system[name] for name in ("granularity", "separator", "supervision")},
+        "system": {name: system[name] for name in ("parameters", "minutes", "device")},
+        "options": {**{name: as_tree(config[name]) for name in ("features", "score")}, "system": system["options"]},
+    }
+
+
+def read_system(path: str | os.PathLike) -> dict[str, Any]:
+    """Read what a system that is not ours says of itself.
+
+    Returns:
+        ``separator`` (its name), ``granularity`` (None where it has none), ``supervision``, ``parameters``,
+        ``minutes`` of training, ``device`` that it was trained on, and ``options``, plain values for the record.
+
+    Raises:
+        ContrasepError: no such file, not JSON, or a key missing or of another type.
+    """
+    if not Path(path).is_file():
+        raise ContrasepError(f"{path}: not there; --system names the file in which a system says what it is")
+    try:
+        system = json.loads(Path(path).read_text(encoding="utf-8"))
+    except (ValueError, OSError) as error:
+        raise ContrasepError(f"{path}: cannot be read ({error}); separate with this system again") from None
+    for key, kind in SYSTEM_KEYS.items():
+        if not isinstance(system, dict) or key not in system or not isinstance(system[key], kind):
+            raise ContrasepError(f"{path}: key '{key}' missing or of another type; separate with this system again")
+    return system
 
 
 def to_json(results: Mapping[str, Any]) -> str:

@@ -47,21 +47,25 @@ class Probe:
         """
         gains: list[float] = []
         for item in self.items:
-            signal, nodes, seen = self._analyse(model, item)
-            if not nodes.valid.any():
+            outputs, sources = self.outputs(model, item), item["sources"]
+            if outputs is None:
                 continue
-            sources = item["sources"]
-            assign = self.solver.solve(nodes, len(sources), self.graph).assign
-            if model.options.decodes:
-                centroids = centroids_of(nodes.z, assign, nodes.weight * nodes.valid)
-                outputs = model.decode(seen, centroids, signal.shape[-1])[0].cpu().numpy()
-            else:
-                mask = model.granularity.mask(assign, model.granularity.nodes_of(seen.spectrum))
-                outputs = apply_mask(mask, seen.spectrum, signal.shape[-1], model.features)[0].cpu().numpy()
             pairs = pairwise_si_snr(outputs, sources)
             before = si_snr(np.broadcast_to(item["mixture"], sources.shape), sources)
             gains += [pairs[k, m] - before[k] for k, m in enumerate(best_matching(pairs))]
         return float(np.mean(gains)) if gains else None
+
+    def outputs(self, model: Any, item: dict[str, Any]) -> np.ndarray | None:
+        """The talkers of a mixture, ``(num_spk, samples)``; None where there is nothing but silence."""
+        signal, nodes, seen = self._analyse(model, item)
+        if not nodes.valid.any():
+            return None
+        assign = self.solver.solve(nodes, len(item["sources"]), self.graph).assign
+        if model.options.decodes:
+            centroids = centroids_of(nodes.z, assign, nodes.weight * nodes.valid)
+            return model.decode(seen, centroids, signal.shape[-1])[0].cpu().numpy()
+        mask = model.granularity.mask(assign, model.granularity.nodes_of(seen.spectrum))
+        return apply_mask(mask, seen.spectrum, signal.shape[-1], model.features)[0].cpu().numpy()
 
     @torch.no_grad()
     def draw(self, model: Any, path: Path, title: str) -> None:

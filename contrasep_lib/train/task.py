@@ -96,9 +96,9 @@ class ContrasepTask(AbsTask):
         Raises:
             ContrasepError: data that cannot be used, or initial weights of another model.
         """
-        part = _Parts(args)
+        part = Parts(args)
         try:
-            model = build_model(part.model, part.features, part.silence_db, _statistics(part))
+            model = build_model(part.model, part.features, part.silence_db, training_statistics(part))
         except ValueError as error:
             raise ContrasepError(f"model: {error}") from None
         if args.contrasep["init_param"]:
@@ -134,7 +134,7 @@ class ContrasepTask(AbsTask):
         cls, args: argparse.Namespace, iter_options: IteratorOptions, mode: str
     ) -> EpochIterator:
         """Batches of training (``mode`` train) or validation."""
-        part, train = _Parts(args), mode == "train"
+        part, train = Parts(args), mode == "train"
         options, world = part.train, 1
         if iter_options.distributed:
             world = torch.distributed.get_world_size()
@@ -150,16 +150,14 @@ class ContrasepTask(AbsTask):
         """Train in this process, then write ``model.pth`` (of several processes the first)."""
         with _logging(Path(args.output_dir), not args.distributed or not args.dist_rank):
             super().main_worker(args)
-            session, part = cls.trainer.session, _Parts(args)
+            session, part = cls.trainer.session, Parts(args)
             if not session.master:
                 return
             epochs = session.ranking()[: part.train.average]
             if not epochs:
                 raise ContrasepError(f"{args.output_dir}: no epoch was completed; give it more time")
-            save_model(
-                session.folder / "model.pth", session.average_of(epochs), part.features, part.model,
-                part.silence_db, {**_without_folders(args.contrasep), "epochs": epochs, "of": max(session.stats)},
-            )
+            training = {**_without_folders(args.contrasep), "epochs": epochs, "of": max(session.stats)}
+            cls.write_model(session.folder / "model.pth", session.average_of(epochs), part, training)
             value = session.stats[epochs[0]]["valid"][part.train.best]
             log.info(
                 "%s: weights of epochs %s of %d, %s %.4g in validation at best",
@@ -167,8 +165,15 @@ class ContrasepTask(AbsTask):
                 part.train.best, value,
             )
 
+    @classmethod
+    def write_model(
+        cls, path: Path, state: Mapping[str, torch.Tensor], part: Parts, training: Mapping[str, Any]
+    ) -> None:
+        """Write the product of training; see `contrasep_lib.models.checkpoint.save_model`."""
+        save_model(path, state, part.features, part.model, part.silence_db, training)
 
-class _Parts:
+
+class Parts:
     """The sections behind a task's arguments, as dataclasses again."""
 
     def __init__(self, args: argparse.Namespace) -> None:
@@ -259,8 +264,11 @@ def build_arguments(
     return args
 
 
-def train(args: argparse.Namespace) -> Path:
+def train(args: argparse.Namespace, task: type[ContrasepTask] = ContrasepTask) -> Path:
     """Train a phase, or go on with it; see `build_arguments`.
+
+    Args:
+        task: what is trained; a subclass of ours for another model than ours.
 
     Returns:
         the phase's ``model.pth``.
@@ -275,7 +283,7 @@ def train(args: argparse.Namespace) -> Path:
         raise ContrasepError(f"{args.contrasep['phase']}.precision: this GPU has no bfloat16; use float32")
     if args.optim not in optim_classes:
         raise ContrasepError(f"{args.contrasep['phase']}.optim: ESPnet has no '{args.optim}' here")
-    part = _Parts(args)
+    part = Parts(args)
     if part.train.precision == "bfloat16" and not (args.ngpu or args.bfloat16):
         print("train: this processor has no bfloat16; float32 is taken")
     if part.train.epochs == 0:
@@ -284,9 +292,9 @@ def train(args: argparse.Namespace) -> Path:
     part.dataset(True), part.dataset(False)
     try:
         if args.processes > 1:
-            _train_in_processes(args)
+            _train_in_processes(args, task)
         else:
-            ContrasepTask.main(args=args)
+            task.main(args=args)
     except (ProcessRaisedException, ProcessExitedException) as error:
         fault = last_fault(str(error))
         if fault is None:
@@ -300,7 +308,7 @@ def _computes_bfloat16() -> bool:
     return any(has for name, has in torch.cpu.get_capabilities().items() if "bf16" in name)
 
 
-def _train_in_processes(args: argparse.Namespace) -> None:
+def _train_in_processes(args: argparse.Namespace, task: type[ContrasepTask]) -> None:
     """Processes of this machine that share each batch and average their gradients."""
     threads = max(1, torch.get_num_threads() // args.processes)
     # torch advises on each process's terminal; read when a process loads it
@@ -309,10 +317,10 @@ def _train_in_processes(args: argparse.Namespace) -> None:
         vars(args).update(
             dist_backend="gloo", dist_init_method=f"file://{folder}/meeting", dist_world_size=args.processes
         )
-        torch.multiprocessing.spawn(_train_as_rank, (args, threads), args.processes)
+        torch.multiprocessing.spawn(_train_as_rank, (task, args, threads), args.processes)
 
 
-def _train_as_rank(rank: int, args: argparse.Namespace, threads: int) -> None:
+def _train_as_rank(rank: int, task: type[ContrasepTask], args: argparse.Namespace, threads: int) -> None:
     torch.set_num_threads(threads)
     # torch sends it when the parent dies, and whoever is started in the background ignores it
     signal.signal(signal.SIGINT, signal.SIG_DFL)
@@ -320,7 +328,7 @@ def _train_as_rank(rank: int, args: argparse.Namespace, threads: int) -> None:
     # ESPnet prints the command of each process
     try:
         with contextlib.redirect_stderr(io.StringIO()) if rank else contextlib.nullcontext():
-            ContrasepTask.main(args=args)
+            task.main(args=args)
         # whoever leaves first takes the connection of the others away
         torch.distributed.barrier()
     finally:
@@ -329,7 +337,7 @@ def _train_as_rank(rank: int, args: argparse.Namespace, threads: int) -> None:
             torch.distributed.destroy_process_group()
 
 
-def _statistics(part: _Parts) -> np.ndarray:
+def training_statistics(part: Parts) -> np.ndarray:
     """Kaldi CMVN statistics ``(2, freq + 1)`` of the first items that training will see.
 
     Those of the dump are of other signals: unmixed, and at other levels.

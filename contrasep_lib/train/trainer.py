@@ -54,10 +54,11 @@ class TrainingIsOver(Exception):
 class SafeTrainer(Trainer):
     """Trainer whose runs can be killed at any moment.
 
-    `session` is that of the last run, with the statistics of its epochs; `probe` looks into its
-    validation.
+    `session` is that of the last run, with the statistics of its epochs; `probe`, of the type
+    `probe_type`, looks into its validation.
     """
 
+    probe_type: ClassVar[type[Probe]] = Probe
     session: ClassVar[Session]
     probe: ClassVar[Probe]
 
@@ -87,7 +88,7 @@ class SafeTrainer(Trainer):
             Path(options.output_dir), options.identity, average, tuple(options.early_stopping_criterion[1:]),
             options.max_epoch, budget, options.rate, master,
         )
-        cls.probe = Probe(valid_iter_factory.first_items(), options.probe)
+        cls.probe = cls.probe_type(valid_iter_factory.first_items(), options.probe)
         with contextlib.ExitStack() as stack:
             stack.callback(model.register_forward_hook(cls._watch, with_kwargs=True).remove)
             if average:

@@ -1,0 +1,147 @@
+"""Separation of a dumped set by a peer, written as stage 5 writes it, and real-time factors."""
+
+from __future__ import annotations
+
+import json
+import os
+import statistics
+import time
+from pathlib import Path
+from typing import Any, Callable, Sequence
+
+import numpy as np
+import torch
+
+from contrasep_lib.bin.common import progress
+from contrasep_lib.config import as_tree
+from contrasep_lib.errors import ContrasepError
+from contrasep_lib.features.options import FeatureOptions
+from contrasep_lib.features.stft import stft
+from contrasep_lib.io.atomic import write_text
+from contrasep_lib.io.done import stage_key
+from contrasep_lib.io.dumpset import DumpSet, speaker_tables
+from contrasep_lib.separate.granularity import TimeFrequency
+from contrasep_lib.separate.separation import Separation
+from contrasep_lib.separate.writer import Writer, merge_parts
+from peers.systems import Peer
+from peers.training import load_peer
+
+SYSTEM = "system.json"
+
+
+def separate_mixture(model: Peer, key: str, mixture: np.ndarray, features: FeatureOptions, silence_db: float) -> Separation:
+    """Separate one mixture.
+
+    Args:
+        model: in evaluation mode.
+        key: utterance id, for the words of a fault.
+        mixture: ``(samples,)`` float32.
+        features, silence_db: of the assignment, which tells the loudest output of each time-frequency unit.
+
+    Raises:
+        ContrasepError: a mixture of silence.
+    """
+    if not mixture.any():
+        raise ContrasepError(f"'{key}': nothing but silence; there is nobody to separate")
+    device = next(model.parameters()).device
+    signal = torch.from_numpy(np.ascontiguousarray(mixture, np.float32))[None].to(device)
+    outputs = model.separate(signal)[0].cpu()
+    granularity = TimeFrequency(features, silence_db)
+    valid = granularity.nodes(signal.cpu()).valid[0]
+    loudest = stft(outputs, features).abs().flatten(1).argmax(0)
+    assignment = torch.nn.functional.one_hot(loudest, len(outputs)) * valid.unsqueeze(1)
+    return Separation(
+        outputs=outputs.numpy().astype(np.float32), assignment=assignment.numpy().astype(np.float32),
+        shape=granularity.shape(len(loudest) // (features.win // 2 + 1)), num_spk_given=True,
+    )
+
+
+def separate_set(
+    peer: str | os.PathLike, dump: DumpSet, exp: str | os.PathLike, config: dict[str, Any], device: str = "cpu"
+) -> Path:
+    """Separate a dumped set into ``exp/separate_<set>``; goes on where an earlier run was killed.
+
+    Args:
+        peer: ``model.pth``.
+        dump: mixtures of as many talkers as the peer has outputs.
+        exp: ``exp/<tag>``; ``system.json`` there says what separated.
+        config: ``features`` and ``separate`` as for the scores.
+        device: where it computes.
+
+    Raises:
+        ContrasepError: mixtures of another number of talkers: a peer does not count, and outputs that are
+            made up or left out would be no word of its own.
+    """
+    model, said = load_peer(peer, device)
+    if model.options.num_spk != dump.num_spk:
+        raise ContrasepError(
+            f"{peer}: gives {model.options.num_spk} outputs, the mixtures of {dump.folder} have {dump.num_spk} talkers; a "
+            f"peer does not count: train one with --num-spk {dump.num_spk}, or name a set of {model.options.num_spk}"
+        )
+    if not dump.spk:
+        raise ContrasepError(f"{dump.folder}: a set of single speakers; name a set of mixtures")
+    # the rate is that of the training data
+    dump.require_rate(said["options"]["mix"]["rate"])
+    out, features, silence_db = Path(exp) / f"separate_{dump.name}", config["features"], config["separate"].silence_db
+    inputs = [peer, dump.folder / "wav.scp", *speaker_tables(dump.folder)]
+    identity = stage_key({"features": as_tree(features), "silence_db": silence_db}, inputs, {})
+    with Writer(out, 1, dump.rate, identity) as writer, progress(dump.keys, "separating") as keys:
+        for key in keys:
+            if not writer.has(key):
+                writer.write(key, separate_mixture(model, key, dump.mixture(key), features, silence_db))
+    merge_parts(out, 1)
+    write_text(Path(exp) / SYSTEM, json.dumps(said, indent=2, sort_keys=True) + "\n")
+    return out
+
+
+def our_separator(
+    model: str | os.PathLike, communities: str | os.PathLike, config: dict[str, Any], num_spk: int
+) -> Callable[[str, np.ndarray], Any]:
+    """Separation of a mixture by a model of ours, the count given."""
+    from contrasep_lib.models.checkpoint import load_model
+    from contrasep_lib.separate.learned import Communities, Learned
+
+    learned = Learned(
+        load_model(model, "cpu", config["features"], config["model"]),
+        Communities.load(communities, config["modularity"]), config["modularity"], config["separate"],
+    )
+    return lambda key, mixture: learned.separate(key, mixture, num_spk)
+
+
+def peer_separator(peer: str | os.PathLike) -> tuple[str, Callable[[str, np.ndarray], Any]]:
+    """Name, and separation of a mixture by a peer."""
+    model, said = load_peer(peer)
+    return said["separator"], lambda key, mixture: model.separate(torch.from_numpy(mixture)[None])
+
+
+def real_time_factors(
+    separators: dict[str, Callable[[str, np.ndarray], Any]], dump: DumpSet, keys: Sequence[str], repeats: int
+) -> dict[str, float]:
+    """Seconds of processor time for a second of audio, by separator; one thread.
+
+    Each utterance is separated by all separators in turn, and the median over the repetitions counts;
+    the first pass over the first utterance is not timed.
+
+    Args:
+        separators: name -> separation of ``(key, mixture)``.
+        dump: the set.
+        keys: its utterances.
+        repeats: of each utterance.
+    """
+    torch.set_num_threads(1)
+    audio = {key: dump.mixture(key) for key in keys}
+    spent = dict.fromkeys(separators, 0.0)
+    for separate in separators.values():
+        separate(keys[0], audio[keys[0]])
+    with progress(keys, "timing") as shown:
+        for key in shown:
+            times: dict[str, list[float]] = {name: [] for name in separators}
+            for _ in range(repeats):
+                for name, separate in separators.items():
+                    begun = time.process_time()
+                    separate(key, audio[key])
+                    times[name].append(time.process_time() - begun)
+            for name in separators:
+                spent[name] += statistics.median(times[name])
+    seconds = sum(map(len, audio.values())) / dump.rate
+    return {name: value / seconds for name, value in spent.items()}
