@@ -52,6 +52,31 @@ def add_part(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_corpus(parser: argparse.ArgumentParser, holds: str, *names: str) -> None:
+    """Options of stage 0 of a corpus that can be downloaded: those of `add_config`, ``--out``, ``--nj``,
+    ``--corpus`` and ``--download-dir``.
+
+    Args:
+        parser: receives the options.
+        holds: what is in the folder of a local copy, for the help.
+        names: further names of ``--corpus``.
+    """
+    add_config(parser)
+    parser.add_argument("--out", required=True, metavar="DIR", help="sources folder")
+    parser.add_argument("--nj", type=positive, default=1, metavar="N", help="processes (default: %(default)s)")
+    parser.add_argument(
+        "--corpus", *names, metavar="DIR", help=f"local copy, the folder that holds {holds}; nothing is downloaded then"
+    )
+    add_download_dir(parser)
+
+
+def add_download_dir(parser: argparse.ArgumentParser) -> None:
+    """``--download-dir DIR``."""
+    parser.add_argument(
+        "--download-dir", default="downloads", metavar="DIR", help="for downloads (default: %(default)s)"
+    )
+
+
 def share(items: Sequence[Item], which: tuple[int, int]) -> list[Item]:
     """The J-th of N contiguous shares of ``items``, whose sizes differ by one at most."""
     job, jobs = which

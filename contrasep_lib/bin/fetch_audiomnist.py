@@ -9,23 +9,12 @@ from __future__ import annotations
 import argparse
 import sys
 
-from contrasep_lib.bin.common import add_config, in_processes, positive, read_config
+from contrasep_lib.bin.common import add_corpus, in_processes, read_config
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add this command's options to a parser."""
-    add_config(parser)
-    parser.add_argument("--out", required=True, metavar="DIR", help="sources folder")
-    parser.add_argument(
-        "--nj", type=positive, default=1, metavar="N", help="processes (default: %(default)s)"
-    )
-    parser.add_argument(
-        "--corpus", "--audiomnist", metavar="DIR",
-        help="local copy, the folder that holds 01, 02, .. (or its parent); nothing is downloaded then",
-    )
-    parser.add_argument(
-        "--download-dir", default="downloads", metavar="DIR", help="for downloads (default: %(default)s)"
-    )
+    add_corpus(parser, "01, 02, .. (or its parent)", "--audiomnist")
 
 
 def run(args: argparse.Namespace) -> None:

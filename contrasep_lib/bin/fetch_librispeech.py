@@ -8,24 +8,12 @@ from __future__ import annotations
 
 import argparse
 
-from contrasep_lib.bin.common import add_config, positive, read_config
+from contrasep_lib.bin.common import add_corpus, read_config
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add this command's options to a parser."""
-    add_config(parser)
-    parser.add_argument("--out", required=True, metavar="DIR", help="sources folder")
-    parser.add_argument(
-        "--nj", type=positive, default=1, metavar="N", help="processes (default: %(default)s)"
-    )
-    parser.add_argument(
-        "--corpus",
-        metavar="DIR",
-        help="local copy, the folder that holds train-clean-5; nothing is downloaded then",
-    )
-    parser.add_argument(
-        "--download-dir", default="downloads", metavar="DIR", help="for downloads (default: %(default)s)"
-    )
+    add_corpus(parser, "train-clean-5")
     parser.add_argument(
         "--extra-train",
         action="store_true",

@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 import functools
 
-from contrasep_lib.bin.common import add_config, in_processes, positive, read_config
+from contrasep_lib.bin.common import add_config, add_download_dir, in_processes, positive, read_config
 from contrasep_lib.errors import ContrasepError
 
 
@@ -21,9 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--corpus", metavar="DIR", help="folder that holds WSJ0: disks, flat tree, .wv1, wav or flac")
     parser.add_argument("--num-spk", required=True, type=positive, metavar="K", help="talkers per mixture")
     parser.add_argument("--mix-lists", metavar="DIR", help="folder of the lists; without it they are downloaded")
-    parser.add_argument(
-        "--download-dir", default="downloads", metavar="DIR", help="for downloads (default: %(default)s)"
-    )
+    add_download_dir(parser)
 
 
 def run(args: argparse.Namespace) -> None:

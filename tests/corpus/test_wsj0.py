@@ -295,6 +295,56 @@ def test_lists_are_fetched_with_their_checksums(tmp_path, monkeypatch):
         fetch_lists(tmp_path / "downloads", 5, servers=[upstream.as_uri()])
 
 
+@pytest.fixture
+def upstream(server, monkeypatch):
+    """A server of lists and levels, of a length that takes several blocks to send."""
+    for name in CHECKSUMS:
+        content = f"content of {name}\n".encode() * 20_000
+        server.files[f"/activlev/{name}" if name.startswith("activlev") else f"/{name}"] = content
+        monkeypatch.setitem(CHECKSUMS, name, hashlib.md5(content).hexdigest())
+    monkeypatch.setattr("contrasep_lib.corpus.download.time.sleep", lambda seconds: None)
+    return server
+
+
+def fetch_from(upstream, folder):
+    return fetch_lists(folder, 2, servers=[upstream.url("").rstrip("/")])
+
+
+def test_lists_upstream_lost_one(upstream, tmp_path):
+    kept = upstream.files.pop("/activlev/activlev_si_dt_05.txt")
+    with pytest.raises(ContrasepError, match=r"activlev_si_dt_05\.txt: cannot be downloaded \(http.*404 Not Found\); --mix-lists DIR"):
+        fetch_from(upstream, tmp_path)
+    folder = tmp_path / "wsj0mix_lists"
+    assert len(list(folder.iterdir())) == 4 and not (folder / "activlev_si_dt_05.txt").exists()
+    # what is there is not fetched again
+    upstream.files["/activlev/activlev_si_dt_05.txt"] = kept
+    del upstream.requests[:]
+    fetch_from(upstream, tmp_path)
+    assert [path for path, _ in upstream.requests] == ["/activlev/activlev_si_dt_05.txt", "/activlev/activlev_si_et_05.txt"]
+
+
+def test_lists_upstream_changed_are_not_taken(upstream, tmp_path):
+    upstream.files["/mix_2_spk_cv.txt"] += b"one line more\n"
+    with pytest.raises(ContrasepError, match="mix_2_spk_cv.txt: MD5 .* where .* is right, twice; .* --mix-lists DIR"):
+        fetch_from(upstream, tmp_path)
+    assert [path.name for path in (tmp_path / "wsj0mix_lists").iterdir()] == ["mix_2_spk_tr.txt"]
+
+
+def test_lists_interrupted_go_on(upstream, tmp_path):
+    upstream.plan = [("serve", 0), ("break", 100_000), *[("status", 503)] * 5]
+    with pytest.raises(ContrasepError, match=r"mix_2_spk_cv\.txt: cannot be downloaded .*503.*part is kept .*--mix-lists DIR"):
+        fetch_from(upstream, tmp_path)
+    folder = tmp_path / "wsj0mix_lists"
+    assert sorted(path.name for path in folder.iterdir()) == ["mix_2_spk_cv.txt.part", "mix_2_spk_tr.txt"]
+    upstream.plan = [("break", 50_000), ("serve", 0)]
+    del upstream.requests[:]
+    assert fetch_from(upstream, tmp_path) == folder
+    assert upstream.requests[:2] == [("/mix_2_spk_cv.txt", "bytes=100000-"), ("/mix_2_spk_cv.txt", "bytes=150000-")]
+    assert {path.name: hashlib.md5(path.read_bytes()).hexdigest() for path in folder.iterdir()} == {
+        name: value for name, value in CHECKSUMS.items() if "_3_" not in name
+    }
+
+
 def test_checksums_are_those_of_the_lists_at_hand():
     folder = Path(__file__).resolve().parents[2].parent / "shared/wsj0mix_lists"
     if not folder.is_dir():

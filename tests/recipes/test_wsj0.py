@@ -1,4 +1,5 @@
-"""The recipes of WSJ0 on a rehearsal tree of scale 0.02: whole, both counts jointly, killed, and called wrongly.
+"""The recipes of WSJ0 on a rehearsal tree of scale 0.02: whole, both counts jointly, beside
+other corpora, killed, and called wrongly.
 
 CONTRASEP_KILLS=20 tools/run_tests.sh tests/recipes/test_wsj0.py -k kills    kills at 20 random moments.
 """
@@ -18,6 +19,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDERS = {"mixdir": "mixtures", "datadir": "data", "dumpdir": "dump", "expdir": "exp"}
+BOTH = ["--set", "pretrain.balance={mini: 0.5, wsj0: 0.5}"]
 KILLS = int(os.environ.get("CONTRASEP_KILLS", "3"))
 
 
@@ -94,6 +96,44 @@ def test_joint_test_of_both_counts(two, given, tmp_path):
     assert "## joint: 7 mixtures of 2, 3 talkers" in page and "score_joint" not in page
 
 
+# what the toy of audiomnist_2mix reads of that corpus
+DIGITS = [word for value in ("speakers=6", "takes=4", 'test_speakers=["03","06"]') for word in ("--set", f"corpus.audiomnist.{value}")]
+
+
+def speakers(folder, name):
+    return {line.split()[1] for line in (folder / f"dump/{name}/utt2spk").read_text().splitlines()}
+
+
+def test_pretraining_on_a_further_corpus(given, tree, audiomnist, tmp_path):
+    options = [*given, "--audiomnist", audiomnist, *DIGITS, "--set", "pretrain.balance={wsj0: 0.5, audiomnist: 0.5}"]
+    done = run("wsj0_2mix", tmp_path, *options, "--set", "mix.sets={tr: 20, cv: 8, tt: 3}", "--tag", "both", "--stop-stage", 3)
+    assert done.returncode == 0, done.stdout + done.stderr
+    log = (tmp_path / "exp/both/pretrain/log/train.log").read_text()
+    assert "--train-sets wsj0=tr_single,audiomnist=tr_audiomnist_single" in log
+    assert (tmp_path / "exp/both/pretrain/model.pth").is_file()
+    own = speakers(tmp_path, "tr_single")
+    assert own and own <= {path.name for path in tree.glob("11-*/wsj0/si_tr_s/*")}
+    assert speakers(tmp_path, "tr_audiomnist_single") == {f"audiomnist0{number}" for number in (1, 2, 4, 5)}
+
+
+def test_as_a_further_corpus(given, tree, tmp_path):
+    options = [*given, "--tag", "both", "--stop-stage", 3, "--set", "pretrain.balance={mini: 0.5, wsj0: 0.5}"]
+    done = run("mini_2mix", tmp_path, *options)
+    assert done.returncode == 0, done.stdout + done.stderr
+    log = (tmp_path / "exp/both/pretrain/log/train.log").read_text()
+    assert "--train-sets mini=tr_single,wsj0=tr_wsj0_single" in log
+    further = speakers(tmp_path, "tr_wsj0_single")
+    assert further and further <= {path.name for path in tree.glob("11-*/wsj0/si_tr_s/*")}
+    # the mixtures are the recipe's own
+    assert not further & speakers(tmp_path, "tr_single")
+    done = run("mini_2mix", tmp_path, *options)
+    assert done.returncode == 0 and done.stdout.count("is done") == 3 + 7 + 7 + 1, done.stdout
+    # lists of another folder are other sources, and those that are there are kept
+    (tmp_path / "lists").mkdir()
+    done = run("mini_2mix", tmp_path, *options, "--mix-lists", tmp_path / "lists")
+    assert done.returncode != 0 and "sources_wsj0" in done.stderr and "made with other settings" in done.stderr
+
+
 def digest(folder):
     """Contents of all files but logs, which tell times."""
     return {
@@ -165,7 +205,10 @@ def test_what_db_sh_names_serves_where_options_do_not(tree, tmp_path):
     ("wsj0_2mix", ["--activlev", "loud"], "mix.active_level: one of p56, rms, published"),
     ("wsj0_2mix", ["--stage", 5, "--test-sets", "no/such/set"], "--test-sets: no/such/set: no such folder"),
     ("mini_2mix", ["--mix-lists", "/"], "this corpus has no lists of its own"),
-    ("mini_2mix", ["--wsj0", "/"], "unknown option '--wsj0'"),
+    ("mini_2mix", ["--wsj0", "/"], "trains on no WSJ0; add --set 'pretrain.balance={mini: 0.5, wsj0: 0.5}'"),
+    ("mini_2mix", [*BOTH, "--wsj0", "no/such"], "--wsj0 no/such: no such folder"),
+    ("mini_2mix", [*BOTH, "--wsj0", "/", "--mix-lists", "no/such"], "--mix-lists no/such: no such folder"),
+    ("mini_2mix", [*BOTH, "--mix-lists", "/"], "WSJ0 comes from the LDC (LDC93S6A): name the folder that holds it by --wsj0 DIR"),
 ])
 def test_wrong_calls(tmp_path, recipe, options, says):
     lists = ["--mix-lists", tmp_path] if recipe == "wsj0_2mix" and "--mix-lists" not in options else []

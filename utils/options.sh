@@ -1,0 +1,132 @@
+# Options of every recipe: usage, first values, parsing, checks. Sourced by recipe.sh; functions and first values only.
+
+usage() {
+    cat <<EOF
+Usage: run.sh [options]        (underscores in option names do as well as dashes)
+
+  --stage N            first stage (default 0)
+  --stop-stage N       last stage (default 6)
+      0 corpus and mixtures   1 data directories   2 dump to ark   3 pretraining
+      4 finetuning            5 separation         6 scores
+  --config FILE        configuration (default $config)
+  --set SECTION.KEY=V  replace one value of the configuration; may be repeated
+  --separator NAME     model, oracle_frame, oracle_ibm, oracle_irm, oracle_psm or mixture
+  --num-spk K          talkers per mixture (default $num_spk)
+  --nj N               parallel jobs (default: the number of cores)
+  --ngpu N             GPUs for stages 3 to 5 (default 0; oracles need none)
+  --tag NAME           name of the experiment (default: from the configuration)
+  --model-tag NAME     experiment whose model is used (default: the one that differs in nothing
+                       but modularity, separate and score; with --tag, that tag)
+  --model-dir DIR      folder of an experiment, of this or another recipe, whose model and modularity
+                       network separate; nothing is trained
+  --print-tag          print the name of the experiment, and run nothing
+  --init-param FILE    model.pth whose weights training begins with
+  --skip-train         leave stages 3 and 4 out
+  --test-sets A,B      dumped sets that are separated and scored, of any counts of talkers
+                       (default: the test sets of dump; others' e.g. ../wsj0_3mix/dump/tt_3mix)
+  --corpus DIR         local copy of the corpus, instead of a download${corpus_option:+ (also --$corpus_option)}
+  --mix-lists DIR      folder of the mixtures' lists, of a corpus that has lists of its own
+  --activlev NAME      levels of the sources: published (with such lists), p56 or rms
+  --download-dir DIR   where downloads go (default downloads)
+  --extra-train        also train on the corpus's extra utterances
+  --audiomnist DIR     local copy of AudioMNIST, where pretrain.balance names it beside the corpus
+  --wsj0 DIR           WSJ0, likewise; goes with --mix-lists
+  --mixdir DIR         mixtures   (default mixtures)
+  --datadir DIR        data dirs  (default data)
+  --dumpdir DIR        dumps      (default dump)
+  --expdir DIR         results    (default exp)
+
+Folders are relative to the recipe; those to read may also be relative to where you are.
+EOF
+}
+
+die() { echo "$(basename "$recipe_dir")/run.sh: $*" >&2; exit 2; }
+log() { echo "$(date '+%H:%M:%S') $*"; }
+
+to_read() {  # to_read FOLDER: as it is, or relative to the caller
+    if [[ $1 != /* ]] && [ -d "$caller/$1" ]; then (cd "$caller/$1" && pwd); else printf '%s\n' "$1"; fi
+}
+
+caller=$PWD
+recipe_dir=. label= config=conf/oracle.yaml num_spk=2
+stage=0 stop_stage=6 nj=$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 1) ngpu=0 tag= model_tag= model_dir= init_param= skip_train=false print_tag=false
+corpus= corpus_option= download_dir= extra_train=false own_lists=false mix_lists= test_sets=
+mixdir=mixtures datadir=data dumpdir=dump expdir=exp
+overrides=()
+audiomnist= wsj0=  # corpora beside the recipe's own
+command_line="./run.sh"
+recipe_options=0  # options up to --- are the recipe's own, not the user's
+
+parse_options() {  # parse_options ARGUMENTS..
+    local name value variable
+    while [ $# -gt 0 ]; do
+        name=${1%%=*}
+        name=${name//_/-}
+        case $1 in
+            ---) recipe_options=done; shift; continue ;;
+            --*=*) value=${1#*=}; set -- "$name" "$value" "${@:2}" ;;
+        esac
+        [ "$recipe_options" = done ] && command_line+=" $(printf '%q' "$name")"
+        [ "$name" != "--${corpus_option:--}" ] || name=--corpus
+        case $name in
+            --help|-h) usage; exit 0 ;;
+            --skip-train) skip_train=true; shift; continue ;;
+            --extra-train) extra_train=true; shift; continue ;;
+            --own-lists) own_lists=true; shift; continue ;;
+            --print-tag) print_tag=true; shift; continue ;;
+            --audiomnist|--wsj0) ;;
+            --stage|--stop-stage|--config|--set|--separator|--num-spk|--nj|--ngpu|--tag|--model-tag|--model-dir|--init-param|--corpus|--download-dir|\
+            --mix-lists|--activlev|--test-sets|--corpus-option|--mixdir|--datadir|--dumpdir|--expdir|--recipe-dir|--label) ;;
+            *) die "unknown option '$1'; see run.sh --help" ;;
+        esac
+        [ $# -ge 2 ] || die "$name needs a value; see run.sh --help"
+        value=$2
+        [ "$recipe_options" = done ] && command_line+=" $(printf '%q' "$value")"
+        shift 2
+        case $name in
+            --set) overrides+=(--set "$value") ;;
+            --separator) overrides+=(--set "separate.separator=$value") ;;
+            --activlev) overrides+=(--set "mix.active_level=$value") ;;
+            *) variable=${name#--}; printf -v "${variable//-/_}" '%s' "$value" ;;
+        esac
+    done
+}
+
+check_options() {  # what can be told from the words alone
+    local name
+    for name in stage stop_stage nj ngpu num_spk; do
+        [[ ${!name} =~ ^[0-9]+$ ]] || die "--${name//_/-}: a whole number wanted, got '${!name}'"
+    done
+    [ "$nj" -ge 1 ] || die "--nj: at least 1 job wanted, got 0"
+    [ "$num_spk" -ge 1 ] || die "--num-spk: at least 1 talker wanted, got 0"
+    [ "$stage" -le "$stop_stage" ] || die "--stage $stage lies after --stop-stage $stop_stage"
+    for name in tag model_tag; do
+        [[ ${!name} =~ ^[A-Za-z0-9._=-]*$ ]] || die "--${name//_/-}: letters, digits and ._=- wanted, got '${!name}'"
+    done
+}
+
+check_places() {  # files and folders that were named, from the recipe's folder
+    local name
+    [ -f "$config" ] || [[ $config = /* ]] || [ ! -f "$caller/$config" ] || config=$caller/$config
+    if [ -n "$init_param" ]; then
+        [[ $init_param = /* ]] || [ ! -f "$caller/$init_param" ] || init_param=$(cd "$caller" && realpath "$init_param")
+        [ -f "$init_param" ] || die "--init-param $init_param: no such file; name a model.pth"
+    fi
+    if [ -n "$model_dir" ]; then
+        [ -z "$model_tag$init_param" ] || die "--model-dir: a model that is there; --model-tag and --init-param do not go with it"
+        model_dir=$(to_read "$model_dir")
+        [ -f "$model_dir/finetune/model.pth" ] || die "--model-dir $model_dir: no finetune/model.pth in it; name the folder of a trained experiment"
+        skip_train=true
+    fi
+    if [ -n "$corpus" ]; then
+        corpus=$(to_read "$corpus")
+        [ -d "$corpus" ] || die "--${corpus_option:-corpus} $corpus: no such folder; name the folder that holds the corpus"
+    fi
+    for name in audiomnist wsj0; do
+        [ -n "${!name}" ] || continue
+        printf -v "$name" '%s' "$(to_read "${!name}")"
+    done
+    [ -z "$audiomnist" ] || [ -d "$audiomnist" ] || die "--audiomnist $audiomnist: no such folder; name the folder that holds 01, 02, .."
+    [ -z "$wsj0" ] || [ -d "$wsj0" ] || die "--wsj0 $wsj0: no such folder; name the folder that holds the corpus"
+    [ -z "$mix_lists" ] || mix_lists=$(to_read "$mix_lists")
+}
