@@ -8,6 +8,16 @@ read_settings() {
     rate=$(get mix.rate)
     mode=$(get mix.mode)
     sets=$(get mix.sets)
+    [ -z "$budget_minutes" ] || share_budget
+}
+
+share_budget() {  # the phases' shares of --budget-minutes; the same whenever a run goes on
+    local training=75
+    if [ "$(get pretrain.epochs)" -gt 0 ]; then
+        training=50
+        settings+=(--set "pretrain.budget_minutes=$(awk "BEGIN { print 0.25 * $budget_minutes }")")
+    fi
+    settings+=(--set "finetune.budget_minutes=$(awk "BEGIN { print 0.01 * $training * $budget_minutes }")")
 }
 
 balanced() {  # balanced PHASE: the corpora that a phase reads by shares, or nothing
@@ -67,6 +77,7 @@ named() {  # named SECTIONS: the name, overrides of these sections left out
     done
     ! $extra_train || name+=_extra_train
     [ -z "$init_param" ] || name+=_init
+    [ -z "$budget_minutes" ] || [ "$separator" != model ] || name+=_${budget_minutes}min
     [ -z "$model_dir" ] || name+=_by_$(basename "$model_dir")
     [[ $recipe = *_"${num_spk}mix" ]] || name+=_${num_spk}mix
     echo "$name"

@@ -21,6 +21,8 @@ Usage: run.sh [options]        (underscores in option names do as well as dashes
                        network separate; nothing is trained
   --print-tag          print the name of the experiment, and run nothing
   --init-param FILE    model.pth whose weights training begins with
+  --budget-minutes M   time for stages 3 to 6: training stops after 3/4 of it, of which 1/3 is pretraining's
+                       where there is any; the rest is for separation and scores
   --skip-train         leave stages 3 and 4 out
   --test-sets A,B      dumped sets that are separated and scored, of any counts of talkers
                        (default: the test sets of dump; others' e.g. ../wsj0_3mix/dump/tt_3mix)
@@ -50,7 +52,7 @@ to_read() {  # to_read FOLDER: as it is, or relative to the caller
 caller=$PWD
 recipe_dir=. label= config=conf/oracle.yaml num_spk=2
 stage=0 stop_stage=6 nj=$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 1) ngpu=0 tag= model_tag= model_dir= init_param= skip_train=false print_tag=false
-corpus= corpus_option= download_dir= extra_train=false own_lists=false mix_lists= test_sets=
+corpus= corpus_option= download_dir= extra_train=false own_lists=false mix_lists= test_sets= budget_minutes=
 mixdir=mixtures datadir=data dumpdir=dump expdir=exp
 overrides=()
 audiomnist= wsj0=  # corpora beside the recipe's own
@@ -76,7 +78,7 @@ parse_options() {  # parse_options ARGUMENTS..
             --print-tag) print_tag=true; shift; continue ;;
             --audiomnist|--wsj0) ;;
             --stage|--stop-stage|--config|--set|--separator|--num-spk|--nj|--ngpu|--tag|--model-tag|--model-dir|--init-param|--corpus|--download-dir|\
-            --mix-lists|--activlev|--test-sets|--corpus-option|--mixdir|--datadir|--dumpdir|--expdir|--recipe-dir|--label) ;;
+            --budget-minutes|--mix-lists|--activlev|--test-sets|--corpus-option|--mixdir|--datadir|--dumpdir|--expdir|--recipe-dir|--label) ;;
             *) die "unknown option '$1'; see run.sh --help" ;;
         esac
         [ $# -ge 2 ] || die "$name needs a value; see run.sh --help"
@@ -100,6 +102,8 @@ check_options() {  # what can be told from the words alone
     [ "$nj" -ge 1 ] || die "--nj: at least 1 job wanted, got 0"
     [ "$num_spk" -ge 1 ] || die "--num-spk: at least 1 talker wanted, got 0"
     [ "$stage" -le "$stop_stage" ] || die "--stage $stage lies after --stop-stage $stop_stage"
+    [[ $budget_minutes =~ ^([0-9]*[1-9][0-9]*([.][0-9]+)?|[0-9]+[.][0-9]*[1-9][0-9]*)?$ ]] ||
+        die "--budget-minutes: a positive number wanted, got '$budget_minutes'"
     for name in tag model_tag; do
         [[ ${!name} =~ ^[A-Za-z0-9._=-]*$ ]] || die "--${name//_/-}: letters, digits and ._=- wanted, got '${!name}'"
     done

@@ -22,6 +22,22 @@ def speaker_tables(folder: str | os.PathLike) -> list[Path]:
     return tables
 
 
+def located(table: str | os.PathLike, entry: str) -> str:
+    """An scp entry whose file is found from anywhere.
+
+    Tables of a recipe name files relative to its folder, which lies above the table; another recipe
+    may have files of the same names, so where one works comes last.
+    """
+    path, colon, offset = entry.rpartition(":")
+    if not colon:
+        path, offset = entry, ""
+    if not os.path.isabs(path):
+        for folder in Path(table).resolve().parents:
+            if (folder / path).is_file():
+                return f"{folder / path}{colon}{offset}"
+    return entry
+
+
 def read_entry(table: str | os.PathLike, key: str, entry: str) -> tuple[np.ndarray, int]:
     """Load the audio behind one scp entry (``file`` or ``file.ark:offset``).
 
@@ -34,6 +50,7 @@ def read_entry(table: str | os.PathLike, key: str, entry: str) -> tuple[np.ndarr
     """
     import kaldiio
 
+    entry = located(table, entry)
     ark = entry.rpartition(":")[0] or entry
     try:
         loaded = kaldiio.load_mat(entry)

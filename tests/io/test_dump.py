@@ -155,3 +155,17 @@ def test_missing_pieces_are_named(mixed):
         DumpSet(folder)
     with pytest.raises(ContrasepError, match="run stage 2"):
         DumpSet(folder.parent / "nothing")
+
+
+def test_a_set_of_another_recipe_is_read_from_anywhere(tmp_path, monkeypatch):
+    """Entries are relative to a recipe's folder, and two recipes have files of the same names."""
+    for number, recipe in enumerate(("one_2mix", "other_2mix"), 1):
+        (tmp_path / recipe / "dump/tt_2mix").mkdir(parents=True)
+        monkeypatch.chdir(tmp_path / recipe)
+        entries = {"utt": (8000, np.full(100, 100 * number, np.int16))}
+        kaldiio.save_ark("dump/tt_2mix/wav.ark", entries, scp="dump/tt_2mix/wav.scp")
+    for place in (".", "../one_2mix", ".."):
+        monkeypatch.chdir(tmp_path / "other_2mix" / place)
+        for number, recipe in enumerate(("one_2mix", "other_2mix"), 1):
+            samples = DumpSet(tmp_path / recipe / "dump/tt_2mix").mixture("utt")
+            np.testing.assert_array_equal(samples * 32768, np.full(100, 100 * number))

@@ -124,6 +124,22 @@ def test_names_of_experiments(tmp_path, options, tag):
     assert not list(tmp_path.iterdir())
 
 
+def test_time_is_shared_between_phases(toy, tmp_path):
+    folder, _ = toy
+    # too little for more than one step of each phase
+    done = run(folder, folder / "exp", "--budget-minutes", "0.001", "--set", "finetune.epochs=50")
+    assert done.returncode == 0, done.stdout + done.stderr
+    exp = folder / "exp/toy_epochs=50_0.001min"
+    for phase, minutes in (("pretrain", 0.00025), ("finetune", 0.0005)):
+        log = (exp / phase / "log/train.log").read_text()
+        assert f"{phase}.budget_minutes={minutes:g}" in log.splitlines()[0]
+    assert "time is up" in log
+    assert json.loads((exp / "results.json").read_text())["sets"]["tt_2mix"]["n"] == 4
+    for wrong in ("0", "0.0", "-1", "ten", "1e3"):
+        done = run(tmp_path, tmp_path / "exp", "--budget-minutes", wrong)
+        assert done.returncode == 2 and "--budget-minutes: a positive number wanted" in done.stderr
+
+
 def test_wrong_initial_weights(tmp_path):
     done = run(tmp_path, tmp_path / "exp", "--init-param", "no/model.pth")
     assert done.returncode != 0 and "--init-param no/model.pth: no such file" in done.stderr
