@@ -98,11 +98,14 @@ def progress(items: Sequence[Item], what: str) -> Any:
 
 def progress_of(total: float, what: str) -> Any:
     """A progress bar over ``total`` seconds of audio, as `progress` draws them; its ``update(seconds)`` moves it."""
+    import math
     import sys
 
     from tqdm import tqdm
 
     interval, form = 0.2 if sys.stderr.isatty() else 10.0, "{l_bar}{bar}| {n:.0f}/{total:.0f} s [{elapsed}<{remaining}]"
+    # headers and tables round, and nothing passes a whole bar
+    total = max(math.ceil(total), 1)
     return tqdm(total=total, desc=what, mininterval=interval, ascii=not sys.stderr.isatty(), bar_format=form)
 
 
