@@ -101,7 +101,7 @@ def separate_files(
         try:
             if file.stem in taken:
                 raise ContrasepError(
-                    f"{file}: its outputs would have the names of those of {taken[file.stem]}; separate it into another --out"
+                    f"{file}: its outputs would have the names of {taken[file.stem]}'s; separate it into another --out"
                 )
             taken[file.stem] = file
             written = _separate_file(separator, file, request, inputs, advance)

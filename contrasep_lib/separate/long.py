@@ -234,4 +234,5 @@ class LongSeparation:
             witness = np.flatnonzero(inside & shared & (weight > loudest * 10 ** (-_WITNESS_DB / 20)))
             nodes = (witness + start // step * per_frame).astype(np.int64)
             mass = float(weight[inside].sum())
-            yield Community(number, nodes, weight[witness], centroid.astype(np.float64), mass), float(weight[inside & own].sum())
+            community = Community(number, nodes, weight[witness], centroid.astype(np.float64), mass)
+            yield community, float(weight[inside & own].sum())

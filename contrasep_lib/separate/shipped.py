@@ -89,7 +89,7 @@ def load_separator(
     folder = folder_of(model)
     path = Path(config) if config else folder / CONFIG
     if not config and not path.is_file():
-        raise ContrasepError(f"--model {model}: no {CONFIG} in it; name the configuration it was trained with by --config")
+        raise ContrasepError(f"--model {model}: no {CONFIG} in it; name its configuration by --config")
     options = load_config(path, overrides)
     trained = load_model(folder / MODEL, device, options["features"], options["model"])
     communities = Communities.load(folder / MODULARITY, options["modularity"])
