@@ -16,7 +16,7 @@ setup(
     long_description_content_type="text/markdown",
     packages=find_packages(include=["contrasep_lib", "contrasep_lib.*"]),
     include_package_data=True,
-    package_data={"contrasep_lib": ["**/*.txt"]},
+    package_data={"contrasep_lib": ["**/*.txt", "pretrained/**/*.*"]},
     python_requires=">=3.10",
     install_requires=[
         "av",

@@ -10,9 +10,9 @@ from contrasep_lib.errors import ContrasepError
 Item = TypeVar("Item")
 
 
-def add_config(parser: argparse.ArgumentParser) -> None:
+def add_config(parser: argparse.ArgumentParser, required: bool = True) -> None:
     """``--config FILE`` and repeatable ``--set section.key=value``."""
-    parser.add_argument("--config", required=True, metavar="FILE", help="configuration (YAML)")
+    parser.add_argument("--config", required=required, metavar="FILE", help="configuration (YAML)")
     parser.add_argument(
         "--set", action="append", default=[], metavar="SECTION.KEY=VALUE", dest="overrides",
         help="replace a value of the configuration; may be repeated",
@@ -94,6 +94,19 @@ def progress(items: Sequence[Item], what: str) -> Any:
 
     interval = 0.2 if sys.stderr.isatty() else 10.0
     return tqdm(items, desc=what, mininterval=interval, ascii=not sys.stderr.isatty())
+
+
+def progress_of(total: float, what: str) -> Any:
+    """A progress bar over ``total`` seconds of audio, as `progress` draws them; its ``update(seconds)`` moves it."""
+    import math
+    import sys
+
+    from tqdm import tqdm
+
+    interval, form = 0.2 if sys.stderr.isatty() else 10.0, "{l_bar}{bar}| {n:.0f}/{total:.0f} s [{elapsed}<{remaining}]"
+    # headers and tables round, and nothing passes a whole bar
+    total = max(math.ceil(total), 1)
+    return tqdm(total=total, desc=what, mininterval=interval, ascii=not sys.stderr.isatty(), bar_format=form)
 
 
 class _Spread:

@@ -23,7 +23,7 @@ COMMANDS = {
     "dump": ("2", "write audio, spectra and statistics to ark"),
     "train": ("3", "train the embedding: pretrain (stage 3) or finetune (stage 4)"),
     "train-modularity": ("4", "train the modularity network, calibrate the count"),
-    "separate": ("5", "separate a dumped set"),
+    "separate": ("5", "separate recordings of your own, or a dumped set"),
     "score": ("6", "score separated audio"),
     "report": ("6", "write RESULTS.md and results.json"),
     "sweep-plan": ("any", "list the runs of a sweep over configuration values"),

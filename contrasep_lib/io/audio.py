@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
+import math
 import os
+from typing import Iterable, Iterator
 
 import numpy as np
 
@@ -35,8 +38,7 @@ def read_audio(path: str | os.PathLike, rate: int | None = None, resample: bool 
             announced, channels, own_rate = file.frames, file.channels, file.samplerate
             samples = file.read(dtype="float64")
     except (soundfile.LibsndfileError, RuntimeError) as error:
-        reason = str(error).rpartition(": ")[2].strip()
-        raise ContrasepError(f"{path}: cannot be read as audio ({reason}); empty or damaged?") from None
+        raise ContrasepError(f"{path}: cannot be read as audio ({_reason(error)}); empty or damaged?") from None
     if channels != 1:
         raise ContrasepError(f"{path}: {channels} channels, mono wanted; take one channel first")
     if len(samples) == 0:
@@ -80,14 +82,99 @@ def resample_audio(samples: np.ndarray, rate: int, new_rate: int) -> np.ndarray:
     Returns:
         ``(ceil(samples * new_rate / rate),)`` at ``new_rate`` Hz.
     """
-    from math import gcd
-
     from scipy.signal import resample_poly
 
     if rate == new_rate:
         return samples
-    common = gcd(rate, new_rate)
+    common = math.gcd(rate, new_rate)
     return resample_poly(samples, new_rate // common, rate // common)
+
+
+def resample_blocks(blocks: Iterable[np.ndarray], rate: int, new_rate: int) -> Iterator[np.ndarray]:
+    """`resample_audio` of a signal that comes in blocks, ``(samples,)`` each and of any length.
+
+    What comes out, joined, is what the whole signal at once would give.
+    """
+    common = math.gcd(rate, new_rate)
+    up, down = new_rate // common, rate // common
+    # the filter reaches ten samples of the lower rate to each side; a context of whole periods keeps its phase
+    context = -(-10 * max(up, down) // (up * down)) * down
+    held, before = np.zeros(0), 0
+    for block in blocks:
+        held = np.concatenate([held, block])
+        new = (len(held) - before - context) // down * down
+        if new <= 0:
+            continue
+        part = resample_audio(held[: before + new + context], rate, new_rate)
+        yield part[before // down * up :][: new // down * up]
+        keep = min(before + new, context)
+        held, before = held[before + new - keep :], keep
+    if len(held) > before:
+        yield resample_audio(held, rate, new_rate)[before // down * up :]
+
+
+@dataclasses.dataclass(frozen=True)
+class Recording:
+    """A recording brought to one channel and one rate.
+
+    Attributes:
+        samples: ``(samples,)`` float32, at the rate asked for.
+        rate: of the file, Hz.
+        channels: of the file.
+        seconds: of the file.
+    """
+
+    samples: np.ndarray
+    rate: int
+    channels: int
+    seconds: float
+
+
+def read_recording(path: str | os.PathLike, rate: int, channel: int | None = None) -> Recording:
+    """Read a recording of any rate and any number of channels, by blocks.
+
+    Memory is that of the result, however many channels and whatever rate the file has.
+
+    Args:
+        path: wav, flac, ogg, mp3 or any other format that libsndfile reads.
+        rate: sampling rate wanted, Hz.
+        channel: which channel to take, from 1; None takes the mean of all.
+
+    Raises:
+        ContrasepError: missing, unreadable, truncated or empty file, NaN samples, no such channel.
+    """
+    import soundfile
+
+    if not os.path.isfile(path):
+        raise ContrasepError(f"{path}: no such audio file")
+    read = 0
+
+    def blocks() -> Iterator[np.ndarray]:
+        nonlocal read
+        for block in file.blocks(1 << 18, dtype="float64", always_2d=True):
+            if not np.isfinite(block).all():
+                raise ContrasepError(f"{path}: NaN or infinite samples; make the file again")
+            read += len(block)
+            yield block.mean(axis=1) if channel is None else block[:, channel - 1]
+
+    try:
+        with soundfile.SoundFile(path) as file:
+            if channel is not None and not 1 <= channel <= file.channels:
+                raise ContrasepError(f"{path}: has {file.channels} channels, so no channel {channel}")
+            parts = [part.astype(np.float32) for part in resample_blocks(blocks(), file.samplerate, rate)]
+            # the length of an MP3 without an index is a guess
+            exact, announced, own_rate, channels = file.format != "MP3", file.frames, file.samplerate, file.channels
+    except (soundfile.LibsndfileError, RuntimeError) as error:
+        raise ContrasepError(f"{path}: cannot be read as audio ({_reason(error)}); empty or damaged?") from None
+    if not read:
+        raise ContrasepError(f"{path}: no samples in it")
+    if exact and read != announced or _wav_is_truncated(path):
+        raise ContrasepError(f"{path}: truncated (fewer samples than its header says); fetch it again")
+    return Recording(np.concatenate(parts), own_rate, channels, read / own_rate)
+
+
+def _reason(error: Exception) -> str:
+    return str(error).rpartition(": ")[2].strip()
 
 
 def to_int16(samples: np.ndarray) -> np.ndarray:

@@ -24,9 +24,10 @@ from contrasep_lib.modularity.solvers import (
     Solver,
     SpectralSolver,
 )
-from contrasep_lib.modularity.stitching import Stitched, Window, stitch
+from contrasep_lib.modularity.stitching import Community, Stitched, Window, join, stitch
 
 __all__ = [
+    "Community",
     "CountDecision",
     "Diagnosis",
     "DirectSolver",
@@ -52,6 +53,7 @@ __all__ = [
     "diagnose",
     "fit_null",
     "fit_odds",
+    "join",
     "modularity",
     "modularity_loss",
     "modularity_matvec",

@@ -64,9 +64,21 @@ class Stitched:
 
 
 @dataclasses.dataclass
-class _Community:
+class Community:
+    """One community of one window, as joining sees it.
+
+    Attributes:
+        window: number of the window, from 0 in order of time.
+        nodes: its nodes, numbered over the whole recording, ascending; those that a neighbouring
+            window holds too are enough.
+        weight: of these nodes.
+        centroid: ``(dim,)``, unit norm.
+        mass: weight of all of its nodes.
+    """
+
     window: int
     nodes: np.ndarray
+    weight: np.ndarray
     centroid: np.ndarray
     mass: float
 
@@ -121,13 +133,13 @@ def stitch(
 
 def _windows(
     nodes, row, window, hop, k_max, null, seed, min_share
-) -> tuple[list[tuple[int, int]], list[_Community]]:
+) -> tuple[list[tuple[int, int]], list[Community]]:
     """Count and partition each window with a valid node."""
     frames = nodes.shape[0]
     per_frame = nodes.z.shape[1] // max(frames, 1)
     sounding = nodes.valid[row] & (nodes.weight[row] > 0)
     spans: list[tuple[int, int]] = []
-    communities: list[_Community] = []
+    communities: list[Community] = []
     for start in range(0, max(frames - window, 0) + hop, hop):
         # The last window reaches back instead of being short.
         start = min(start, max(frames - window, 0))
@@ -149,7 +161,7 @@ def _windows(
     return spans, communities
 
 
-def _communities(piece: NodeSet, decision: CountDecision, number: int, offset: int) -> list[_Community]:
+def _communities(piece: NodeSet, decision: CountDecision, number: int, offset: int) -> list[Community]:
     labels = decision.labels.cpu().numpy()
     z = piece.z[0].to("cpu", torch.float64).numpy()
     weight = piece.weight[0].to("cpu", torch.float64).numpy()
@@ -158,16 +170,21 @@ def _communities(piece: NodeSet, decision: CountDecision, number: int, offset: i
         inside = np.flatnonzero(labels == c)
         if len(inside):
             mass = float(weight[inside].sum())
-            out.append(_Community(number, inside + offset, unit(weight[inside] @ z[inside]), mass))
+            out.append(Community(number, inside + offset, weight[inside], unit(weight[inside] @ z[inside]), mass))
     return out
 
 
 def _stitched(nodes, row, spans, communities, min_frames) -> Stitched:
     weight = torch.where(nodes.valid[row], nodes.weight[row], 0).to("cpu", torch.float64).numpy()
-    same = _same_angle(communities)
-    groups = _join(_tracks(communities, len(spans), weight, same), communities, same)
     average_frame = weight.sum() / max(nodes.shape[0], 1)
-    labels, groups = _label(nodes, row, spans, communities, groups, min_frames * average_frame)
+    owner = _owners(nodes, row, spans, communities)
+    held = np.zeros(len(communities))
+    np.add.at(held, owner[owner >= 0], weight[owner >= 0])
+    groups = join(communities, held, min_frames * average_frame)
+    speaker = np.full(len(communities) + 1, -1, dtype=np.int64)
+    for s, group in enumerate(groups):
+        speaker[group] = s
+    labels = speaker[owner]
     speaker_of = {c: s for s, group in enumerate(groups) for c in group}
     windows = tuple(
         Window(start, stop, tuple(speaker_of[c] for c, d in enumerate(communities) if d.window == number))
@@ -188,7 +205,36 @@ def _stitched(nodes, row, spans, communities, min_frames) -> Stitched:
     )
 
 
-def _same_angle(communities: list[_Community]) -> float:
+def join(
+    communities: list[Community], held: np.ndarray, min_mass: float, most: int | None = None
+) -> list[list[int]]:
+    """Who is who: communities of windows joined into speakers.
+
+    Args:
+        communities: of all windows, in order of time.
+        held: weight that each community keeps where windows overlap, ``(communities,)``.
+        min_mass: a speaker who holds less is dissolved into the others.
+        most: so many speakers at most; the least alike are joined too, where need be.
+
+    Returns:
+        Indices of the communities of each speaker, speakers in order of first appearance.
+    """
+    same = _same_angle(communities)
+    windows = max((community.window for community in communities), default=-1) + 1
+    groups = _join(_tracks(communities, windows, same), communities, same, most)
+    while len(groups) > 1:
+        mass = [held[group].sum() for group in groups]
+        least = int(np.argmin(mass))
+        if mass[least] >= min_mass and (most is None or len(groups) <= most):
+            break
+        for c in groups.pop(least):
+            best = max(groups, key=lambda group: _likeness([c], group, communities))
+            best.append(c)
+            best.sort()
+    return sorted(groups, key=lambda group: group[0])
+
+
+def _same_angle(communities: list[Community]) -> float:
     """Largest angle between two centroids of one speaker, radian.
 
     Half of what all but 5 % of the pairs within windows keep; those are two speakers.
@@ -204,7 +250,7 @@ def _same_angle(communities: list[_Community]) -> float:
     return float(np.clip(0.5 * np.quantile(angles, 0.05), *_SAME_ANGLE))
 
 
-def _tracks(communities: list[_Community], windows: int, weight: np.ndarray, same: float) -> list[list[int]]:
+def _tracks(communities: list[Community], windows: int, same: float) -> list[list[int]]:
     """Chain communities of neighbouring windows; indices of each chain in order of time."""
     by_window: list[list[int]] = [[] for _ in range(windows)]
     for index, community in enumerate(communities):
@@ -216,7 +262,7 @@ def _tracks(communities: list[_Community], windows: int, weight: np.ndarray, sam
         gain = np.zeros((len(before), len(here)))
         for i, a in enumerate(before):
             for j, b in enumerate(here):
-                gain[i, j] = _agreement(communities[a], communities[b], weight, same)
+                gain[i, j] = _agreement(communities[a], communities[b], same)
         matched = {}
         for i, j in zip(*linear_sum_assignment(-gain)):
             if gain[i, j] > 0:
@@ -231,26 +277,34 @@ def _tracks(communities: list[_Community], windows: int, weight: np.ndarray, sam
     return tracks
 
 
-def _agreement(a: _Community, b: _Community, weight: np.ndarray, same: float) -> float:
+def _agreement(a: Community, b: Community, same: float) -> float:
     """Gain of matching communities of neighbouring windows; 0 or less forbids it.
 
     Shared nodes are the stronger witness: over half of either's nodes in the other.
     Without any, the centroids decide.
     """
     likeness = float(a.centroid @ b.centroid) - math.cos(same)
+    if not len(a.nodes) or not len(b.nodes):
+        return likeness
     low, high = max(a.nodes[0], b.nodes[0]), min(a.nodes[-1], b.nodes[-1])
-    mass_a = weight[a.nodes[(a.nodes >= low) & (a.nodes <= high)]].sum()
-    mass_b = weight[b.nodes[(b.nodes >= low) & (b.nodes <= high)]].sum()
+    mass_a = a.weight[(a.nodes >= low) & (a.nodes <= high)].sum()
+    mass_b = b.weight[(b.nodes >= low) & (b.nodes <= high)].sum()
     if min(mass_a, mass_b) <= 0:
         return likeness
-    shared = weight[np.intersect1d(a.nodes, b.nodes, assume_unique=True)].sum()
+    _, common, _ = np.intersect1d(a.nodes, b.nodes, assume_unique=True, return_indices=True)
+    shared = a.weight[common].sum()
     # Few nodes in the overlap say little: they count as far as they are a part of a community.
     trust = min(1.0, 5 * max(mass_a, mass_b) / min(a.mass, b.mass))
     return trust * 2 * (float(shared / max(mass_a, mass_b)) - 0.5) + likeness
 
 
-def _join(tracks: list[list[int]], communities: list[_Community], same: float) -> list[list[int]]:
-    """Join tracks into speakers, most similar first, never two that share a window."""
+def _join(
+    tracks: list[list[int]], communities: list[Community], same: float, most: int | None
+) -> list[list[int]]:
+    """Join tracks into speakers, most similar first, never two that share a window.
+
+    Unlike ones too, while there are more than ``most``.
+    """
     groups = [list(track) for track in tracks]
     seen = [{communities[c].window for c in group} for group in groups]
     alike = np.full((len(groups), len(groups)), -np.inf)
@@ -260,7 +314,8 @@ def _join(tracks: list[list[int]], communities: list[_Community], same: float) -
     alive = set(range(len(groups)))
     while len(alive) > 1:
         i, j = np.unravel_index(alike.argmax(), alike.shape)
-        if alike[i, j] < math.cos(same):
+        wanted = most is not None and len(alive) > most
+        if alike[i, j] < (-1.5 if wanted else math.cos(same)):
             break
         if seen[i] & seen[j]:
             alike[i, j] = -np.inf
@@ -275,7 +330,7 @@ def _join(tracks: list[list[int]], communities: list[_Community], same: float) -
     return [groups[i] for i in sorted(alive)]
 
 
-def _likeness(a: list[int], b: list[int], communities: list[_Community]) -> float:
+def _likeness(a: list[int], b: list[int], communities: list[Community]) -> float:
     """Cosine of two groups' centroids: over all their time, or where they come closest in time.
 
     With drift only the latter is large.
@@ -287,31 +342,8 @@ def _likeness(a: list[int], b: list[int], communities: list[_Community]) -> floa
     return max(float(mean[0] @ mean[1]), float(near[0] @ near[1]))
 
 
-def _around(group: list[int], at: int, communities: list[_Community]) -> np.ndarray:
+def _around(group: list[int], at: int, communities: list[Community]) -> np.ndarray:
     return unit(sum(communities[c].mass * communities[c].centroid for c in group[max(at - 1, 0) : at + 2]))
-
-
-def _label(nodes, row, spans, communities, groups, min_mass) -> tuple[np.ndarray, list[list[int]]]:
-    """Labels of all nodes, and the speakers left after those without evidence are dissolved."""
-    weight = torch.where(nodes.valid[row], nodes.weight[row], 0).to("cpu", torch.float64).numpy()
-    owner = _owners(nodes, row, spans, communities)
-    held = np.zeros(len(communities))
-    np.add.at(held, owner[owner >= 0], weight[owner >= 0])
-    while len(groups) > 1:
-        mass = [held[group].sum() for group in groups]
-        least = int(np.argmin(mass))
-        if mass[least] >= min_mass:
-            break
-        poor = groups.pop(least)
-        for c in poor:
-            best = max(groups, key=lambda group: _likeness([c], group, communities))
-            best.append(c)
-            best.sort()
-    groups.sort(key=lambda group: group[0])
-    speaker = np.full(len(communities) + 1, -1, dtype=np.int64)
-    for s, group in enumerate(groups):
-        speaker[group] = s
-    return speaker[owner], groups
 
 
 def _owners(nodes, row, spans, communities) -> np.ndarray:

@@ -133,7 +133,9 @@ class Learned:
         self.graph = build_graph(modularity)
         self.solver = build_solver(modularity, communities.network)
 
-    def separate(self, key: str, mixture: np.ndarray, num_spk: int | None) -> Separation:
+    def separate(
+        self, key: str, mixture: np.ndarray, num_spk: int | None, most: int | None = None, with_evidence: bool = False
+    ) -> Separation:
         """Separate one mixture.
 
         Args:
@@ -141,6 +143,8 @@ class Learned:
                 what else is separated.
             mixture: ``(samples,)`` float32.
             num_spk: the number of talkers, or None to estimate it.
+            most: the largest estimate; ``modularity.k_max`` when None.
+            with_evidence: whether to fill the evidence of an estimate, which takes as long as the estimate.
 
         Raises:
             ContrasepError: a mixture of silence.
@@ -155,13 +159,15 @@ class Learned:
         decision = None
         if num_spk is None:
             [decision] = count_communities(
-                nodes, self.modularity.k_max, self.graph, None, seed, self.communities.null, with_evidence=False
+                nodes, most or self.modularity.k_max, self.graph, None, seed, self.communities.null,
+                with_evidence=with_evidence,
             )
         assign, labels = self._assign(nodes, decision.count if decision else num_spk, decision, seed)
         audio = self._audio(signal, nodes, seen, assign, labels)
         [diagnosis] = diagnose(nodes, labels, self.graph, decisions=[decision] if decision else None)
         words = f"{decision.reason}; {diagnosis.words}" if decision else diagnosis.words
         conductance = diagnosis.mean_conductance
+        centroids = centroids_of(nodes.z, hard_shares(nodes, labels, assign.shape[-1]), nodes.weight * nodes.valid)
         return Separation(
             outputs=audio[0].cpu().numpy().astype(np.float32),
             assignment=assign[0].cpu().numpy().astype(np.float32),
@@ -171,6 +177,8 @@ class Learned:
             conductance=None if math.isnan(conductance) else conductance,
             sizes=diagnosis.sizes,
             words=words,
+            centroids=centroids[0].detach().cpu().numpy(),
+            evidence=decision.evidence if decision else (),
         )
 
     def _assign(

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import typing
 
 import numpy as np
+
+if typing.TYPE_CHECKING:
+    from contrasep_lib.modularity import Evidence
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,6 +25,8 @@ class Separation:
         conductance: mean conductance; None where no graph was built or it is undefined.
         sizes: share of the weight in each community.
         words: why this count, and which failure signatures were raised; empty for oracles.
+        centroids: mean embedding of each output, ``(K, dim)`` of unit norm; None where nothing was embedded.
+        evidence: what speaks for each count of talkers; empty if not asked for.
     """
 
     outputs: np.ndarray
@@ -31,3 +37,5 @@ class Separation:
     conductance: float | None = None
     sizes: tuple[float, ...] = ()
     words: str = ""
+    centroids: np.ndarray | None = None
+    evidence: "tuple[Evidence, ...]" = ()

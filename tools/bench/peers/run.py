@@ -5,7 +5,7 @@
     ../../tools/bench/peers/run.py sizes
     ../../tools/bench/peers/run.py train --system tcn --out exp/peer_tcn --budget-minutes 60 --processes 2
     ../../tools/bench/peers/run.py results --exp exp/peer_tcn --sets dump/tt_2mix --label "read speech (Mini LibriSpeech)"
-    ../../tools/bench/peers/run.py rtf --peers exp/peer_tcn --model models/tf
+    ../../tools/bench/peers/run.py rtf --peers exp/peer_tcn --model ../../contrasep_lib/pretrained/small
 
 ``train`` goes on where the same command was killed. ``results`` separates, scores, and writes the
 experiment's and the recipe's RESULTS.md. See docs/benchmarks.md.

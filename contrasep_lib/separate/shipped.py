@@ -1,0 +1,97 @@
+"""Trained models as separators: those that come with the package, and folders of experiments.
+
+A model's folder holds ``finetune/model.pth`` and ``modularity/``, as stage 4 leaves them. Those of the
+package, in ``contrasep_lib/pretrained``, have their ``config.yaml`` and a card, ``README.md``, beside
+them.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import typing
+from pathlib import Path
+from typing import Sequence
+
+from contrasep_lib.errors import ContrasepError
+
+if typing.TYPE_CHECKING:
+    from contrasep_lib.separate.learned import Learned
+
+FOLDER = Path(__file__).resolve().parents[1] / "pretrained"
+DEFAULT = "best"
+MODEL, MODULARITY, CONFIG, CARD = "finetune/model.pth", "modularity", "config.yaml", "README.md"
+
+
+def names() -> list[str]:
+    """Names of the models of the package, the default first."""
+    found = (path.parents[1].name for path in FOLDER.glob(f"*/{MODEL}"))
+    return sorted(found, key=lambda name: (name != DEFAULT, name))
+
+
+def headline(name: str) -> str:
+    """What a model is, by the first line of its card, ``# NAME: WHAT``."""
+    return (FOLDER / name / CARD).read_text(encoding="utf-8").splitlines()[0].partition(": ")[2]
+
+
+def folder_of(model: str) -> Path:
+    """Folder of a model.
+
+    Args:
+        model: name of one of the package's, or a folder. A name stands for the package's model even
+            where there is a folder of that name; ``./NAME`` is the folder.
+
+    Raises:
+        ContrasepError: neither.
+    """
+    if model in names():
+        return FOLDER / model
+    folder = Path(model)
+    if (folder / MODEL).is_file():
+        return folder
+    if folder.is_dir():
+        raise ContrasepError(f"--model {model}: no {MODEL} in it; name the folder of a trained experiment")
+    raise ContrasepError(f"--model {model}: no such folder, nor a model of the package ({', '.join(names())})")
+
+
+@dataclasses.dataclass(frozen=True)
+class Separator:
+    """A trained model, ready to separate.
+
+    Attributes:
+        name: of the model or its folder.
+        learned: separates mixtures.
+        rate: that it works at, Hz.
+    """
+
+    name: str
+    learned: "Learned"
+    rate: int
+
+
+def load_separator(
+    model: str, device: str = "cpu", config: str | None = None, overrides: Sequence[str] = ()
+) -> Separator:
+    """Load a model with all that separation takes.
+
+    Args:
+        model: name or folder, see `folder_of`.
+        device: where it computes.
+        config: configuration, for a folder without ``config.yaml``.
+        overrides: ``section.key=value`` settings that replace values of the configuration.
+
+    Raises:
+        ContrasepError: no such model, a file that is missing or damaged, no configuration.
+    """
+    from contrasep_lib.config import load_config
+    from contrasep_lib.models.checkpoint import load_model
+    from contrasep_lib.separate.learned import Communities, Learned
+
+    folder = folder_of(model)
+    path = Path(config) if config else folder / CONFIG
+    if not config and not path.is_file():
+        raise ContrasepError(f"--model {model}: no {CONFIG} in it; name its configuration by --config")
+    options = load_config(path, overrides)
+    trained = load_model(folder / MODEL, device, options["features"], options["model"])
+    communities = Communities.load(folder / MODULARITY, options["modularity"])
+    learned = Learned(trained, communities, options["modularity"], options["separate"])
+    return Separator(folder.resolve().name, learned, options["mix"].rate)
