@@ -221,7 +221,7 @@ def test_memory_that_does_not_suffice(call, monkeypatch, name, words, error):
     def fail(self, *arguments, **batch):
         raise error
 
-    monkeypatch.setattr(ContrastiveModel, "forward" if name == "train" else "embed", fail)
+    monkeypatch.setattr(ContrastiveModel, "forward" if name == "train" else "analyse", fail)
     assert_one_line(call(name), name, "out of memory", *words)
 
 
