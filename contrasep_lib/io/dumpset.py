@@ -31,11 +31,25 @@ def located(table: str | os.PathLike, entry: str) -> str:
     path, colon, offset = entry.rpartition(":")
     if not colon:
         path, offset = entry, ""
-    if not os.path.isabs(path):
-        for folder in Path(table).resolve().parents:
-            if (folder / path).is_file():
-                return f"{folder / path}{colon}{offset}"
-    return entry
+    if os.path.isabs(path):
+        return entry
+    try:
+        return f"{_above(os.path.abspath(table), path)}{colon}{offset}"
+    except FileNotFoundError:
+        return entry
+
+
+@functools.lru_cache(maxsize=4096)
+def _above(table: str, path: str) -> Path:
+    """The file of this relative path in the nearest folder above a table; thousands of entries share an ark.
+
+    Raises:
+        FileNotFoundError: there is none (which is not remembered).
+    """
+    for folder in Path(table).resolve().parents:
+        if (folder / path).is_file():
+            return folder / path
+    raise FileNotFoundError(path)
 
 
 def read_entry(table: str | os.PathLike, key: str, entry: str) -> tuple[np.ndarray, int]:

@@ -133,7 +133,8 @@ class ContrastiveModel(AbsESPnetModel):
                 raise ValueError("sources: wanted with 'labels: dominance'; 'labels: none' does without")
             heard = self._heard(sources, mixture_lengths, num_spk)
             seen = self._analyse(mixture, mixture_lengths, stft(mixture, self.features), frames)
-            nodes, pairs = self._dominated(seen, heard, num_spk, speaker), None
+            power = self._power(heard) if heard.shape[1] > 1 else None
+            nodes, pairs = self._dominated(seen, power, num_spk, speaker), None
         with torch.no_grad(), torch.autocast(mixture.device.type, enabled=False):
             stats = similarity(self._pools(nodes))
         gather = self._gathers(nodes)
@@ -144,7 +145,7 @@ class ContrastiveModel(AbsESPnetModel):
             elif name == "supcon":
                 value = self._supcon(nodes, generator, gather)
             elif name == "si_snr":
-                value = self._si_snr(seen, heard, mixture_lengths, generator)
+                value = self._si_snr(seen, heard, power, nodes.weight, mixture_lengths, generator)
             else:
                 value = self._nt_xent(nodes, pairs, generator, gather)
             stats[name] = value.detach()
@@ -253,17 +254,22 @@ class ContrastiveModel(AbsESPnetModel):
         inside = torch.arange(sources.shape[2], device=sources.device) < lengths.unsqueeze(1)
         return torch.where(present.unsqueeze(-1) & inside.unsqueeze(1), sources, 0.0)
 
+    @torch.no_grad()
+    def _power(self, heard: torch.Tensor) -> torch.Tensor:
+        """Power of the sources in each node, ``(batch, max_spk, nodes)``."""
+        return self.granularity.pool(stft(heard, self.features).abs().square())
+
     def _dominated(
-        self, seen: Analysis, heard: torch.Tensor, num_spk: torch.Tensor | None, speaker: torch.Tensor | None
+        self, seen: Analysis, power: torch.Tensor | None, num_spk: torch.Tensor | None, speaker: torch.Tensor | None
     ) -> LabelledNodes:
-        """Nodes of mixtures, labelled by the source that dominates them."""
-        batch, most = heard.shape[:2]
+        """Nodes of mixtures, labelled by the source that dominates them; ``power`` is None for lone talkers."""
         nodes, valid = self._nodes(seen.spectrum, seen.frames)
-        weight, device = self._weight(nodes, valid), heard.device
-        if most == 1:
+        weight, device = self._weight(nodes, valid), valid.device
+        batch, most = len(valid), 1 if power is None else power.shape[1]
+        if power is None:
             dominant = torch.zeros_like(valid, dtype=torch.int64)
         else:
-            dominant = self.granularity.targets(heard)
+            dominant = self.granularity.loudest(power)
         if most > 1 and self.options.negatives == "utterance":
             return LabelledNodes(seen.z, dominant, weight, valid, most)
         # no two unknown speakers are taken for one, on whatever rank
@@ -278,25 +284,27 @@ class ContrastiveModel(AbsESPnetModel):
         return LabelledNodes(seen.z, numbers.gather(1, dominant), weight, valid, len(names), names)
 
     def _si_snr(
-        self, seen: Analysis, heard: torch.Tensor, lengths: torch.Tensor, generator: torch.Generator
+        self,
+        seen: Analysis,
+        heard: torch.Tensor,
+        power: torch.Tensor | None,
+        weight: torch.Tensor,
+        lengths: torch.Tensor,
+        generator: torch.Generator,
     ) -> torch.Tensor:
         """Loss of the decoder over mixtures, in dB; 0 for single recordings."""
         present = heard.square().sum(-1) > 0
         present &= (present.sum(1) > 1).unsqueeze(1)
         rows = present.any(1).nonzero().squeeze(1)
-        if len(rows) == 0:
+        if power is None or len(rows) == 0:
             return seen.z.new_zeros(())
         seen = Analysis(*(getattr(seen, field.name)[rows] for field in dataclasses.fields(seen)))
         heard, lengths, present = heard[rows], lengths[rows], present[rows]
-        with torch.no_grad():
-            nodes, valid = self._nodes(seen.spectrum, seen.frames)
-            spectra = stft(heard, self.features)
-            power = self.granularity.pool(spectra.abs().square())
-            weight = self._weight(nodes, valid)
-            assign = training_assignments(
-                seen.z.float(), self.granularity.targets_of(spectra), power, weight,
-                self.options.centroids or dict.fromkeys(CENTROIDS, 1.0), generator,
-            )
+        power, weight = power[rows], weight[rows]
+        assign = training_assignments(
+            seen.z.float(), self.granularity.loudest(power), power, weight,
+            self.options.centroids or dict.fromkeys(CENTROIDS, 1.0), generator,
+        )
         centroids, found = training_centroids(seen.z, weight, assign)
         present = present & found
         outputs = self.decode(seen, centroids, heard.shape[-1], present)

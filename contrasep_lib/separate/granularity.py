@@ -83,8 +83,13 @@ class Granularity(abc.ABC):
 
     def targets_of(self, spectra: torch.Tensor) -> torch.Tensor:
         """`targets` of sources whose spectra, ``(batch, num_spk, frames, freq)``, are known."""
+        return self.loudest(self.pool(spectra.abs().square()))
+
+    @staticmethod
+    def loudest(power: torch.Tensor) -> torch.Tensor:
+        """`targets` of sources whose power in each node, ``(batch, num_spk, nodes)``, is known."""
         # of equals the first, as argmax, which takes many times as long on CPUs
-        return self.pool(spectra.abs().square()).max(dim=1).indices
+        return power.max(dim=1).indices
 
     def mask(self, assignment: torch.Tensor, nodes: Nodes) -> torch.Tensor:
         """Masks of an assignment; silent nodes give each output an equal share.

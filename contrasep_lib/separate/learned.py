@@ -14,7 +14,6 @@ import torch
 from contrasep_lib.errors import ContrasepError
 from contrasep_lib.models.decoder import centroids_of
 from contrasep_lib.modularity import (
-    CountDecision,
     DirectSolver,
     Graph,
     KernelGraph,
@@ -133,6 +132,7 @@ class Learned:
         self.graph = build_graph(modularity)
         self.solver = build_solver(modularity, communities.network)
 
+    @torch.no_grad()
     def separate(
         self, key: str, mixture: np.ndarray, num_spk: int | None, most: int | None = None, with_evidence: bool = False
     ) -> Separation:
@@ -151,8 +151,7 @@ class Learned:
         """
         device = next(self.model.parameters()).device
         signal = torch.from_numpy(np.ascontiguousarray(mixture, np.float32))[None].to(device)
-        with torch.no_grad():
-            nodes, seen = self.model.analyse(signal)
+        nodes, seen = self.model.analyse(signal)
         if not nodes.valid.any():
             raise ContrasepError(f"'{key}': nothing but silence; there is nobody to separate")
         seed = (zlib.crc32(key.encode()) + self.modularity.seed) % 2**31
@@ -162,12 +161,12 @@ class Learned:
                 nodes, most or self.modularity.k_max, self.graph, None, seed, self.communities.null,
                 with_evidence=with_evidence,
             )
-        assign, labels = self._assign(nodes, decision.count if decision else num_spk, decision, seed)
-        audio = self._audio(signal, nodes, seen, assign, labels)
+        assign, labels = self._assign(nodes, decision.count if decision else num_spk, seed)
+        centroids = centroids_of(nodes.z, hard_shares(nodes, labels, assign.shape[-1]), nodes.weight * nodes.valid)
+        audio = self._audio(seen, assign, centroids, signal.shape[-1])
         [diagnosis] = diagnose(nodes, labels, self.graph, decisions=[decision] if decision else None)
         words = f"{decision.reason}; {diagnosis.words}" if decision else diagnosis.words
         conductance = diagnosis.mean_conductance
-        centroids = centroids_of(nodes.z, hard_shares(nodes, labels, assign.shape[-1]), nodes.weight * nodes.valid)
         return Separation(
             outputs=audio[0].cpu().numpy().astype(np.float32),
             assignment=assign[0].cpu().numpy().astype(np.float32),
@@ -177,13 +176,11 @@ class Learned:
             conductance=None if math.isnan(conductance) else conductance,
             sizes=diagnosis.sizes,
             words=words,
-            centroids=centroids[0].detach().cpu().numpy(),
+            centroids=centroids[0].cpu().numpy(),
             evidence=decision.evidence if decision else (),
         )
 
-    def _assign(
-        self, nodes: NodeSet, count: int, decision: CountDecision | None, seed: int
-    ) -> tuple[torch.Tensor, torch.Tensor]:
+    def _assign(self, nodes: NodeSet, count: int, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
         """Shares ``(1, nodes, K)``, zero on silent nodes, and labels ``(1, nodes)``."""
         if count == 1:
             return nodes.valid.unsqueeze(-1).float(), torch.where(nodes.valid, 0, -1)
@@ -195,15 +192,10 @@ class Learned:
             return soft_shares(nodes, labels, count), labels
         return hard_shares(nodes, labels, count), labels
 
-    @torch.no_grad()
-    def _audio(
-        self, signal: torch.Tensor, nodes: NodeSet, seen: "Analysis", assign: torch.Tensor, labels: torch.Tensor
-    ) -> torch.Tensor:
+    def _audio(self, seen: "Analysis", assign: torch.Tensor, centroids: torch.Tensor, samples: int) -> torch.Tensor:
         """Audio of the communities, ``(1, K, samples)``."""
-        count, samples = assign.shape[-1], signal.shape[-1]
-        if self.model.options.decodes and count > 1:
-            weight = nodes.weight * nodes.valid
-            return self.model.decode(seen, centroids_of(nodes.z, hard_shares(nodes, labels, count), weight), samples)
+        if self.model.options.decodes and assign.shape[-1] > 1:
+            return self.model.decode(seen, centroids, samples)
         granularity = self.model.granularity
         mask = granularity.mask(assign, granularity.nodes_of(seen.spectrum))
         return apply_mask(mask, seen.spectrum, samples, self.model.features)

@@ -234,7 +234,8 @@ def build_arguments(
     # sets of the section mix are made in stage 0: they are the data, not how to train on it
     mix = {name: value for name, value in sections["mix"].items() if name not in ("sets", "seed")}
     identity = {
-        "features": sections["features"], "model": plain(as_key(config["model"])), "mix": mix, "phase": phase, "silence_db": ours["silence_db"],
+        "features": sections["features"], "model": plain(as_key(config["model"])), "mix": mix,
+        "phase": phase, "silence_db": ours["silence_db"],
         "train": {name: value for name, value in plain(as_key(options)).items() if name not in FREE},
         "train_sets": [Path(path).name for path in train_sets],
         "valid_sets": [Path(path).name for path in valid_sets],

@@ -74,9 +74,11 @@ class EspnetDPCL(AbsESPnetModel):
         loss = self.criterion(references, others["tf_embedding"]).mean()
         return loss, {"loss": loss.detach()}, loss.new_tensor(float(len(mixture)))
 
-    def collect_feats(self, **batch: torch.Tensor) -> dict[str, torch.Tensor]:
-        """Not used here."""
-        raise NotImplementedError
+    def collect_feats(
+        self, mixture: torch.Tensor, mixture_lengths: torch.Tensor, **kwargs: Any
+    ) -> dict[str, torch.Tensor]:
+        """What it reads: samples ``(batch, samples)`` and their numbers ``(batch,)``, as ESPnet's own separators say."""
+        return {"feats": mixture, "feats_lengths": mixture_lengths}
 
 
 def task_arguments(args: argparse.Namespace) -> argparse.Namespace:

@@ -193,7 +193,8 @@ def run_results(args: argparse.Namespace) -> None:
 def run_rtf(args: argparse.Namespace) -> None:
     """Entry point of ``rtf``."""
     from contrasep_lib.io.dumpset import DumpSet
-    from peers.separation import our_separator, peer_separator, real_time_factors
+    from contrasep_lib.separate.shipped import load_separator
+    from peers.separation import peer_separator, real_time_factors
 
     if not args.peers and not args.model:
         raise ContrasepError("--peers or --model: something to time wanted, got none")
@@ -202,9 +203,8 @@ def run_rtf(args: argparse.Namespace) -> None:
         name, separate = peer_separator(exp / MODEL)
         separators[f"{name} ({exp.name})"] = separate
     if args.model:
-        separators[f"contrasep ({args.model.name})"] = our_separator(
-            args.model / "finetune" / MODEL, args.model / "modularity", configuration(args), dump.num_spk
-        )
+        ours = load_separator(str(args.model), config=str(args.config), overrides=args.overrides)
+        separators[f"contrasep ({ours.name})"] = lambda key, mixture: ours.learned.separate(key, mixture, dump.num_spk)
     factors = real_time_factors(separators, dump, dump.keys[: args.utterances], args.repeats)
     print("| system | seconds of one core for a second of audio |\n| --- | ---: |")
     for name, factor in factors.items():

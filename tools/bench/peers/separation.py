@@ -94,20 +94,6 @@ def separate_set(
     return out
 
 
-def our_separator(
-    model: str | os.PathLike, communities: str | os.PathLike, config: dict[str, Any], num_spk: int
-) -> Callable[[str, np.ndarray], Any]:
-    """Separation of a mixture by a model of ours, the count given."""
-    from contrasep_lib.models.checkpoint import load_model
-    from contrasep_lib.separate.learned import Communities, Learned
-
-    learned = Learned(
-        load_model(model, "cpu", config["features"], config["model"]),
-        Communities.load(communities, config["modularity"]), config["modularity"], config["separate"],
-    )
-    return lambda key, mixture: learned.separate(key, mixture, num_spk)
-
-
 def peer_separator(peer: str | os.PathLike) -> tuple[str, Callable[[str, np.ndarray], Any]]:
     """Name, and separation of a mixture by a peer."""
     model, said = load_peer(peer)

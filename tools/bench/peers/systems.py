@@ -83,9 +83,11 @@ class Peer(AbsESPnetModel, abc.ABC):
         """The context in which the separator computes."""
         return torch.autocast(signal.device.type, torch.bfloat16, enabled=self.mixed)
 
-    def collect_feats(self, **batch: torch.Tensor) -> dict[str, torch.Tensor]:
-        """Not used here."""
-        raise NotImplementedError
+    def collect_feats(
+        self, mixture: torch.Tensor, mixture_lengths: torch.Tensor, **kwargs: Any
+    ) -> dict[str, torch.Tensor]:
+        """What it reads: samples ``(batch, samples)`` and their numbers ``(batch,)``, as ESPnet's own separators say."""
+        return {"feats": mixture, "feats_lengths": mixture_lengths}
 
 
 class _Unpacked(torch.nn.Module):
