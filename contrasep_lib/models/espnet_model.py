@@ -15,6 +15,7 @@ from contrasep_lib.features.stft import istft, num_frames, pad, stft
 from contrasep_lib.models.analysis import Analysis
 from contrasep_lib.models.attractors import training_assignments, training_centroids
 from contrasep_lib.models.backbones import BLSTM, Conv, DualPath
+from contrasep_lib.models.counter import Counter
 from contrasep_lib.models.decoder import AttractorDecoder
 from contrasep_lib.models.encoder import ConvEncoder
 from contrasep_lib.models.heads import Projection, unit_norm
@@ -96,6 +97,9 @@ class ContrastiveModel(AbsESPnetModel):
                 features.win // 2 + 1, dim, self.backbone.places, self.backbone.channels, options.decoder_layers,
                 options.decoder_width, options.band, options.dropout, options.path, options.heads,
             )
+        self.counter: Counter | None = None
+        if options.counts:
+            self.counter = Counter(dim, 0 if self.inputs is None else self.backbone.channels, options.count_max)
 
     def forward(
         self,
@@ -144,6 +148,8 @@ class ContrastiveModel(AbsESPnetModel):
                 value = self._clustering(_OF_ALL_NODES[name], nodes)
             elif name == "supcon":
                 value = self._supcon(nodes, generator, gather)
+            elif name == "count":
+                value, stats["counted"] = self._count_loss(seen, num_spk, sources.shape[1])
             elif name == "si_snr":
                 value = self._si_snr(seen, heard, power, nodes.weight, mixture_lengths, generator)
             else:
@@ -206,6 +212,15 @@ class ContrastiveModel(AbsESPnetModel):
         with torch.autocast(masks.device.type, enabled=False):
             return istft(masks * seen.spectrum.unsqueeze(1), samples, self.features)
 
+    def count(self, nodes: NodeSet, seen: Analysis) -> torch.Tensor:
+        """Logarithms of the probabilities of 1, 2, .. ``count_max`` talkers, ``(batch, count_max)`` (objective ``count``).
+
+        Args:
+            nodes, seen: of `analyse`.
+        """
+        scores = self.counter(nodes.z, nodes.weight * nodes.valid, seen.hidden, seen.frames)
+        return scores.log_softmax(-1)
+
     def _generator(self) -> torch.Generator:
         # in training the draw follows torch's own state, which a seed per epoch fixes;
         # validation draws the same nodes every epoch, so that its losses compare
@@ -243,7 +258,7 @@ class ContrastiveModel(AbsESPnetModel):
         hidden = self.backbone.hidden(level, frames)
         units = self.backbone.units(hidden)
         if self.options.granularity == "frame":
-            return Analysis(spectrum, frames, unit_norm(units.float().mean(2)))
+            return Analysis(spectrum, frames, unit_norm(units.float().mean(2)), level, hidden)
         return Analysis(spectrum, frames, unit_norm(units.flatten(1, 2)), level, hidden)
 
     @staticmethod
@@ -270,6 +285,9 @@ class ContrastiveModel(AbsESPnetModel):
             dominant = torch.zeros_like(valid, dtype=torch.int64)
         else:
             dominant = self.granularity.loudest(power)
+        if most > 1 and num_spk is not None and self.options.counts:
+            # a lone talker among mixtures teaches the count; as one label it would draw all directions together
+            valid = valid & (num_spk > 1).unsqueeze(1)
         if most > 1 and self.options.negatives == "utterance":
             return LabelledNodes(seen.z, dominant, weight, valid, most)
         # no two unknown speakers are taken for one, on whatever rank
@@ -309,6 +327,18 @@ class ContrastiveModel(AbsESPnetModel):
         present = present & found
         outputs = self.decode(seen, centroids, heard.shape[-1], present)
         return si_snr_loss(outputs, heard, lengths, present)
+
+    def _count_loss(
+        self, seen: Analysis, num_spk: torch.Tensor | None, most: int
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Cross entropy of the number of talkers, and the share of recordings that are counted rightly."""
+        nodes, valid = self._nodes(seen.spectrum, seen.frames)
+        scores = self.counter(seen.z, self._weight(nodes, valid), seen.hidden, seen.frames)
+        truth = torch.full((len(scores),), most, device=scores.device) if num_spk is None else num_spk.long()
+        if int(truth.max()) > self.options.count_max:
+            raise ValueError(f"num_spk: at most model.count_max ({self.options.count_max}) talkers wanted, got {int(truth.max())}")
+        right = (scores.argmax(1) + 1 == truth).float().mean()
+        return torch.nn.functional.cross_entropy(scores, truth - 1), right.detach()
 
     def _remixed(
         self, mixture: torch.Tensor, lengths: torch.Tensor, frames: torch.Tensor, generator: torch.Generator

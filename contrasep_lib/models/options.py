@@ -14,7 +14,7 @@ if typing.TYPE_CHECKING:
 
     from contrasep_lib.models.espnet_model import ContrastiveModel
 
-OBJECTIVES = ("affinity", "whitened", "supcon", "nt_xent", "si_snr")
+OBJECTIVES = ("affinity", "whitened", "supcon", "nt_xent", "si_snr", "count")
 CENTROIDS = ("dominance", "noise", "soft", "solver")
 
 
@@ -40,7 +40,8 @@ class ModelOptions:
         projection: outputs of the projection head (an MLP with a hidden layer as wide as the
             embedding), which only the loss sees; 0 for none.
         objectives: weight of each objective: ``affinity``, ``whitened``, ``supcon``, ``nt_xent``, and
-            of a decoder ``si_snr``, negative and in dB (see `contrasep_lib.objectives`).
+            of a decoder ``si_snr``, negative and in dB (see `contrasep_lib.objectives`); ``count``, the cross entropy
+            of the number of talkers, makes a counter (`contrasep_lib.models.counter`).
         temperature: of ``supcon`` and ``nt_xent``.
         labels: ``dominance`` (a node belongs to the source, or in single-speaker batches to the
             speaker, that dominates it) or ``none`` (sources and speakers are not used; see
@@ -60,6 +61,7 @@ class ModelOptions:
         decoder_width: its channels, and cells of its LSTMs in each direction.
         centroids: relative frequency of each kind of centroids in training, ``dominance``, ``noise``,
             ``soft``, ``solver`` (see `contrasep_lib.models.attractors`); ``null``: all alike.
+        count_max: the largest count that a counter knows.
     """
 
     granularity: Literal["frame", "tf", "attractor"] = "tf"
@@ -84,6 +86,7 @@ class ModelOptions:
     decoder_layers: int = dataclasses.field(default=2, metadata=LATER)
     decoder_width: int = dataclasses.field(default=64, metadata=LATER)
     centroids: dict[str, float] | None = dataclasses.field(default=None, metadata=LATER)
+    count_max: int = dataclasses.field(default=5, metadata=LATER)
 
     def __post_init__(self) -> None:
         if self.backbone == "encoder" and self.granularity != "frame":
@@ -99,6 +102,7 @@ class ModelOptions:
             ("neighbours", 0),
             ("decoder_layers", 0),
             ("decoder_width", 1),
+            ("count_max", 2),
         ):
             if getattr(self, name) < least:
                 raise ValueError(f"{name}: at least {least} wanted, got {getattr(self, name)}")
@@ -120,6 +124,11 @@ class ModelOptions:
             raise ValueError(f"remix_db: between 0 and 30 dB wanted, got {self.remix_db}")
 
     @property
+    def counts(self) -> bool:
+        """Whether there is a counter."""
+        return "count" in self.objectives
+
+    @property
     def decodes(self) -> bool:
         """Whether there is a decoder."""
         return self.granularity == "attractor"
@@ -132,7 +141,11 @@ class ModelOptions:
             )
         if self.decodes and self.labels == "none":
             raise ValueError("labels: the decoder learns from sources, so 'dominance' wanted with 'attractor', got 'none'")
-        if self.decodes and len(self.objectives) == 1:
+        if self.counts and self.labels == "none":
+            raise ValueError("labels: the counter learns from known talkers, so 'dominance' wanted with count, got 'none'")
+        if set(self.objectives) == {"count"}:
+            raise ValueError("objectives: one that shapes the embeddings wanted beside count, e.g. affinity")
+        if self.decodes and not set(self.objectives) - {"si_snr", "count"}:
             raise ValueError("objectives: one that shapes the embeddings wanted beside si_snr, e.g. affinity")
         if self.decodes and self.path == "attention" and self.decoder_width % (2 * self.heads):
             raise ValueError(f"heads: {self.heads} heads of even width wanted, got a decoder_width of {self.decoder_width}")

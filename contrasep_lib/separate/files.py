@@ -214,6 +214,7 @@ def _window(part: Part, rate: int) -> dict[str, Any]:
         "conductance": found.conductance,
         "sizes": list(found.sizes),
         "words": " ".join(found.words.split()),
+        "probabilities": list(found.probabilities),
         "evidence": [dataclasses.asdict(entry) for entry in found.evidence],
     }
 

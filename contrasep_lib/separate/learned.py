@@ -14,7 +14,9 @@ import torch
 from contrasep_lib.errors import ContrasepError
 from contrasep_lib.models.decoder import centroids_of
 from contrasep_lib.modularity import (
+    CountDecision,
     DirectSolver,
+    Evidence,
     Graph,
     KernelGraph,
     KMeansSolver,
@@ -115,6 +117,17 @@ class Communities:
         self.null.save(folder / NULL)
 
 
+@dataclasses.dataclass(frozen=True)
+class _Count:
+    """The number of talkers, and what speaks for it."""
+
+    number: int
+    words: str = ""
+    decision: CountDecision | None = None
+    evidence: tuple[Evidence, ...] = ()
+    probabilities: tuple[float, ...] = ()
+
+
 class Learned:
     """A separator made of a trained model and the modularity engine.
 
@@ -123,11 +136,16 @@ class Learned:
         communities: what stage 4 trained beside it.
         modularity: section ``modularity``.
         options: section ``separate``.
+
+    Raises:
+        ContrasepError: the counter is wanted of a model that has none.
     """
 
     def __init__(
         self, model: "ContrastiveModel", communities: Communities, modularity: ModularityOptions, options: SeparateOptions
     ) -> None:
+        if modularity.counting == "counter" and model.counter is None:
+            raise ContrasepError("modularity.counting: 'counter' wants a model that learned with objective count; use 'cuts'")
         self.model, self.communities, self.modularity, self.options = model, communities, modularity, options
         self.graph = build_graph(modularity)
         self.solver = build_solver(modularity, communities.network)
@@ -155,17 +173,11 @@ class Learned:
         if not nodes.valid.any():
             raise ContrasepError(f"'{key}': nothing but silence; there is nobody to separate")
         seed = (zlib.crc32(key.encode()) + self.modularity.seed) % 2**31
-        decision = None
-        if num_spk is None:
-            [decision] = count_communities(
-                nodes, most or self.modularity.k_max, self.graph, None, seed, self.communities.null,
-                with_evidence=with_evidence,
-            )
-        assign, labels = self._assign(nodes, decision.count if decision else num_spk, seed)
+        count = _Count(num_spk) if num_spk else self._count(nodes, seen, most or self.modularity.k_max, seed, with_evidence)
+        assign, labels = self._assign(nodes, count.number, seed)
         centroids = centroids_of(nodes.z, hard_shares(nodes, labels, assign.shape[-1]), nodes.weight * nodes.valid)
         audio = self._audio(seen, assign, centroids, signal.shape[-1])
-        [diagnosis] = diagnose(nodes, labels, self.graph, decisions=[decision] if decision else None)
-        words = f"{decision.reason}; {diagnosis.words}" if decision else diagnosis.words
+        [diagnosis] = diagnose(nodes, labels, self.graph, decisions=[count.decision] if count.decision else None)
         conductance = diagnosis.mean_conductance
         return Separation(
             outputs=audio[0].cpu().numpy().astype(np.float32),
@@ -175,10 +187,27 @@ class Learned:
             modularity=diagnosis.modularity,
             conductance=None if math.isnan(conductance) else conductance,
             sizes=diagnosis.sizes,
-            words=words,
+            words=f"{count.words}; {diagnosis.words}" if count.words else diagnosis.words,
             centroids=centroids[0].cpu().numpy(),
-            evidence=decision.evidence if decision else (),
+            evidence=count.evidence,
+            probabilities=count.probabilities,
         )
+
+    def _count(self, nodes: NodeSet, seen: "Analysis", most: int, seed: int, with_evidence: bool) -> "_Count":
+        """How many talkers there are, at most ``most``."""
+        counted = None
+        if with_evidence or self.modularity.counting == "cuts":
+            [counted] = count_communities(
+                nodes, most, self.graph, None, seed, self.communities.null, with_evidence=with_evidence
+            )
+        evidence = counted.evidence if counted else ()
+        if self.modularity.counting == "cuts":
+            return _Count(counted.count, counted.reason, counted, evidence)
+        chance = self.model.count(nodes, seen)[0, :most].softmax(-1).cpu().numpy()
+        number = int(chance.argmax()) + 1
+        words = ", ".join(f"{k} {share:.0%}" for k, share in enumerate(chance, 1))
+        words = f"{number} speaker{'s' if number > 1 else ''} by the counter ({words})"
+        return _Count(number, words, None, evidence, tuple(chance.tolist()))
 
     def _assign(self, nodes: NodeSet, count: int, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
         """Shares ``(1, nodes, K)``, zero on silent nodes, and labels ``(1, nodes)``."""

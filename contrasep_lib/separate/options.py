@@ -9,6 +9,8 @@ from __future__ import annotations
 import dataclasses
 from typing import Literal
 
+from contrasep_lib.config import LATER
+
 
 @dataclasses.dataclass(frozen=True)
 class SeparateOptions:
@@ -43,6 +45,8 @@ class ModularityOptions:
         tau: threshold on the cosine s.
         binary: edges of the threshold graph weigh 1 instead of s.
         k_max: the largest count considered, and the outputs of the network.
+        counting: how talkers are counted: by ``cuts`` (communities are cut for as long as one of them holds two by the
+            null) or by the model's ``counter`` (objective ``count``), which hears the whole mixture at once.
         solver: ``network`` (the paper: an MLP trained over mixtures, a copy refined on each),
             ``direct`` (soft assignments), ``spectral`` or ``kmeans`` (baseline).
         hidden: widths of the network's hidden layers.
@@ -82,6 +86,7 @@ class ModularityOptions:
     null_seconds: float = 6.0
     null_threshold: float | None = None
     seed: int = 0
+    counting: Literal["cuts", "counter"] = dataclasses.field(default="cuts", metadata=LATER)
 
     def __post_init__(self) -> None:
         for name, least in (

@@ -27,6 +27,7 @@ class Separation:
         words: why this count, and which failure signatures were raised; empty for oracles.
         centroids: mean embedding of each output, ``(K, dim)`` of unit norm; None where nothing was embedded.
         evidence: what speaks for each count of talkers; empty if not asked for.
+        probabilities: what the model's counter gives 1, 2, .. talkers; empty where it was not asked.
     """
 
     outputs: np.ndarray
@@ -39,3 +40,4 @@ class Separation:
     words: str = ""
     centroids: np.ndarray | None = None
     evidence: "tuple[Evidence, ...]" = ()
+    probabilities: tuple[float, ...] = ()

@@ -39,7 +39,7 @@ class TrainOptions:
         best: statistic of validation that judges an epoch.
         best_mode: whether less of ``best`` is better, or more.
         average: the weights of this many best epochs are averaged in the end.
-        optim: optimiser.
+        optim: optimiser; ``muon`` is one for matrices, with Adam for all else (`contrasep_lib.train.muon`).
         learning_rate: its learning rate.
         optim_conf: its further arguments.
         scheduler: learning rate schedule, or ``none``.
@@ -69,7 +69,7 @@ class TrainOptions:
     best: str = "loss"
     best_mode: Literal["min", "max"] = "min"
     average: int = 1
-    optim: Literal["adam", "adamw", "radam", "sgd"] = "adam"
+    optim: Literal["adam", "adamw", "radam", "sgd", "muon"] = "adam"
     learning_rate: float = 1e-3
     optim_conf: dict[str, int | float | bool | tuple[float, ...]] = dataclasses.field(default_factory=dict)
     scheduler: Literal[

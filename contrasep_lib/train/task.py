@@ -36,6 +36,7 @@ from contrasep_lib.train.espnet import (
     scheduler_classes,
 )
 from contrasep_lib.train.iterator import EpochIterator
+from contrasep_lib.train.muon import MuonAdam
 from contrasep_lib.train.options import TrainOptions
 from contrasep_lib.train.session import log
 from contrasep_lib.train.trainer import SafeTrainer, last_fault
@@ -116,7 +117,10 @@ class ContrasepTask(AbsTask):
         """
         phase = args.contrasep["phase"]
         try:
-            optimizers = super().build_optimizers(args, model)
+            if args.optim == "muon":
+                optimizers = [MuonAdam(model.named_parameters(), **args.optim_conf)]
+            else:
+                optimizers = super().build_optimizers(args, model)
         except (TypeError, ValueError) as error:
             raise ContrasepError(f"{phase}.optim_conf: {error}") from None
         if args.scheduler:
@@ -282,7 +286,7 @@ def train(args: argparse.Namespace, task: type[ContrasepTask] = ContrasepTask) -
         raise ContrasepError(f"--ngpu {args.ngpu}: {found} GPUs found here; use --ngpu {found}")
     if args.use_amp and not torch.cuda.is_bf16_supported():
         raise ContrasepError(f"{args.contrasep['phase']}.precision: this GPU has no bfloat16; use float32")
-    if args.optim not in optim_classes:
+    if args.optim not in (*optim_classes, "muon"):
         raise ContrasepError(f"{args.contrasep['phase']}.optim: ESPnet has no '{args.optim}' here")
     part = Parts(args)
     if part.train.precision == "bfloat16" and not (args.ngpu or args.bfloat16):

@@ -28,7 +28,7 @@ ATTRACTOR = {"granularity": "attractor", "objectives": {"affinity": 1.0, "si_snr
         ({"objectives": {}}, "objectives: at least one of"),
         (
             {"objectives": {"infonce": 1.0}},
-            "objectives: names among affinity, whitened, supcon, nt_xent, si_snr wanted, got 'infonce'",
+            "objectives: names among affinity, whitened, supcon, nt_xent, si_snr, count wanted, got 'infonce'",
         ),
         ({"objectives": {"supcon": 0.0}}, "objectives.supcon: a positive weight wanted, got 0.0"),
         ({"objectives": {"affinity": 1.0, "si_snr": 0.1}}, "of granularity 'attractor' learns from"),

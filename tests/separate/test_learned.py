@@ -93,6 +93,31 @@ def test_a_given_count_is_kept_and_the_utterance_seeds():
     np.testing.assert_array_equal(again.separate("utt", mixture, 4).outputs, given.outputs)
 
 
+@pytest.mark.parametrize("most, expected", [(None, 3), (2, 2)])
+def test_the_counter_counts_where_it_is_asked(most, expected):
+    with pytest.raises(ContrasepError, match="modularity.counting: 'counter' wants a model that learned with objective count"):
+        Planted.counter = None
+        learned("spectral", counting="counter")
+    Planted.counter = object()
+    try:
+        separator = learned("spectral", counting="counter")
+    finally:
+        del Planted.counter
+    chances = torch.tensor([[0.05, 0.2, 0.6, 0.1, 0.05]])
+    separator.model.count = lambda nodes, seen: chances.log()
+    mixture, sources = talkers(4)
+    separator.model.sources = torch.from_numpy(sources)
+    separation = separator.separate("utt", mixture, None, most)
+    assert len(separation.outputs) == expected and not separation.num_spk_given and not separation.evidence
+    kept = chances[0, :most] / chances[0, :most].sum()
+    np.testing.assert_allclose(separation.probabilities, kept, rtol=1e-5)
+    assert separation.words.startswith(f"{expected} speakers by the counter (1 ")
+    evidence = separator.separate("utt", mixture, None, most, with_evidence=True).evidence
+    assert [entry.num_communities for entry in evidence] == list(range(1, len(kept) + 1))
+    # a given count is not asked of it
+    assert separator.separate("utt", mixture, 4).probabilities == ()
+
+
 def test_soft_shares_are_squared_cosines_with_the_centroids():
     # a node between two talkers at right angles, one on each, one turned away, one invalid
     root = 0.5**0.5

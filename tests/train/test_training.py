@@ -393,6 +393,8 @@ def test_patience_best_and_statistics(task, phase):
 
 @pytest.mark.parametrize("options, words", [
     ({"optim_conf": {"moment": 1.0}}, "finetune.optim_conf: .*moment"),
+    ({"optim": "muon", "optim_conf": {"moment": 1.0}}, "finetune.optim_conf: .*moment"),
+    ({"optim": "muon", "optim_conf": {"betas": [0.9, 1.0]}}, "finetune.optim_conf: .*beta"),
     ({"scheduler_conf": {"warm": 1}}, "finetune.scheduler_conf: .*warm"),
     ({"num_spk": [9]}, "9 talkers wanted in a mixture"),
     ({"epochs": 0}, "finetune.epochs: 0 leaves this phase out"),

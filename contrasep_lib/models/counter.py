@@ -1,0 +1,74 @@
+"""The counter: how many talkers a mixture has, told from all of its embeddings at once.
+
+Cutting communities asks of one community after the other whether it holds two talkers. Learned
+embeddings of mixtures that come apart badly answer late. How all of them lie, their second moment (the
+spectrum of the graph among it), and what the backbone heard tell more, to a network that
+learns beside the objectives of the embedding.
+"""
+
+from __future__ import annotations
+
+import torch
+
+from contrasep_lib.models.inputs import frame_mask
+
+
+class Counter(torch.nn.Module):
+    """Moments of embeddings and pooled features to scores of 1, 2, .. talkers.
+
+    All inputs are means over a recording, so its length does not matter, nor what it is padded with.
+
+    Args:
+        dim: of the embeddings.
+        channels: of the backbone's features; 0 without any.
+        most: the largest count.
+        width: of the hidden layers.
+    """
+
+    def __init__(self, dim: int, channels: int, most: int, width: int = 64) -> None:
+        super().__init__()
+        self.most = most
+        self.register_buffer("upper", torch.triu_indices(dim, dim), persistent=False)
+        self.heard: torch.nn.Module | None = None
+        if channels:
+            self.heard = torch.nn.Sequential(
+                torch.nn.LayerNorm(channels), torch.nn.Linear(channels, width), torch.nn.GELU()
+            )
+        inputs = self.upper.shape[1] + dim + (2 * width if channels else 0)
+        self.layers = torch.nn.Sequential(
+            torch.nn.LayerNorm(inputs), torch.nn.Linear(inputs, width), torch.nn.GELU(), torch.nn.Linear(width, most)
+        )
+
+    def forward(
+        self, z: torch.Tensor, weight: torch.Tensor, hidden: torch.Tensor | None, frames: torch.Tensor
+    ) -> torch.Tensor:
+        """Scores.
+
+        Args:
+            z: ``(batch, nodes, dim)`` of unit norm.
+            weight: ``(batch, nodes)``, 0 for nodes that take no part.
+            hidden: ``(batch, frames, places, channels)``, the backbone's features; None without any.
+            frames: ``(batch,)`` frames of each recording.
+
+        Returns:
+            ``(batch, most)`` float32, logarithms of probabilities up to a constant.
+        """
+        with torch.autocast(z.device.type, enabled=False):
+            z = z.float()
+            share = weight.float() / weight.sum(1, keepdim=True).clamp_min(1e-8)
+            weighted = z * share.unsqueeze(-1)
+            moment = z.shape[2] * (weighted.transpose(1, 2) @ z)
+            parts = [moment[:, self.upper[0], self.upper[1]], z.shape[2] ** 0.5 * weighted.sum(1)]
+        if self.heard is not None:
+            parts += _pooled(self.heard(hidden).mean(2), frames)
+        return self.layers(torch.cat([part.float() for part in parts], dim=1)).float()
+
+
+def _pooled(x: torch.Tensor, frames: torch.Tensor) -> list[torch.Tensor]:
+    """Mean and standard deviation over the frames of ``(batch, frames, channels)``."""
+    inside = frame_mask(frames, x.shape[1]).unsqueeze(-1)
+    count = frames.clamp_min(1).unsqueeze(1)
+    x = torch.where(inside, x.float(), 0.0)
+    mean = x.sum(1) / count
+    spread = torch.where(inside, x - mean.unsqueeze(1), 0.0).square().sum(1) / count
+    return [mean, (spread + 1e-6).sqrt()]
