@@ -8,6 +8,7 @@ read_settings() {
     rate=$(get mix.rate)
     mode=$(get mix.mode)
     sets=$(get mix.sets)
+    [ -z "$test_spk" ] || [[ " $sets" = *" tt"* ]] || die "--test-spk: $config has no test set; add one to mix.sets, e.g. tt: 500"
     [ -z "$budget_minutes" ] || share_budget
 }
 
@@ -38,7 +39,7 @@ preparation() {  # preparation CORPUS: the script of its recipe
 # those that a balance names. What prepares one is the recipe of that corpus.
 find_further() {
     local name
-    own=${recipe%_*mix} further=
+    own=${recipe%_*mix*} further=
     [ "$own" != audiomnist ] || corpus=${corpus:-$audiomnist}
     if [ "$separator" = model ]; then
         for name in $(balanced pretrain) $(balanced finetune); do
@@ -79,7 +80,7 @@ named() {  # named SECTIONS: the name, overrides of these sections left out
     [ -z "$init_param" ] || name+=_init
     [ -z "$budget_minutes" ] || [ "$separator" != model ] || name+=_${budget_minutes}min
     [ -z "$model_dir" ] || name+=_by_$(basename "$model_dir")
-    [[ $recipe = *_"${num_spk}mix" ]] || name+=_${num_spk}mix
+    [ "$num_spk" = "$own_num_spk" ] || name+=_${num_spk}mix
     echo "$name"
 }
 
@@ -96,8 +97,7 @@ name_experiment() {
 
 name_folders() {
     sources=$mixdir/sources
-    mixtures=$mixdir/${num_spk}mix
-    tree=$mixtures/wav$((rate / 1000))k/$mode
+    wavs=wav$((rate / 1000))k/$mode
     exp=$expdir/$tag
     model=$expdir/$model_tag
     communities=$expdir/$communities_tag/modularity

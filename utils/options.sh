@@ -12,6 +12,8 @@ Usage: run.sh [options]        (underscores in option names do as well as dashes
   --set SECTION.KEY=V  replace one value of the configuration; may be repeated
   --separator NAME     model, oracle_frame, oracle_ibm, oracle_irm, oracle_psm or mixture
   --num-spk K          talkers per mixture (default $num_spk)
+  --test-spk K,L       counts of talkers of the test sets, which stages 0 to 2 make and 5 and 6 score,
+                       all with one model (default ${test_spk:-that of --num-spk})
   --nj N               parallel jobs (default: the number of cores)
   --ngpu N             GPUs for stages 3 to 5 (default 0; oracles need none)
   --tag NAME           name of the experiment (default: from the configuration)
@@ -50,7 +52,7 @@ to_read() {  # to_read FOLDER: as it is, or relative to the caller
 }
 
 caller=$PWD
-recipe_dir=. label= config=conf/oracle.yaml num_spk=2
+recipe_dir=. label= config=conf/oracle.yaml num_spk=2 own_num_spk=2 test_spk=
 stage=0 stop_stage=6 nj=$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 1) ngpu=0 tag= model_tag= model_dir= init_param= skip_train=false print_tag=false
 corpus= corpus_option= download_dir= extra_train=false own_lists=false mix_lists= test_sets= budget_minutes=
 mixdir=mixtures datadir=data dumpdir=dump expdir=exp
@@ -65,7 +67,7 @@ parse_options() {  # parse_options ARGUMENTS..
         name=${1%%=*}
         name=${name//_/-}
         case $1 in
-            ---) recipe_options=done; shift; continue ;;
+            ---) recipe_options=done own_num_spk=$num_spk; shift; continue ;;
             --*=*) value=${1#*=}; set -- "$name" "$value" "${@:2}" ;;
         esac
         [ "$recipe_options" = done ] && command_line+=" $(printf '%q' "$name")"
@@ -77,7 +79,7 @@ parse_options() {  # parse_options ARGUMENTS..
             --own-lists) own_lists=true; shift; continue ;;
             --print-tag) print_tag=true; shift; continue ;;
             --audiomnist|--wsj0) ;;
-            --stage|--stop-stage|--config|--set|--separator|--num-spk|--nj|--ngpu|--tag|--model-tag|--model-dir|--init-param|--corpus|--download-dir|\
+            --stage|--stop-stage|--config|--set|--separator|--num-spk|--test-spk|--nj|--ngpu|--tag|--model-tag|--model-dir|--init-param|--corpus|--download-dir|\
             --budget-minutes|--mix-lists|--activlev|--test-sets|--corpus-option|--mixdir|--datadir|--dumpdir|--expdir|--recipe-dir|--label) ;;
             *) die "unknown option '$1'; see run.sh --help" ;;
         esac
@@ -101,6 +103,10 @@ check_options() {  # what can be told from the words alone
     done
     [ "$nj" -ge 1 ] || die "--nj: at least 1 job wanted, got 0"
     [ "$num_spk" -ge 1 ] || die "--num-spk: at least 1 talker wanted, got 0"
+    [[ ,$test_spk, =~ ^(,[1-9][0-9]*)+,$ || -z $test_spk ]] || die "--test-spk: counts of talkers wanted, e.g. 2,3, got '$test_spk'"
+    [ -z "$(tr , '\n' <<<"$test_spk" | sort | uniq -d)" ] || die "--test-spk: a count stands twice in '$test_spk'"
+    [ -z "$test_spk" ] || ! $own_lists ||
+        die "--test-spk: this corpus has a list for each count; test other counts by --test-sets, e.g. ../wsj0_3mix/dump/tt_3mix"
     [ "$stage" -le "$stop_stage" ] || die "--stage $stage lies after --stop-stage $stop_stage"
     [[ $budget_minutes =~ ^([0-9]*[1-9][0-9]*([.][0-9]+)?|[0-9]+[.][0-9]*[1-9][0-9]*)?$ ]] ||
         die "--budget-minutes: a positive number wanted, got '$budget_minutes'"

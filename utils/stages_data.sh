@@ -31,14 +31,16 @@ make_sources() {
     local/prepare_sources.sh "${settings[@]}" --out "$sources" --nj "$nj" ${take[@]+"${take[@]}"}
 }
 
-make_mixtures() {
-    contrasep make-lists "${settings[@]}" --sources "$sources" --num-spk "$num_spk" --out "$mixtures/lists"
-    local set jobs
-    for set in $(mixture_sets); do
+make_mixtures() {  # make_mixtures COUNT: lists and audio of the mixtures of so many talkers
+    local mixtures=$mixdir/${1}mix found set jobs
+    # shellcheck disable=SC2046  # names of sets, one word each
+    contrasep make-lists "${settings[@]}" --sources "$sources" --num-spk "$1" --sets $(sets_of "$1") --out "$mixtures/lists"
+    found=$(mixture_sets "$1")
+    for set in $found; do
         jobs=$(jobs_for "$mixtures/lists/$set.txt")
         $data_cmd --max-jobs-run "$nj" JOB=1:"$jobs" "$mixtures/log/mix_$set.JOB.log" \
             contrasep mix "${settings[@]}" --list "$mixtures/lists/$set.txt" --sources "$sources/$set" \
-            --out "$tree/$set" --cache "$mixtures/cache/$set" --part "JOB/$jobs"
+            --out "$mixtures/$wavs/$set" --cache "$mixtures/cache/$set" --part "JOB/$jobs"
         rm -rf -- "$mixtures/cache/$set"
     done
     rm -rf -- "$mixtures/cache"
@@ -47,13 +49,17 @@ make_mixtures() {
 cksum_of() { printf '%s' "$1" | cksum | tr ' ' -; }  # cksum_of WORD: a value without blanks that tells words apart
 
 stage_0() {
-    local name lists_values source_values values
+    local name lists_values source_values values count tested
     log "stage 0: corpus and mixtures"
     lists_values=" num_spk=$num_spk mix_lists=$(cksum_of "$mix_lists")"
     source_values="corpus=$(cksum_of "$corpus") extra_train=$extra_train"
     ! $own_lists || source_values+=$lists_values
     run_step "$sources" corpus "" "$source_values" refuse make_sources
-    run_step "$mixtures" mix "$sources/.done" "num_spk=$num_spk" refuse make_mixtures
+    for count in $(all_counts); do
+        tested=
+        [ "$count" = "$num_spk" ] || tested=" sets=$(sets_of "$count" | paste -sd,)"
+        run_step "$mixdir/${count}mix" mix "$sources/.done" "num_spk=$count$tested" refuse make_mixtures "$count"
+    done
     for name in $further; do
         values="corpus=$(cksum_of "$(copy_of "$name")")"
         [ "$name" != wsj0 ] || values+=$lists_values
@@ -62,10 +68,11 @@ stage_0() {
 }
 
 # ---------------------------------------------------------------- stage 1
-make_data() {  # make_data SET: the mixtures of a set
-    contrasep prepare-data --sources "$sources/$1" --list "$mixtures/lists/$1.txt" --mixtures "$tree/$1" \
-        --out "$datadir/$1_${num_spk}mix"
-    contrasep validate-data "$datadir/$1_${num_spk}mix" --rate "$rate" --nj "$nj"
+make_data() {  # make_data SET COUNT: the mixtures of a set
+    local mixtures=$mixdir/${2}mix data=$datadir/$1_${2}mix
+    contrasep prepare-data --sources "$sources/$1" --list "$mixtures/lists/$1.txt" --mixtures "$mixtures/$wavs/$1" \
+        --out "$data"
+    contrasep validate-data "$data" --rate "$rate" --nj "$nj"
 }
 
 make_single_data() {  # make_single_data SOURCES DATA: the single speakers of a set
@@ -74,12 +81,15 @@ make_single_data() {  # make_single_data SOURCES DATA: the single speakers of a 
 }
 
 stage_1() {
-    local set name
+    local set name count mixtures found
     log "stage 1: data directories"
-    [ -n "$(mixture_sets)" ] || die "$mixtures: no mixtures there; run stage 0 first"
-    for set in $(mixture_sets); do
-        run_step "$datadir/${set}_${num_spk}mix" "" "$mixtures/.done $mixtures/lists/$set.txt" "" clear make_data "$set"
-        [[ $set = tt* ]] || run_step "$datadir/${set}_single" "" "$sources/.done" "" clear make_single_data "$sources/$set" "${set}_single"
+    for count in $(all_counts); do
+        mixtures=$mixdir/${count}mix
+        found=$(mixture_sets "$count")
+        for set in $found; do
+            run_step "$datadir/${set}_${count}mix" "" "$mixtures/.done $mixtures/lists/$set.txt" "" clear make_data "$set" "$count"
+            [[ $set = tt* ]] || run_step "$datadir/${set}_single" "" "$sources/.done" "" clear make_single_data "$sources/$set" "${set}_single"
+        done
     done
     for name in $further; do
         for set in tr cv; do
@@ -99,17 +109,19 @@ dump_set() {  # dump_set SET
 }
 
 stage_2() {
-    local set name data_set data_sets
+    local set name data_set data_sets count found
     log "stage 2: dump"
     data_sets=
-    for set in $(mixture_sets); do
-        data_sets+=" ${set}_${num_spk}mix"
-        [[ $set = tt* ]] || data_sets+=" ${set}_single"
+    for count in $(all_counts); do
+        found=$(mixture_sets "$count")
+        for set in $found; do
+            data_sets+=" ${set}_${count}mix"
+            [[ $set = tt* ]] || data_sets+=" ${set}_single"
+        done
     done
     for name in $further; do data_sets+=" tr_${name}_single cv_${name}_single"; done
     for data_set in $data_sets; do
         run_step "$dumpdir/$data_set" dump "$datadir/$data_set/.done $datadir/$data_set/wav.scp" "rate=$rate" \
             clear dump_set "$data_set"
     done
-    [ -n "$(mixture_sets)" ] || die "$mixtures: no mixtures there; run stage 0 first"
 }

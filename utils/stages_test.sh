@@ -1,7 +1,7 @@
 # Stages 5 and 6: separation and scores. Sourced by recipe.sh; functions only.
 
 find_tests() {  # dumped sets of mixtures that are scored, one folder a line
-    local set found=false given
+    local set found given count
     IFS=, read -r -a given <<<"$test_sets"
     for set in ${given[@]+"${given[@]}"}; do
         set=$(to_read "${set%/}")
@@ -9,10 +9,13 @@ find_tests() {  # dumped sets of mixtures that are scored, one folder a line
         printf '%s\n' "$set"
     done
     [ -z "$test_sets" ] || return 0
-    for set in $sets; do
-        [[ $set = tt* ]] && [ -d "$dumpdir/${set}_${num_spk}mix" ] && { printf '%s\n' "$dumpdir/${set}_${num_spk}mix"; found=true; }
+    for count in $(test_counts); do
+        found=false
+        for set in $(sets_of "$count"); do
+            [[ $set = tt* ]] && [ -d "$dumpdir/${set}_${count}mix" ] && { printf '%s\n' "$dumpdir/${set}_${count}mix"; found=true; }
+        done
+        $found || { echo "$recipe/run.sh: no test set of $count talkers in $dumpdir; run stage 2 first" >&2; exit 1; }
     done
-    $found || { echo "$recipe/run.sh: no test set in $dumpdir; run stage 2 first" >&2; exit 1; }
 }
 
 read_tests() {  # the dumped test sets, as the array tests

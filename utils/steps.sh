@@ -34,9 +34,27 @@ jobs_for() {  # jobs_for TABLE: as many jobs as asked for, capped at the lines o
     fi
 }
 
-mixture_sets() {  # the sets that stage 0 listed, e.g. tr cv tt
+test_counts() { echo "${test_spk:-$num_spk}" | tr , ' '; }  # counts of talkers that are tested
+
+all_counts() {  # counts of talkers of all mixtures, that of training first
+    local count
+    echo "$num_spk"
+    for count in $(test_counts); do [ "$count" = "$num_spk" ] || echo "$count"; done
+}
+
+sets_of() {  # sets_of COUNT: sets of mixtures of so many talkers; only test sets differ in it from training
     local set
     for set in $sets; do
-        [ ! -f "$mixtures/lists/$set.txt" ] || echo "$set"
+        [[ $1 != "$num_spk" && $set != tt* ]] || echo "$set"
     done
+}
+
+mixture_sets() {  # mixture_sets COUNT: those that stage 0 listed, e.g. tr cv tt
+    local set found=false
+    for set in $(sets_of "$1"); do
+        [ -f "$mixdir/${1}mix/lists/$set.txt" ] || continue
+        echo "$set"
+        found=true
+    done
+    $found || die "$mixdir/${1}mix: no mixtures there; run stage 0 first"
 }

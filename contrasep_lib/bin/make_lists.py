@@ -2,7 +2,8 @@
 
 Sets are drawn from the single-speaker data directories SOURCES/<set>. A set whose name begins
 with ``tt_`` is optional: it is left out where the corpus does not have it. A corpus that brings
-its lists (SOURCES/lists/mix_K_spk_<set>.txt) is mixed by those. Last, room on disk is checked.
+its lists (SOURCES/lists/mix_K_spk_<set>.txt) is mixed by those. A list of one talker holds no utterance
+twice, so it ends with the set's last one. Last, room on disk is checked.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_config(parser)
     parser.add_argument("--sources", required=True, metavar="DIR", help="folder of the single-speaker sets")
     parser.add_argument("--num-spk", required=True, type=positive, metavar="K", help="talkers per mixture")
+    parser.add_argument("--sets", nargs="+", metavar="SET", help="of mix.sets, those to draw (default: all)")
     parser.add_argument("--out", required=True, metavar="DIR", help="where <set>.txt are written")
 
 
@@ -35,8 +37,10 @@ def run(args: argparse.Namespace) -> None:
     from contrasep_lib.mix.space import cache_bytes, mixture_bytes, require_space
 
     options = read_config(args)["mix"]
+    if unknown := sorted(set(args.sets or ()) - options.sets.keys()):
+        raise ContrasepError(f"--sets: '{unknown[0]}' is not in mix.sets; known: {', '.join(options.sets)}")
     needed, cached = 0, 0
-    for name in options.sets:
+    for name in args.sets or options.sets:
         sources = Path(args.sources) / name
         if name.startswith("tt_") and not (sources / "utt2spk").is_file():
             print(f"make-lists: the corpus has no set '{name}', left out", file=sys.stderr)
@@ -64,7 +68,11 @@ def _mixtures(args: argparse.Namespace, options: MixOptions, name: str) -> list[
         raise ContrasepError(f"{own}: no such list, and this corpus is mixed by its own; run stage 0 anew for this --num-spk")
     # the set's name is part of the seed: adding a set does not change the others
     seed = (options.seed, args.num_spk, zlib.crc32(name.encode()))
+    utt2spk = read_table(sources / name / "utt2spk")
+    if args.num_spk == 1 and count > len(utt2spk):
+        print(f"make-lists: set {name}: one talker, all {len(utt2spk)} utterances of {count} wanted", file=sys.stderr)
+        count = len(utt2spk)
     try:
-        return draw_list(read_table(sources / name / "utt2spk"), args.num_spk, count, options.max_gain_db, seed)
+        return draw_list(utt2spk, args.num_spk, count, options.max_gain_db, seed)
     except ContrasepError as error:
         raise ContrasepError(f"set {name}: {error}; change mix.sets.{name} or --num-spk") from None

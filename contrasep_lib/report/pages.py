@@ -34,6 +34,7 @@ COUNT_NOTES = (
     "larger of both counts."
 )
 ONE_TALKER_NOTES = "One talker is its own mixture, so no improvement exists: output SI-SNR, capped at 30 dB."
+JOINT_TALKER_NOTES = "In joint sets, improvements are means over the mixtures of two and more talkers; the count is judged on all."
 
 
 def markdown_table(header: Sequence[str], rows: Iterable[Sequence[str]], words: int = 1) -> list[str]:
@@ -89,6 +90,8 @@ def notes_on(sets: Iterable[Mapping[str, Any]]) -> list[str]:
         notes.append(COUNT_NOTES)
     if any(means["si_snri"] is None and means["si_snri_count_estimated"] is None for means in sets):
         notes.append(ONE_TALKER_NOTES)
+    if any(not isinstance(means["num_spk"], int) and 1 in means["num_spk"] for means in sets):
+        notes.append(JOINT_TALKER_NOTES)
     return notes
 
 

@@ -12,7 +12,7 @@ import dataclasses
 import math
 import os
 from pathlib import Path
-from typing import Any, Callable, Iterable, Mapping
+from typing import Any, Callable, Iterable, Mapping, Sequence
 
 import numpy as np
 
@@ -272,7 +272,24 @@ def _mean(values: list[float | None]) -> float | None:
     return round(float(np.mean(present)), DECIMALS) + 0.0 if present else None
 
 
-SCORES = ("si_snr", "si_snri", "sdri", "si_snri_count_estimated", "si_snri_penalised")
+IMPROVEMENTS = ("si_snri", "sdri", "si_snri_count_estimated", "si_snri_penalised")
+SCORES = ("si_snr", *IMPROVEMENTS)
+
+
+def _scores(rows: Sequence[Row], names: Sequence[str], options: ScoreOptions) -> dict[str, Any]:
+    """Means and intervals of scores, None for those that some of the rows lack."""
+    from contrasep_lib.score.bootstrap import speaker_interval
+
+    made: dict[str, Any] = {key: None for name in names for key in (name, f"{name}_ci95")}
+    columns = [name for name in names if rows and all(getattr(row, name) is not None for row in rows)]
+    if not columns:
+        return made
+    values = np.array([[getattr(row, name) for name in columns] for row in rows])
+    intervals = speaker_interval(values, [row.speakers for row in rows], options.bootstrap, options.seed)
+    for name, interval in zip(columns, intervals):
+        made[name] = _mean([getattr(row, name) for row in rows])
+        made[f"{name}_ci95"] = interval and [round(limit, DECIMALS) + 0.0 for limit in interval]
+    return made
 
 
 def aggregate(rows: list[Row], options: ScoreOptions) -> dict[str, Any]:
@@ -282,7 +299,8 @@ def aggregate(rows: list[Row], options: ScoreOptions) -> dict[str, Any]:
     the different people. Every score comes as a mean and, under its name with ``_ci95``, as a
     95 % interval by bootstrap over speakers; None where it does not exist. ``count_accuracy`` is the share of
     utterances whose estimated count is right, among those that have an estimate. Means of
-    modularity and conductance are over the utterances that have them.
+    modularity and conductance are over the utterances that have them. One talker has no improvement, so
+    improvements of a set that also holds mixtures of more are means over those.
 
     Args:
         rows: the set's utterances.
@@ -292,8 +310,6 @@ def aggregate(rows: list[Row], options: ScoreOptions) -> dict[str, Any]:
         ContrasepError: no rows; or the count was given for some and estimated for others, which
             no mean can hold.
     """
-    from contrasep_lib.score.bootstrap import speaker_interval
-
     if not rows:
         raise ContrasepError("no utterance is scored; run stage 6 again")
     if len({row.count_given for row in rows}) > 1:
@@ -304,14 +320,8 @@ def aggregate(rows: list[Row], options: ScoreOptions) -> dict[str, Any]:
         "num_spk": talkers[0] if len(talkers) == 1 else talkers,
         "speakers": len({name for row in rows for name in row.speakers}),
     }
-    columns = [name for name in SCORES if all(getattr(row, name) is not None for row in rows)]
-    values = np.array([[getattr(row, name) for name in columns] for row in rows])
-    speakers = [row.speakers for row in rows]
-    intervals = dict(zip(columns, speaker_interval(values, speakers, options.bootstrap, options.seed)))
-    for name in SCORES:
-        made[name] = _mean([getattr(row, name) for row in rows]) if name in columns else None
-        interval = intervals.get(name)
-        made[f"{name}_ci95"] = interval and [round(limit, DECIMALS) + 0.0 for limit in interval]
+    made |= _scores(rows, ("si_snr",), options)
+    made |= _scores([row for row in rows if row.num_spk > 1], IMPROVEMENTS, options)
     made["count_accuracy"] = _mean(
         [float(row.num_spk_est == row.num_spk) for row in rows if row.num_spk_est is not None]
     )

@@ -214,6 +214,7 @@ def test_command(corpus, tmp_path, contrasep):
     ("mini_2mix", "make-espeak"),
     ("mini_librispeech_2mix", "fetch-librispeech"),
     ("mini_librispeech_3mix", "fetch-librispeech"),
+    ("mini_librispeech_mixed", "fetch-librispeech"),
     ("audiomnist_2mix", "fetch-audiomnist"),
 ])  # fmt: skip
 def test_recipes_call_their_command(recipe, command, tmp_path):

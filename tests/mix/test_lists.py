@@ -1,6 +1,7 @@
 """Lists: drawing, format, faults; against lines in the format of WSJ0-mix."""
 
 import collections
+import shutil
 
 import numpy as np
 import pytest
@@ -106,6 +107,26 @@ def test_empty_or_missing_list(tmp_path, content):
     (tmp_path / "l").write_text(content)
     with pytest.raises(ContrasepError, match="empty list"):
         read_list(tmp_path / "l")
+
+
+def test_sets_that_are_drawn_can_be_chosen(sources_dir, config, contrasep, tmp_path):
+    shutil.copytree(sources_dir, sources_dir.parent / "cv")
+    whole = ["make-lists", "--config", config, "--sources", sources_dir.parent, "--num-spk", 2, "--set", "mix.sets={cv: 2, tt: 5}"]
+    contrasep(*whole, "--out", "all", check=True)
+    contrasep(*whole, "--out", "chosen", "--sets", "tt", check=True)
+    assert [path.name for path in (tmp_path / "chosen").iterdir()] == ["tt.txt"]
+    assert (tmp_path / "chosen/tt.txt").read_text() == (tmp_path / "all/tt.txt").read_text()
+    done = contrasep(*whole, "--out", "none", "--sets", "tt", "dev")
+    assert done.returncode == 1 and "--sets: 'dev' is not in mix.sets; known: cv, tt" in done.stderr
+    assert not (tmp_path / "none").exists()
+
+
+def test_a_list_of_one_talker_ends_with_the_utterances(sources_dir, config, contrasep, tmp_path):
+    whole = ["make-lists", "--config", config, "--sources", sources_dir.parent, "--num-spk", 1, "--out", "l"]
+    done = contrasep(*whole, "--set", "mix.sets={tt: 99}", check=True)
+    lines = (tmp_path / "l/tt.txt").read_text().splitlines()
+    assert sorted(lines) == sorted(f"{speaker}-{number} 0" for speaker in "abcd" for number in range(3))
+    assert "set tt: one talker, all 12 utterances of 99 wanted" in done.stderr
 
 
 def test_a_corpus_with_lists_is_mixed_by_their_first_lines(sources_dir, config, contrasep, tmp_path):

@@ -163,6 +163,21 @@ def test_means_of_single_talkers():
     assert made["oracle"] == dict.fromkeys(("frame_binary", "ibm", "irm", "psm"))
 
 
+@pytest.mark.parametrize("given", [True, False])
+def test_single_talkers_beside_mixtures_count_but_have_no_improvement(given):
+    counts = dict(given=given, estimated=None if given else 2)
+    mixtures = [row("a", "x_y", 1.0, **counts), row("b", "y_z", 3.0, **counts), row("c", "x_z", 5.0, **counts)]
+    alone = [row("d", "x", 20.0, alone=True, **counts), row("e", "y", 10.0, given, None if given else 1, alone=True)]
+    made, without = aggregate([*alone, *mixtures], OPTIONS), aggregate(mixtures, OPTIONS)
+    assert made["n"] == 5 and made["num_spk"] == [1, 2] and made["speakers"] == 3
+    for name in tables.IMPROVEMENTS:
+        assert (made[name], made[f"{name}_ci95"]) == (without[name], without[f"{name}_ci95"])
+    assert made["si_snri" if given else "si_snri_penalised"] is not None and made["oracle"] == without["oracle"]
+    # one of the two single talkers was taken for two
+    assert made["count_accuracy"] == (None if given else 0.8)
+    assert made["si_snr"] == pytest.approx((20.25 + 10.25 + 3 * 3.25) / 5)
+
+
 def test_one_speaker_has_no_interval():
     made = aggregate([row("a", "x", alone=True), row("b", "x", alone=True)], OPTIONS)
     assert made["si_snr_ci95"] is None
