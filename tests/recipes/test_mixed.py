@@ -96,7 +96,7 @@ def test_a_second_run_does_nothing(mixed, corpus):
 
 
 def test_a_model_that_counts(mixed, corpus):
-    given = ["--corpus", corpus, "--config", "../../conf/attractor_small.yaml", "--tag", "counted", "--test-spk", "1,2"]
+    given = ["--corpus", corpus, "--config", "../../conf/attractor_many.yaml", "--tag", "counted", "--test-spk", "1,2"]
     done = run(mixed, *given, "--model-dir", ROOT / "contrasep_lib/pretrained/best", "--stage", 5)
     assert done.returncode == 0, done.stdout + done.stderr
     sets = json.loads((mixed / "exp/counted/results.json").read_text())["sets"]
