@@ -46,7 +46,7 @@ stage_5() {
         trained=(--model "$model/finetune/model.pth" --modularity "$communities" --ngpu "$ngpu")
         trained_marks="$model/finetune/.done $communities/.done"
         # a model from elsewhere, the package's among them, is known by its files
-        [ -z "$model_dir" ] || trained_marks="$model/finetune/model.pth $(printf '%s ' "$communities"/*)"
+        [ -z "$model_dir" ] || trained_marks="$model/finetune/model.pth $(printf '%s ' "$communities"/*.*)"
     fi
     for dump in "${tests[@]}"; do
         run_step "$exp/separate_${dump##*/}" "$reads" "$dump/.done $trained_marks" "" clear separate_set "$dump"

@@ -104,6 +104,17 @@ def test_a_decoder_from_training_to_scores(toy):
     assert results["sets"]["tt_2mix"]["n"] == 4
 
 
+def test_a_model_is_taken_from_the_folder_of_an_experiment(toy):
+    folder, _ = toy
+    # stage 4 leaves its log beside the modularity network
+    assert (folder / "exp/toy/modularity/log").is_dir()
+    done = run(folder, folder / "exp", "--stage", 3, "--model-dir", folder / "exp/toy", "--tag", "borrowed")
+    assert done.returncode == 0, done.stdout + done.stderr
+    separated = [folder / f"exp/{tag}/separate_tt_2mix/evidence.tsv" for tag in ("toy", "borrowed")]
+    assert separated[0].read_bytes() == separated[1].read_bytes()
+    assert not (folder / "exp/borrowed/finetune").exists()
+
+
 def test_a_model_of_another_experiment_is_kept(toy):
     folder, _ = toy
     before = (folder / "exp/toy/finetune/model.pth").read_bytes()
