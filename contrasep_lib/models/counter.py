@@ -27,7 +27,6 @@ class Counter(torch.nn.Module):
 
     def __init__(self, dim: int, channels: int, most: int, width: int = 64) -> None:
         super().__init__()
-        self.most = most
         self.register_buffer("upper", torch.triu_indices(dim, dim), persistent=False)
         self.heard: torch.nn.Module | None = None
         if channels:

@@ -149,7 +149,7 @@ class ContrastiveModel(AbsESPnetModel):
             elif name == "supcon":
                 value = self._supcon(nodes, generator, gather)
             elif name == "count":
-                value, stats["counted"] = self._count_loss(seen, num_spk, sources.shape[1])
+                value, stats["counted"] = self._count_loss(seen, nodes.weight, num_spk, sources.shape[1])
             elif name == "si_snr":
                 value = self._si_snr(seen, heard, power, nodes.weight, mixture_lengths, generator)
             else:
@@ -329,11 +329,10 @@ class ContrastiveModel(AbsESPnetModel):
         return si_snr_loss(outputs, heard, lengths, present)
 
     def _count_loss(
-        self, seen: Analysis, num_spk: torch.Tensor | None, most: int
+        self, seen: Analysis, weight: torch.Tensor, num_spk: torch.Tensor | None, most: int
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Cross entropy of the number of talkers, and the share of recordings that are counted rightly."""
-        nodes, valid = self._nodes(seen.spectrum, seen.frames)
-        scores = self.counter(seen.z, self._weight(nodes, valid), seen.hidden, seen.frames)
+        scores = self.counter(seen.z, weight, seen.hidden, seen.frames)
         truth = torch.full((len(scores),), most, device=scores.device) if num_spk is None else num_spk.long()
         if int(truth.max()) > self.options.count_max:
             raise ValueError(f"num_spk: at most model.count_max ({self.options.count_max}) talkers wanted, got {int(truth.max())}")

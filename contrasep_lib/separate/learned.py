@@ -173,7 +173,10 @@ class Learned:
         if not nodes.valid.any():
             raise ContrasepError(f"'{key}': nothing but silence; there is nobody to separate")
         seed = (zlib.crc32(key.encode()) + self.modularity.seed) % 2**31
-        count = _Count(num_spk) if num_spk else self._count(nodes, seen, most or self.modularity.k_max, seed, with_evidence)
+        if num_spk is not None:
+            count = _Count(num_spk)
+        else:
+            count = self._count(nodes, seen, most or self.modularity.k_max, seed, with_evidence)
         assign, labels = self._assign(nodes, count.number, seed)
         centroids = centroids_of(nodes.z, hard_shares(nodes, labels, assign.shape[-1]), nodes.weight * nodes.valid)
         audio = self._audio(seen, assign, centroids, signal.shape[-1])
@@ -193,7 +196,7 @@ class Learned:
             probabilities=count.probabilities,
         )
 
-    def _count(self, nodes: NodeSet, seen: "Analysis", most: int, seed: int, with_evidence: bool) -> "_Count":
+    def _count(self, nodes: NodeSet, seen: "Analysis", most: int, seed: int, with_evidence: bool) -> _Count:
         """How many talkers there are, at most ``most``."""
         counted = None
         if with_evidence or self.modularity.counting == "cuts":

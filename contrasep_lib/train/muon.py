@@ -6,9 +6,6 @@ from typing import Any, Callable, Iterable
 
 import torch
 
-# parameters of hidden layers that are matrices, by the ends of their names
-_MATRIX = ("weight", "weight_ih", "weight_hh")
-
 
 class MuonAdam(torch.optim.Optimizer):
     """Muon (Jordan et al., 2024) for weights that are matrices, Adam for biases, scales, filters and the rest.
@@ -37,7 +34,8 @@ class MuonAdam(torch.optim.Optimizer):
     ) -> None:
         parts: dict[bool, list[torch.nn.Parameter]] = {True: [], False: []}
         for name, parameter in named:
-            parts[parameter.ndim == 2 and _leaf(name).startswith(_MATRIX)].append(parameter)
+            # ``weight_ih_l0`` and the like of recurrent layers too; other matrices hold vectors side by side
+            parts[parameter.ndim == 2 and name.rpartition(".")[2].startswith("weight")].append(parameter)
         makers = (
             (parts[True], lambda some: torch.optim.Muon(
                 some, lr, weight_decay=0.0, momentum=momentum, adjust_lr_fn="match_rms_adamw"
@@ -59,7 +57,3 @@ class MuonAdam(torch.optim.Optimizer):
             inner.param_groups, inner.state = [group], self.state
             inner.step()
         return loss
-
-
-def _leaf(name: str) -> str:
-    return name.rpartition(".")[2]
