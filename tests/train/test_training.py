@@ -213,7 +213,8 @@ def test_killed_training_ends_as_undisturbed_training(task, phase, undisturbed):
         process.start()
         wait_for(lambda: os.path.exists(os.path.join(folder, sign)), process)
         time.sleep(0.02)
-        os.kill(process.pid, signal.SIGKILL)
+        # does nothing where training ended before its sign was seen
+        process.kill()
         process.join()
         killed += process.exitcode == -signal.SIGKILL
     assert killed >= 3
