@@ -9,16 +9,18 @@ from __future__ import annotations
 from typing import Mapping
 
 import torch
+from scipy.optimize import linear_sum_assignment
 
 from contrasep_lib.models.decoder import centroids_of
 from contrasep_lib.modularity import KernelGraph
 from contrasep_lib.modularity.operator import GraphOperator, one_hot
+from contrasep_lib.modularity.solvers.kmeans import spherical_kmeans
 from contrasep_lib.modularity.solvers.refine import sweep
 
 # at most this share of the nodes goes astray with `noise`
 _ASTRAY = 0.3
-# nodes over which modularity is raised with `solver`, and how long
-_NODES, _SWEEPS = 1024, 5
+# nodes over which `solver` raises modularity and `found` clusters, and how long
+_NODES, _SWEEPS, _RESTARTS, _ITERATIONS = 1024, 5, 4, 30
 
 
 @torch.no_grad()
@@ -37,7 +39,9 @@ def training_assignments(
     - ``soft``: a node divides between sources by their magnitudes;
     - ``solver``: modularity is raised from the true dominance on, by moves of nodes, over 1,024 nodes
       drawn by weight; all nodes then go to the nearest community. Begun at the truth, communities
-      keep their talkers.
+      keep their talkers;
+    - ``found``: k-means from nothing over nodes drawn in the same way, as at test time. Communities go
+      to the talkers with whom they share most weight, each to one; a wrong partition gives wrong centroids.
 
     Args:
         z: ``(batch, nodes, dim)`` of unit norm.
@@ -50,6 +54,19 @@ def training_assignments(
     Returns:
         ``(batch, nodes, K)``.
     """
+    with torch.autocast(z.device.type, enabled=False):
+        return _assignments(z, dominant, power, weight, kinds, generator)
+
+
+def _assignments(
+    z: torch.Tensor,
+    dominant: torch.Tensor,
+    power: torch.Tensor,
+    weight: torch.Tensor,
+    kinds: Mapping[str, float],
+    generator: torch.Generator,
+) -> torch.Tensor:
+    """`training_assignments` in the precision of ``z``."""
     batch, number = power.shape[:2]
     names = sorted(kinds)
     chance = torch.tensor([kinds[name] for name in names])
@@ -64,6 +81,8 @@ def training_assignments(
             assign[row] = torch.where(total > 0, magnitude / torch.where(total > 0, total, 1.0), assign[row])
         elif names[kind] == "solver" and bool((weight[row] > 0).any()):
             assign[row] = _solved(z[row], dominant[row], weight[row], number, generator)
+        elif names[kind] == "found" and bool((weight[row] > 0).any()):
+            assign[row] = _found(z[row], dominant[row], power[row], weight[row], generator)
     return assign
 
 
@@ -82,18 +101,42 @@ def _astray(assign: torch.Tensor, present: torch.Tensor, generator: torch.Genera
     return torch.where(moved.to(assign.device).unsqueeze(1), anyone, assign)
 
 
+def _drawn(weight: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+    """Indices of nodes, drawn by weight."""
+    count = min(_NODES, int((weight > 0).sum()))
+    return torch.multinomial(weight.cpu(), count, generator=generator).to(weight.device)
+
+
+def _nearest(z: torch.Tensor, some: torch.Tensor, labels: torch.Tensor, number: int) -> torch.Tensor:
+    """All nodes, ``(nodes, number)``, to the nearest of the communities that ``labels`` makes of ``some``."""
+    ones = torch.ones_like(some[:, 0])
+    centroids = centroids_of(some[None], one_hot(labels, number, some.dtype)[None], ones[None])[0]
+    cosine = z.float() @ centroids.T
+    # a community without nodes has no centroid
+    empty = torch.bincount(labels, minlength=number) == 0
+    return one_hot(cosine.masked_fill(empty, -2.0).argmax(1), number, z.dtype)
+
+
+def _found(
+    z: torch.Tensor, dominant: torch.Tensor, power: torch.Tensor, weight: torch.Tensor, generator: torch.Generator
+) -> torch.Tensor:
+    talkers = (power.sum(1) > 0).nonzero().squeeze(1)
+    some = z[_drawn(weight, generator)].float()
+    labels = spherical_kmeans(some, torch.ones_like(some[:, 0]), len(talkers), generator, _RESTARTS, _ITERATIONS)
+    communities = _nearest(z, some, labels, len(talkers))
+    truth = one_hot(dominant, len(power), z.dtype)[:, talkers] * weight.unsqueeze(1)
+    mine, theirs = linear_sum_assignment((communities.T @ truth).cpu().numpy(), maximize=True)
+    assign = torch.zeros(len(z), len(power), dtype=z.dtype, device=z.device)
+    assign[:, talkers[torch.from_numpy(theirs).to(z.device)]] = communities[:, torch.from_numpy(mine).to(z.device)]
+    return assign
+
+
 def _solved(
     z: torch.Tensor, dominant: torch.Tensor, weight: torch.Tensor, number: int, generator: torch.Generator
 ) -> torch.Tensor:
-    count = min(_NODES, int((weight > 0).sum()))
-    index = torch.multinomial(weight.cpu(), count, generator=generator).to(z.device)
+    index = _drawn(weight, generator)
     some, labels = z[index].float(), dominant[index]
-    ones = torch.ones_like(some[:, 0])
-    operator = GraphOperator(some, ones, KernelGraph())
+    operator = GraphOperator(some, torch.ones_like(some[:, 0]), KernelGraph())
     if operator.two_m > 0:
         labels, _ = sweep(operator, labels, number, _SWEEPS)
-    centroids = centroids_of(some[None], one_hot(labels, number, some.dtype)[None], ones[None])[0]
-    cosine = z.float() @ centroids.T
-    # a talker without nodes has no centroid
-    empty = torch.bincount(labels, minlength=number) == 0
-    return one_hot(cosine.masked_fill(empty, -2.0).argmax(1), number, z.dtype)
+    return _nearest(z, some, labels, number)

@@ -15,7 +15,7 @@ if typing.TYPE_CHECKING:
     from contrasep_lib.models.espnet_model import ContrastiveModel
 
 OBJECTIVES = ("affinity", "whitened", "supcon", "nt_xent", "si_snr", "count")
-CENTROIDS = ("dominance", "noise", "soft", "solver")
+CENTROIDS = ("dominance", "noise", "soft", "solver", "found")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,7 +60,7 @@ class ModelOptions:
             each talker.
         decoder_width: its channels, and cells of its LSTMs in each direction.
         centroids: relative frequency of each kind of centroids in training, ``dominance``, ``noise``,
-            ``soft``, ``solver`` (see `contrasep_lib.models.attractors`); ``null``: all alike.
+            ``soft``, ``solver``, ``found`` (see `contrasep_lib.models.attractors`); ``null``: all alike.
         count_max: the largest count that a counter knows.
     """
 

@@ -143,7 +143,8 @@ def test_single_recordings_pass_the_decoder_by():
 def test_learns_beyond_its_masks():
     """Complex masks can undo what a mask of shares cannot: here one talker is the other's shadow in the same units."""
     mixture, sources = noises(2, 2, 700)
-    model = make()
+    # communities of embeddings that have learned nothing are nobody's
+    model = make(centroids={"dominance": 1.0})
     optimiser = torch.optim.Adam(model.parameters(), 1e-2)
     batch = (mixture, torch.full((2,), 700), sources, torch.tensor([2, 2]))
     before = model(*batch)[1]["si_snr"]
@@ -171,7 +172,7 @@ def test_assignments_of_training(kind):
     assert assign.shape == (1, 600, 3)
     torch.testing.assert_close(assign.sum(-1), torch.ones(1, 600))
     truth = torch.nn.functional.one_hot(dominant, 3).float()
-    if kind in ("dominance", "solver"):
+    if kind in ("dominance", "solver", "found"):
         assert torch.equal(assign, truth)
     elif kind == "soft":
         torch.testing.assert_close(assign, (power.sqrt() / power.sqrt().sum(1, keepdim=True)).transpose(1, 2))
@@ -193,6 +194,32 @@ def test_solver_starts_from_the_truth_and_leaves_it():
     weight = torch.ones_like(dominant).float()
     assign = training_assignments(z, wrong, power, weight, {"solver": 1.0}, torch.Generator().manual_seed(0))
     assert torch.equal(assign.argmax(-1), dominant)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_found_communities_go_to_the_talkers_that_share_most_with_them(dtype):
+    z, dominant, power, _ = planted(count=3)
+    # a third of the first talker's nodes is the second's in truth, and nothing of the third one is heard apart
+    truth = dominant.clone()
+    truth[:, ::9] = 1
+    truth[dominant == 2] = torch.arange(200) % 2 * 2
+    order = torch.tensor([2, 0, 1])
+    place = order.argsort()
+    weight = torch.ones_like(dominant).float()
+    power = torch.nn.functional.one_hot(place[truth], 3).transpose(1, 2) + 0.25
+    with torch.autocast("cpu", dtype, enabled=dtype != torch.float32):
+        assign = training_assignments(z, place[truth], power, weight, {"found": 1.0}, torch.Generator().manual_seed(0))
+    # communities are those of the embeddings, not of the truth
+    assert torch.equal(assign.argmax(-1), place[dominant])
+
+
+def test_found_begins_from_nothing():
+    z, dominant, power, _ = planted(count=2)
+    weight = torch.ones_like(dominant).float()
+    random = torch.randint(2, dominant.shape, generator=torch.Generator().manual_seed(3))
+    assign = training_assignments(z, random, power, weight, {"found": 1.0}, torch.Generator().manual_seed(0))
+    share = (assign.argmax(-1) == dominant).float().mean()
+    assert share in (0, 1)
 
 
 def test_kinds_are_drawn_by_their_frequencies():

@@ -36,7 +36,7 @@ ATTRACTOR = {"granularity": "attractor", "objectives": {"affinity": 1.0, "si_snr
         ({"granularity": "attractor", "objectives": {"si_snr": 0.1}}, "one that shapes the embeddings wanted beside si_snr"),
         ({**ATTRACTOR, "labels": "none"}, "labels: the decoder learns from sources"),
         ({**ATTRACTOR, "decoder_width": 0}, "decoder_width: at least 1"),
-        ({**ATTRACTOR, "centroids": {"oracle": 1.0}}, "centroids: names among dominance, noise, soft, solver wanted"),
+        ({**ATTRACTOR, "centroids": {"oracle": 1.0}}, "centroids: names among dominance, noise, soft, solver, found wanted"),
         ({**ATTRACTOR, "centroids": {"soft": -1.0}}, "centroids.soft: a positive frequency wanted"),
         ({**ATTRACTOR, "centroids": {}}, "centroids: null or at least one of"),
         (
