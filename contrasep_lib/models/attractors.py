@@ -54,35 +54,24 @@ def training_assignments(
     Returns:
         ``(batch, nodes, K)``.
     """
-    with torch.autocast(z.device.type, enabled=False):
-        return _assignments(z, dominant, power, weight, kinds, generator)
-
-
-def _assignments(
-    z: torch.Tensor,
-    dominant: torch.Tensor,
-    power: torch.Tensor,
-    weight: torch.Tensor,
-    kinds: Mapping[str, float],
-    generator: torch.Generator,
-) -> torch.Tensor:
-    """`training_assignments` in the precision of ``z``."""
     batch, number = power.shape[:2]
     names = sorted(kinds)
     chance = torch.tensor([kinds[name] for name in names])
     drawn = torch.multinomial(chance, batch, replacement=True, generator=generator)
     assign = torch.nn.functional.one_hot(dominant, number).to(z.dtype)
-    for row, kind in enumerate(drawn.tolist()):
-        if names[kind] == "noise":
-            assign[row] = _astray(assign[row], power[row].sum(1) > 0, generator)
-        elif names[kind] == "soft":
-            magnitude = power[row].sqrt().T
-            total = magnitude.sum(1, keepdim=True)
-            assign[row] = torch.where(total > 0, magnitude / torch.where(total > 0, total, 1.0), assign[row])
-        elif names[kind] == "solver" and bool((weight[row] > 0).any()):
-            assign[row] = _solved(z[row], dominant[row], weight[row], number, generator)
-        elif names[kind] == "found" and bool((weight[row] > 0).any()):
-            assign[row] = _found(z[row], dominant[row], power[row], weight[row], generator)
+    # no communities of rounded similarities, whatever precision the network has
+    with torch.autocast(z.device.type, enabled=False):
+        for row, kind in enumerate(drawn.tolist()):
+            if names[kind] == "noise":
+                assign[row] = _astray(assign[row], power[row].sum(1) > 0, generator)
+            elif names[kind] == "soft":
+                magnitude = power[row].sqrt().T
+                total = magnitude.sum(1, keepdim=True)
+                assign[row] = torch.where(total > 0, magnitude / torch.where(total > 0, total, 1.0), assign[row])
+            elif names[kind] == "solver" and bool((weight[row] > 0).any()):
+                assign[row] = _solved(z[row], dominant[row], weight[row], number, generator)
+            elif names[kind] == "found" and bool((weight[row] > 0).any()):
+                assign[row] = _found(z[row], dominant[row], power[row], weight[row], generator)
     return assign
 
 
