@@ -138,10 +138,13 @@ def first_difference(one: Mapping[str, Any], other: Mapping[str, Any], prefix: s
 def refuse_other(
     path: str | os.PathLike, content: Mapping[str, Any], features: FeatureOptions, options: ModelOptions
 ) -> None:
-    """Raise ContrasepError, naming the first difference, unless a model was built from these options."""
+    """Raise ContrasepError, naming the first difference, unless a trained model is what these options describe.
+
+    How it learned may differ: that is told by its training, not by what it computes.
+    """
     difference = first_difference(
-        {"features": plain(as_tree(content["features"])), "model": plain(as_tree(content["model"]))},
-        {"features": plain(as_tree(features)), "model": plain(as_tree(options))},
+        {"features": plain(as_tree(content["features"])), "model": content["model"].trained()},
+        {"features": plain(as_tree(features)), "model": options.trained()},
     )
     if difference:
         raise ContrasepError(f"{path}: checkpoint of another configuration ({difference}); train again")

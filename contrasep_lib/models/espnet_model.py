@@ -41,6 +41,8 @@ BACKBONES: dict[str, type[torch.nn.Module]] = {
 }
 # their cost grows with the nodes and not with its square, so none is left out
 _OF_ALL_NODES = {"affinity": affinity_loss, "whitened": whitened_loss}
+# what an objective teaches beside the backbone; the others teach the projection
+_TAUGHT = {"si_snr": "decoder", "count": "counter"}
 
 
 class ContrastiveModel(AbsESPnetModel):
@@ -122,8 +124,8 @@ class ContrastiveModel(AbsESPnetModel):
             kwargs: other entries of an ESPnet batch, ignored.
 
         Returns:
-            Loss (scalar), statistics (scalars: ``loss``, each objective, and the mean cosine
-            ``within`` and ``between`` classes), weight (scalar: utterances in the batch).
+            Loss (scalar), statistics (scalars: ``loss``, each objective that has a part to teach, and the mean
+            cosine ``within`` and ``between`` classes), weight (scalar: utterances in the batch).
 
         Raises:
             ValueError: sources are missing with ``labels: dominance``.
@@ -144,6 +146,8 @@ class ContrastiveModel(AbsESPnetModel):
         gather = self._gathers(nodes)
         loss = nodes.z.new_zeros(())
         for name, weight in self.options.objectives.items():
+            if not self.teaches(name):
+                continue
             if name in _OF_ALL_NODES:
                 value = self._clustering(_OF_ALL_NODES[name], nodes)
             elif name == "supcon":
@@ -220,6 +224,11 @@ class ContrastiveModel(AbsESPnetModel):
         """
         scores = self.counter(nodes.z, nodes.weight * nodes.valid, seen.hidden, seen.frames)
         return scores.log_softmax(-1)
+
+    def teaches(self, objective: str) -> bool:
+        """Whether any part that an objective reaches may change."""
+        parts = (self.backbone, getattr(self, _TAUGHT.get(objective, "projection")))
+        return any(weight.requires_grad for part in parts if part is not None for weight in part.parameters())
 
     def _generator(self) -> torch.Generator:
         # in training the draw follows torch's own state, which a seed per epoch fixes;

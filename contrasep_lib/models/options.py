@@ -16,6 +16,10 @@ if typing.TYPE_CHECKING:
 
 OBJECTIVES = ("affinity", "whitened", "supcon", "nt_xent", "si_snr", "count")
 CENTROIDS = ("dominance", "noise", "soft", "solver", "found")
+# how a model learns, which a trained one has behind it
+_TRAINING = (
+    "objectives", "temperature", "labels", "negatives", "sampled_nodes", "neighbours", "remix_db", "seed", "dropout", "centroids",
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -122,6 +126,11 @@ class ModelOptions:
             raise ValueError(f"temperature: between 0.001 and 100 wanted, got {self.temperature}")
         if not 0 <= self.remix_db <= 30:
             raise ValueError(f"remix_db: between 0 and 30 dB wanted, got {self.remix_db}")
+
+    def trained(self) -> dict[str, object]:
+        """What a trained model is: its options without those that tell how it learns, and whether it counts."""
+        kept = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        return {**{name: value for name, value in kept.items() if name not in _TRAINING}, "counter": self.counts}
 
     @property
     def counts(self) -> bool:

@@ -50,6 +50,8 @@ class TrainOptions:
             for it; other CPUs take ``float32``.
         ema_decay: weights are validated and kept as a running average with this decay per step
             (less in the first steps); ``null``: as they are.
+        freeze: parts of the model (``backbone``, ``decoder``, ``counter`` ..) that keep the weights they begin with;
+            objectives that teach no other part are left out.
         num_workers: processes that prepare data; 0 prepares in the training process.
         log_interval: batches between two lines of statistics in ``train.log``.
         seed: draws initial weights, data and dropout.
@@ -85,6 +87,7 @@ class TrainOptions:
     log_interval: int = 50
     seed: int = 0
     balance: dict[str, float] | None = dataclasses.field(default=None, metadata=LATER)
+    freeze: tuple[str, ...] = dataclasses.field(default=(), metadata=LATER)
 
     def __post_init__(self) -> None:
         if self.epochs < 0:

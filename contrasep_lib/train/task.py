@@ -113,9 +113,16 @@ class ContrasepTask(AbsTask):
         """As ESPnet does.
 
         Raises:
-            ContrasepError: arguments that optimiser or scheduler do not take.
+            ContrasepError: arguments that optimiser or scheduler do not take, parts to freeze that the
+                model does not have, or nothing left to train.
         """
         phase = args.contrasep["phase"]
+        parts = [name for name, part in model.named_children() if next(part.parameters(), None) is not None]
+        unknown = [name for name in args.freeze_param if name not in parts]
+        if unknown:
+            raise ContrasepError(f"{phase}.freeze: this model has no '{unknown[0]}'; its parts are {', '.join(parts)}")
+        if not any(parameter.requires_grad for parameter in model.parameters()):
+            raise ContrasepError(f"{phase}.freeze: every part of the model is frozen; leave one out")
         try:
             if args.optim == "muon":
                 optimizers = [MuonAdam(model.named_parameters(), **args.optim_conf)]
@@ -260,7 +267,7 @@ def build_arguments(
         scheduler_conf=trained["scheduler_conf"], grad_clip=options.grad_clip,
         accum_grad=options.accumulate, use_amp=options.precision == "bfloat16" and ngpu > 0,
         bfloat16=options.precision == "bfloat16" and ngpu == 0 and _computes_bfloat16(),
-        log_interval=options.log_interval, use_matplotlib=False, batch_size=options.batch_size,
+        freeze_param=list(options.freeze), log_interval=options.log_interval, use_matplotlib=False, batch_size=options.batch_size,
         segment_seconds=options.segment_seconds, ema_decay=options.ema_decay,
         budget_minutes=options.budget_minutes, rate=config["mix"].rate, probe=options.probe,
         processes=1 if ngpu else min(processes, options.batch_size),

@@ -291,6 +291,16 @@ def test_checkpoints_that_cannot_be_used_are_one_line(task, phase, undisturbed, 
         )
 
 
+def test_a_trained_model_may_have_learned_in_another_way_but_is_what_it_is(undisturbed):
+    options = read_model(undisturbed / "model.pth")["model"]
+    other = dataclasses.replace(options, temperature=0.1, sampled_nodes=64, objectives={"supcon": 1.0, "affinity": 0.1}, seed=4)
+    assert load_model(undisturbed / "model.pth", options=other).options == options
+    counting = dataclasses.replace(options, objectives={"affinity": 1.0, "count": 1.0})
+    for wanted, words in ((counting, "model.counter is False there, True here"), (dataclasses.replace(options, width=5), "model.width")):
+        with pytest.raises(ContrasepError, match=words):
+            load_model(undisturbed / "model.pth", options=wanted)
+
+
 def test_initial_weights(task, phase, undisturbed):
     options = {"epochs": 1, "learning_rate": 1e-12, "ema_decay": None, "average": 1}
     args = phase("init", init=undisturbed / "model.pth", **options)
@@ -315,6 +325,20 @@ def test_a_decoder_begins_with_an_embedding(task, phase, undisturbed):
     # and once more, killed by the clock in between
     task.train(phase("decoder2", model=decoder, init=undisturbed / "model.pth", **options, budget_minutes=1e-6))
     assert set(losses(folder.parent / "decoder2")) == {(1, "train"), (1, "valid")}
+
+
+def test_frozen_parts_keep_their_weights_and_objectives_that_teach_nothing_are_left_out(task, phase, undisturbed):
+    counter = {"objectives": {"affinity": 1.0, "count": 1.0}}
+    options = {"num_spk": [1, 2, 3], "best": "counted", "best_mode": "max", "epochs": 2, "learning_rate": 0.01}
+    folder = task.train(phase("frozen", model=counter, init=undisturbed / "model.pth", freeze=["backbone"], **options)).parent
+    before, after = (read_model(path / "model.pth")["state"] for path in (undisturbed, folder))
+    assert all(torch.equal(after[name], value) for name, value in before.items())
+    stats = statistics(folder)
+    assert all("count" in part and "affinity" not in part for part in (stats[2]["train"], stats[2]["valid"]))
+    # and the counter learns
+    first, last = (read_states(folder / f"{epoch}epoch.pth") for epoch in (1, 2))
+    moved = {name.partition(".")[0] for name, value in first.items() if not torch.equal(value, last[name])}
+    assert moved == {"counter"}
 
 
 def test_a_loss_that_is_not_finite_stops(task, phase, monkeypatch):
@@ -398,6 +422,8 @@ def test_patience_best_and_statistics(task, phase):
     ({"optim": "muon", "optim_conf": {"betas": [0.9, 1.0]}}, "finetune.optim_conf: .*beta"),
     ({"scheduler_conf": {"warm": 1}}, "finetune.scheduler_conf: .*warm"),
     ({"num_spk": [9]}, "9 talkers wanted in a mixture"),
+    ({"freeze": ["decoder"]}, "finetune.freeze: this model has no 'decoder'; its parts are backbone"),
+    ({"freeze": ["backbone"]}, "finetune.freeze: every part of the model is frozen"),
     ({"epochs": 0}, "finetune.epochs: 0 leaves this phase out"),
 ])
 def test_options_that_do_not_fit_are_one_line(task, phase, options, words):

@@ -69,6 +69,11 @@ def spherical_kmeans(
     return _iterate(z, weight, best, iterations)[1]
 
 
+def lloyd(z: torch.Tensor, weight: torch.Tensor, centroids: torch.Tensor, iterations: int = 100) -> torch.Tensor:
+    """Labels ``(nodes,)`` of the weighted spherical k-means that begins at ``centroids (clusters, dim)``."""
+    return _iterate(z, weight, centroids, iterations)[1]
+
+
 def _seed(z: torch.Tensor, weight: torch.Tensor, count: int, generator: torch.Generator) -> torch.Tensor:
     """k-means++: each next centroid is drawn with probability w_i (1 - max_k z_i . c_k)."""
     chance = weight.double()
