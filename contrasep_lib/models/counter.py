@@ -8,6 +8,8 @@ learns beside the objectives of the embedding.
 
 from __future__ import annotations
 
+from typing import Sequence
+
 import torch
 
 from contrasep_lib.models.inputs import frame_mask
@@ -28,6 +30,7 @@ class Counter(torch.nn.Module):
     def __init__(self, dim: int, channels: int, most: int, width: int = 64) -> None:
         super().__init__()
         self.register_buffer("upper", torch.triu_indices(dim, dim), persistent=False)
+        self.register_buffer("prior", torch.zeros(most), persistent=False)
         self.heard: torch.nn.Module | None = None
         if channels:
             self.heard = torch.nn.Sequential(
@@ -37,6 +40,19 @@ class Counter(torch.nn.Module):
         self.layers = torch.nn.Sequential(
             torch.nn.LayerNorm(inputs), torch.nn.Linear(inputs, width), torch.nn.GELU(), torch.nn.Linear(width, most)
         )
+
+    def expect(self, counts: Sequence[int]) -> None:
+        """Say how often training has each number of talkers, so that scores hold where all are alike.
+
+        The loss adds logarithms of the shares (`prior`) to the scores, which then need not hold them (Menon et
+        al., "Long-tail learning via logit adjustment", ICLR 2021, equation 10).
+
+        Args:
+            counts: numbers of talkers, each as often as its share wants. What is not among them counts as
+                often as the most frequent: its score would otherwise be free to grow.
+        """
+        shares = torch.bincount(torch.tensor(counts) - 1, minlength=len(self.prior)).float() / len(counts)
+        self.prior.copy_(torch.where(shares > 0, shares, shares.max()).log()[: len(self.prior)])
 
     def forward(
         self, z: torch.Tensor, weight: torch.Tensor, hidden: torch.Tensor | None, frames: torch.Tensor

@@ -346,7 +346,7 @@ class ContrastiveModel(AbsESPnetModel):
         if int(truth.max()) > self.options.count_max:
             raise ValueError(f"num_spk: at most model.count_max ({self.options.count_max}) talkers wanted, got {int(truth.max())}")
         right = (scores.argmax(1) + 1 == truth).float().mean()
-        return torch.nn.functional.cross_entropy(scores, truth - 1), right.detach()
+        return torch.nn.functional.cross_entropy(scores + self.counter.prior, truth - 1), right.detach()
 
     def _remixed(
         self, mixture: torch.Tensor, lengths: torch.Tensor, frames: torch.Tensor, generator: torch.Generator

@@ -102,6 +102,8 @@ class ContrasepTask(AbsTask):
             model = build_model(part.model, part.features, part.silence_db, training_statistics(part))
         except ValueError as error:
             raise ContrasepError(f"model: {error}") from None
+        if model.counter is not None and part.train.data == "dynamic":
+            model.counter.expect(part.train.num_spk)
         if args.contrasep["init_param"]:
             _initialise(model, args.contrasep["init_param"], part.features)
         return model

@@ -67,6 +67,21 @@ def test_loss_is_the_cross_entropy_and_reaches_the_counter(granularity, backbone
     assert all(parameter.grad is not None for parameter in model.counter.parameters())
 
 
+def test_shares_of_training_are_in_the_loss_and_not_in_the_scores():
+    model, batch = make().eval(), mixtures(3, 1, 2)
+    with torch.no_grad():
+        scores = model.count(*model.analyse(*batch[:2])).double()
+        model.counter.expect([1, 2, 2, 2, 3, 3])
+        assert torch.equal(model.count(*model.analyse(*batch[:2])).double(), scores)
+        _, stats, _ = model(*batch)
+    # Bayes: chances where counts have these shares; four and five talkers are never drawn, and as frequent as two
+    chance = scores.exp() * torch.tensor([1, 3, 2, 3, 3], dtype=torch.float64)
+    chance = chance / chance.sum(1, keepdim=True)
+    expected = -chance[torch.arange(3), batch[3] - 1].log().mean()
+    assert float(stats["count"]) == pytest.approx(float(expected), rel=1e-4)
+    assert "counter.prior" not in model.state_dict()
+
+
 def test_lone_talkers_among_mixtures_teach_the_count_alone():
     model = make().eval()
     mixture, lengths, sources, num_spk = mixtures(3, 1, 2)
