@@ -64,7 +64,7 @@ score_set() {  # score_set DUMP
 }
 
 stage_6() {
-    local dump set
+    local dump set trained=()
     log "stage 6: scores"
     read_tests
     for dump in "${tests[@]}"; do
@@ -73,8 +73,9 @@ stage_6() {
     done
     # stage 0 knows where the speech is not the corpus's own
     [ ! -f "$sources/label" ] || label=$(<"$sources/label")
+    [ "$separator" != model ] || trained=(--model "$model/finetune/model.pth")
     contrasep report "${settings[@]}" --exp "$exp" --recipe "$recipe" --sets "${tests[@]}" --label "$label" \
-        --command "$command_line" --seconds "$SECONDS"
+        ${trained[@]+"${trained[@]}"} --command "$command_line" --seconds "$SECONDS"
     # the recipe's own table compares the experiments of its default folder
     [ "$expdir" != exp ] || contrasep report --recipe-dir .
     echo

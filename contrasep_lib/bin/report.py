@@ -31,6 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--system", metavar="FILE", help="where the outputs are not ours: what made them (JSON; docs/benchmarks.md)"
     )
+    parser.add_argument("--model", metavar="FILE", help="model.pth that separated, for its size and time of training")
     parser.add_argument("--command", metavar="TEXT", help="the command that repeats the run")
     parser.add_argument("--seconds", type=float, metavar="S", help="how long the run took, for RESULTS.md")
 
@@ -52,10 +53,14 @@ def _report_tag(args: argparse.Namespace) -> Path:
     from datetime import datetime
 
     from contrasep_lib.bin.common import read_config
+    from contrasep_lib.report.cost import of_model, of_system, write_cost
     from contrasep_lib.report.results import build_results, read_system, write_results
 
     system = None if args.system is None else read_system(args.system)
     results = build_results(args.exp, args.sets, args.recipe, args.config, read_config(args), args.label, system)
+    if system is not None or args.model is not None:
+        costs = of_model(args.model) if system is None else of_system(system)
+        write_cost(args.exp, costs, [Path(folder).name for folder in args.sets])
     when = datetime.now().strftime("%Y-%m-%d %H:%M:%S")
     took = None if args.seconds is None else f"{args.seconds:.0f} s"
     return write_results(args.exp, results, args.command, when, took)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Iterable, Mapping, Sequence
 
+from contrasep_lib.report.cost import cost_cells
 from contrasep_lib.score.oracles import ORACLES
 
 ORACLE_ROWS = {
@@ -32,6 +33,10 @@ COUNT_NOTES = (
     "Where the count of talkers was estimated, a missing output scores as the mixture (0 dB) and extra ones "
     "are dropped after matching; penalised, each missing or extra output counts as 0 dB in the mean over the "
     "larger of both counts."
+)
+COST_NOTES = (
+    "Trained: all phases, and the models that they began with. Real-time factor: separation of the test sets, seconds for a "
+    "second of audio; of a processor its own time, one thread a job."
 )
 ONE_TALKER_NOTES = "One talker is its own mixture, so no improvement exists: output SI-SNR, capped at 30 dB."
 JOINT_TALKER_NOTES = "In joint sets, improvements are means over the mixtures of two and more talkers; the count is judged on all."
@@ -173,10 +178,11 @@ def tag_page(tag: str, results: Mapping[str, Any], command: str, when: str, took
     return "\n".join(lines)
 
 
-def comparison_page(tags: Mapping[str, Mapping[str, Any]]) -> str:
-    """RESULTS.md of a recipe: one table per test set with every tag, and the oracles once.
+def comparison_page(tags: Mapping[str, Mapping[str, Any]], costs: Mapping[str, Mapping[str, Any]]) -> str:
+    """RESULTS.md of a recipe: one table per test set with every tag, the oracles once, and what systems cost.
 
     Args:
+        costs: tag -> cost, of those that have one.
         tags: tag -> results. Sets of one name but another number of talkers or mixtures, or from
             another corpus, are other sets and stand in tables of their own.
     """
@@ -217,6 +223,10 @@ def comparison_page(tags: Mapping[str, Mapping[str, Any]]) -> str:
         header = ["tag", "separator", "granularity", "supervision", *columns, "count"]
         lines += markdown_table(header, rows, words=4)
         lines.append("")
+    if costs:
+        header = ["tag", "million parameters", "trained", "real-time factor", "on"]
+        lines += ["## Systems", "", *markdown_table(header, ([tag, *cost_cells(cost)] for tag, cost in costs.items())), ""]
+        lines += [COST_NOTES, ""]
     for note in notes_on(shown):
         lines += [note, ""]
     return "\n".join(lines)

@@ -15,6 +15,7 @@ from contrasep_lib.config import as_tree
 from contrasep_lib.errors import ContrasepError
 from contrasep_lib.io.atomic import write_text
 from contrasep_lib.io.dumpset import DumpSet, require_same_keys
+from contrasep_lib.report.cost import read_cost
 from contrasep_lib.report.pages import JOINT, ORACLE_SUPERVISION, comparison_page, tag_page
 from contrasep_lib.score.tables import SCORES, Row, aggregate, read_rows
 
@@ -231,10 +232,10 @@ def _require_keys(tree: Mapping[str, Any], keys: Sequence[str], path: str | os.P
 
 
 def write_comparison(recipe_dir: str | os.PathLike, exp: str = "exp") -> Path:
-    """Write the recipe's RESULTS.md: all tags beside each other, and the oracles once.
+    """Write the recipe's RESULTS.md: all tags beside each other, the oracles once, and what systems cost.
 
     Args:
-        recipe_dir: the recipe; ``<exp>/*/results.json`` are read, those of sweeps left out.
+        recipe_dir: the recipe; ``<exp>/*/results.json`` and ``cost.json`` are read, those of sweeps left out.
         exp: folder of the tags, relative to the recipe or absolute.
 
     Returns:
@@ -247,6 +248,8 @@ def write_comparison(recipe_dir: str | os.PathLike, exp: str = "exp") -> Path:
     paths = [path for path in sorted((recipe_dir / exp).glob("*/results.json")) if SWEEP_KEY not in _read_json(path)]
     if not paths:
         raise ContrasepError(f"{recipe_dir / exp}: no tag with a results.json; run stage 6 first")
-    text = comparison_page({path.parent.name: read_results(path) for path in paths})
+    tags = {path.parent.name: read_results(path) for path in paths}
+    costs = {path.parent.name: cost for path in paths if (cost := read_cost(path.parent))}
+    text = comparison_page(tags, costs)
     write_text(recipe_dir / "RESULTS.md", text)
     return recipe_dir / "RESULTS.md"

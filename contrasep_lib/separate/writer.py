@@ -12,7 +12,7 @@ import numpy as np
 
 from contrasep_lib.errors import ContrasepError
 from contrasep_lib.io.ark import save_ark
-from contrasep_lib.io.atomic import atomic_open
+from contrasep_lib.io.atomic import atomic_open, write_text
 from contrasep_lib.io.audio import write_wav
 from contrasep_lib.io.scp import read_table, write_table
 from contrasep_lib.separate.separation import Separation
@@ -22,6 +22,8 @@ EVIDENCE = ("utt", "num_spk_given", "num_spk_est", "modularity", "conductance", 
 KALDI_UNSIGNED_BYTE = 5
 # of the utterances that are whole, until all parts are joined
 RECORDS = "records"
+# how long separation took, and what it ran on
+SPEED = "speed.json"
 
 
 def labels_of(separation: Separation) -> np.ndarray:
@@ -47,15 +49,17 @@ class Writer:
         part: number of the share.
         rate: Hz.
         identity: what the separations depend on; records of anything else are passed over.
+        device: what separates, in words.
 
     Use as a context manager; tables and assignments appear when it is left without an exception.
     """
 
-    def __init__(self, folder: str | os.PathLike, part: int, rate: int, identity: str = "") -> None:
-        self.folder, self.part, self.rate, self.identity = Path(folder), part, rate, identity
+    def __init__(self, folder: str | os.PathLike, part: int, rate: int, identity: str = "", device: str = "") -> None:
+        self.folder, self.part, self.rate, self.identity, self.device = Path(folder), part, rate, identity, device
         self.rows: dict[str, list[str]] = {}
         self.outputs: dict[str, int] = {}
         self.labels: dict[str, np.ndarray] = {}
+        self.seconds = self.audio_seconds = 0.0
 
     def __enter__(self) -> "Writer":
         return self
@@ -65,16 +69,20 @@ class Writer:
         try:
             with np.load(self._record(key), allow_pickle=False) as record:
                 said, labels = json.loads(str(record["said"])), record["labels"]
-            identity, outputs, row = said["identity"], said["outputs"], said["row"]
+            identity, outputs, row, times = said["identity"], said["outputs"], said["row"], said["times"]
         except (FileNotFoundError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
             return False
         if identity != self.identity or not all(self._wav(key, number).is_file() for number in range(1, outputs + 1)):
             return False
-        self._add(key, outputs, row, labels)
+        self._add(key, outputs, row, labels, times)
         return True
 
-    def write(self, key: str, separation: Separation) -> None:
+    def write(self, key: str, separation: Separation, seconds: float) -> None:
         """Write the outputs of one utterance.
+
+        Args:
+            separation: of the utterance ``key``.
+            seconds: that it took.
 
         Raises:
             ContrasepError: an output is not finite.
@@ -88,10 +96,11 @@ class Writer:
         estimate = "" if separation.num_spk_given else str(outputs)
         sizes = ",".join(f"{size:.3f}" for size in separation.sizes)
         row = [key, str(int(separation.num_spk_given)), estimate, *measured, sizes, " ".join(separation.words.split())]
-        said = json.dumps({"identity": self.identity, "outputs": outputs, "row": row})
+        times = [seconds, separation.outputs.shape[1] / self.rate]
+        said = json.dumps({"identity": self.identity, "outputs": outputs, "row": row, "times": times})
         with atomic_open(self._record(key), "wb") as file:
             np.savez_compressed(file, said=np.array(said), labels=labels)
-        self._add(key, outputs, row, labels)
+        self._add(key, outputs, row, labels, times)
 
     def __exit__(self, kind: type | None, value: object, traceback: object) -> None:
         if kind is not None:
@@ -107,15 +116,23 @@ class Writer:
         )
         with atomic_open(parts / f"evidence.{self.part}.tsv") as file:
             file.writelines("\t".join(row) + "\n" for row in self.rows.values())
+        speed = {"seconds": self.seconds, "audio_seconds": self.audio_seconds, "device": self.device}
+        write_text(_speed_of(self.folder, self.part), json.dumps(speed) + "\n")
 
-    def _add(self, key: str, outputs: int, row: list[str], labels: np.ndarray) -> None:
+    def _add(self, key: str, outputs: int, row: list[str], labels: np.ndarray, times: list[float]) -> None:
         self.outputs[key], self.rows[key], self.labels[key] = outputs, row, labels
+        self.seconds += times[0]
+        self.audio_seconds += times[1]
 
     def _wav(self, key: str, number: int) -> Path:
         return self.folder / "wavs" / f"spk{number}" / f"{key}.wav"
 
     def _record(self, key: str) -> Path:
         return self.folder / RECORDS / f"{key}.npz"
+
+
+def _speed_of(folder: Path, part: int) -> Path:
+    return folder / "parts" / f"speed.{part}.json"
 
 
 def merge_parts(folder: str | os.PathLike, parts: int) -> int:
@@ -127,11 +144,13 @@ def merge_parts(folder: str | os.PathLike, parts: int) -> int:
     folder = Path(folder)
     lines: list[str] = []
     tables: dict[str, dict[str, str]] = {}
+    speeds = []
     for part in range(1, parts + 1):
         evidence = folder / "parts" / f"evidence.{part}.tsv"
         if not evidence.is_file():
             raise ContrasepError(f"{evidence}: part {part} of {parts} is missing; run stage 5 again")
         lines += evidence.read_text(encoding="utf-8").splitlines()
+        speeds.append(json.loads(_speed_of(folder, part).read_text(encoding="utf-8")))
         for path in (folder / "parts").glob(f"*.{part}.scp"):
             name = path.name.replace(f".{part}.scp", ".scp")
             tables.setdefault(name, {}).update(read_table(path))
@@ -140,5 +159,8 @@ def merge_parts(folder: str | os.PathLike, parts: int) -> int:
     with atomic_open(folder / "evidence.tsv") as file:
         file.write("\t".join(EVIDENCE) + "\n")
         file.writelines(line + "\n" for line in sorted(lines))
+    speed = {name: round(sum(part[name] for part in speeds), 2) for name in ("seconds", "audio_seconds")}
+    devices = ", ".join(sorted({part["device"] for part in speeds}))
+    write_text(folder / SPEED, json.dumps({**speed, "device": devices}) + "\n")
     shutil.rmtree(folder / RECORDS, ignore_errors=True)
     return len(lines)

@@ -38,6 +38,7 @@ from contrasep_lib.train.espnet import (
 from contrasep_lib.train.iterator import EpochIterator
 from contrasep_lib.train.muon import MuonAdam
 from contrasep_lib.train.options import TrainOptions
+from contrasep_lib.train.record import time_spent, without_folders
 from contrasep_lib.train.session import log
 from contrasep_lib.train.trainer import SafeTrainer, last_fault
 
@@ -169,7 +170,8 @@ class ContrasepTask(AbsTask):
             epochs = session.ranking()[: part.train.average]
             if not epochs:
                 raise ContrasepError(f"{args.output_dir}: no epoch was completed; give it more time")
-            training = {**_without_folders(args.contrasep), "epochs": epochs, "of": max(session.stats)}
+            spent = time_spent(args.contrasep, session.seconds, args.ngpu, max(args.processes, torch.get_num_threads()))
+            training = {**without_folders(args.contrasep), "epochs": epochs, "of": max(session.stats), "spent": spent}
             cls.write_model(session.folder / "model.pth", session.average_of(epochs), part, training)
             value = session.stats[epochs[0]]["valid"][part.train.best]
             log.info(
@@ -359,14 +361,6 @@ def training_statistics(part: Parts) -> np.ndarray:
     dataset = part.dataset(True)
     keys = dataset.keys(1, min(STATISTICS_ITEMS, len(dataset)))
     return sum(statistics(log_spectrum(dataset[key]["mixture"], part.features)) for key in keys)
-
-
-def _without_folders(sections: Mapping[str, Any]) -> dict[str, Any]:
-    """What a model was trained with, for the model's file, which may travel: paths by their ends."""
-    ends = {name: [Path(path).name for path in sections[name]] for name in ("train_sets", "valid_sets")}
-    init = sections["init_param"]
-    # exp/<tag>/<phase>/model.pth: the tag tells which
-    return {**sections, **ends, "init_param": None if init is None else "/".join(Path(init).parts[-3:])}
 
 
 def _initialise(model: torch.nn.Module, path: str, features: FeatureOptions) -> None:

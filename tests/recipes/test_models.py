@@ -22,6 +22,7 @@ def test_a_model_of_the_package_separates(name):
 
     training = read_model(folder / MODEL)["training"]
     assert training["phase"] == "finetune" and training["train_sets"]
+    assert all(part["minutes"] > 0 and part["device"] for part in training["spent"])
     for path in folder.rglob("*.*"):
         assert not re.search(rb"/(work|root|home|tmp|usr)/", path.read_bytes()), path
     assert (folder / CARD).read_text().startswith(f"# {name}: ") and headline(name)

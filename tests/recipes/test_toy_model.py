@@ -64,6 +64,9 @@ def test_the_whole_pipeline(toy):
     evidence = (exp / "separate_tt_2mix/evidence.tsv").read_text().splitlines()
     assert len(evidence) == 5 and evidence[0].startswith("utt\tnum_spk_given\tnum_spk_est")
     assert "SI-SNRi" in done.stdout and "stage 3: pretraining" in done.stdout
+    cost = json.loads((exp / "cost.json").read_text())
+    assert [part["phase"] for part in cost["training"]] == ["pretrain", "finetune"] and cost["parameters"] > 0
+    assert 0 < cost["separation"]["seconds"] < 60 * cost["separation"]["audio_seconds"]
 
 
 def test_a_second_run_does_nothing(toy):

@@ -1,11 +1,13 @@
 """What stage 5 writes: whole utterances are kept over a kill, and nothing else is."""
 
+import json
+
 import numpy as np
 import pytest
 
 from contrasep_lib.errors import ContrasepError
 from contrasep_lib.separate.separation import Separation
-from contrasep_lib.separate.writer import RECORDS, Writer, merge_parts
+from contrasep_lib.separate.writer import RECORDS, SPEED, Writer, merge_parts
 
 KEYS = ["a", "b", "c", "d"]
 
@@ -30,12 +32,12 @@ def everything(folder):
 def write(folder, keys=KEYS, identity="same", stop=None):
     """Returns the utterances that were separated; ``stop`` is one at which the run dies."""
     made = []
-    with Writer(folder, 1, 8000, identity) as writer:
+    with Writer(folder, 1, 8000, identity, "1 core of X") as writer:
         for key in keys:
             if not writer.has(key):
                 if key == stop:
                     raise KeyboardInterrupt
-                writer.write(key, separation(key, 3 if key == "b" else 2))
+                writer.write(key, separation(key, 3 if key == "b" else 2), 0.25)
                 made.append(key)
     return made
 
@@ -82,4 +84,16 @@ def test_parts_that_are_missing_are_one_line(tmp_path):
     with pytest.raises(ContrasepError, match="part 2 of 2 is missing"):
         merge_parts(tmp_path, 2)
     with pytest.raises(ContrasepError, match="an output of 'a' has NaN"), Writer(tmp_path, 1, 8000) as writer:
-        writer.write("a", Separation(np.full((1, 9), np.nan), np.ones((2, 1)), (1, 2), True))
+        writer.write("a", Separation(np.full((1, 9), np.nan), np.ones((2, 1)), (1, 2), True), 1.0)
+
+
+def test_time_counts_once_over_kills_and_parts(tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        write(tmp_path, "ab", stop="b")
+    write(tmp_path, "ab")
+    with Writer(tmp_path, 2, 8000, "same", "1 core of Y") as writer:
+        writer.write("c", separation("c"), 1.0)
+    merge_parts(tmp_path, 2)
+    # three utterances of 80 samples
+    wanted = {"seconds": 1.5, "audio_seconds": 0.03, "device": "1 core of X, 1 core of Y"}
+    assert json.loads((tmp_path / SPEED).read_text()) == wanted

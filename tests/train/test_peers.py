@@ -295,6 +295,8 @@ def test_from_training_to_the_recipes_page(peers, small, settings, single_dump, 
     row = next(line for line in page.splitlines() if line.startswith(f"| peer_{system} "))
     size = f"{found['system']['parameters'] / 1e6:.2f} million parameters"
     assert title in row and size in row and "minutes on" in row and row.endswith("| given |")
+    (cost,) = (line for line in page.partition("## Systems")[2].splitlines() if line.startswith(f"| peer_{system} "))
+    assert size.split()[0] in cost and float(cost.split("|")[4]) > 0
 
     separated = SeparatedSet(exp / f"separate_{tests.name}")
     dump = DumpSet(tests)

@@ -101,6 +101,9 @@ def test_a_model_tells_what_it_began_with_and_no_folder(task, phase, undisturbed
     args = phase("second", epochs=1, init=str(undisturbed / "model.pth"))
     training = read_model(task.train(args))["training"]
     assert training["init_param"] == "/".join((undisturbed / "model.pth").parts[-3:])
+    first, second = training["spent"]
+    assert [first] == read_model(undisturbed / "model.pth")["training"]["spent"]
+    assert second["phase"] == args.contrasep["phase"] and second["minutes"] >= 0 and " of " in second["device"]
     assert training["train_sets"] == ["tr_single"]
 
 
@@ -200,7 +203,7 @@ def test_bfloat16_on_the_cpu(task, phase, monkeypatch, capsys):
 
 
 def wait_for(condition, process):
-    for _ in range(3000):
+    for _ in range(12000):
         if condition() or not process.is_alive():
             return
         time.sleep(0.005)

@@ -111,7 +111,7 @@ class PeerTask(ContrasepTask):
         training = {name: value for name, value in training.items() if name != "model"}
         write_states(path, {
             "format": FORMAT, "peer": plain(training["peer"]), "training": plain(training),
-            "minutes": round(cls.trainer.session.seconds / 60, 1), "state": dict(state),
+            "minutes": training["spent"][-1]["minutes"], "state": dict(state),
         })
 
 
@@ -147,20 +147,9 @@ def arguments_of(
     sections = {**config, "features": features, "model": ModelOptions()}
     args = build_arguments(sections, "finetune", train_sets, valid_sets, out, ngpu=ngpu, processes=processes)
     args.contrasep["peer"] = args.identity["peer"] = plain(dataclasses.asdict(options))
-    args.contrasep["device"] = device_words(ngpu, args.processes)
     # a peer is none of our models, and its arguments hold its framing
     del args.identity["model"], args.identity["features"]
     return args
-
-
-def device_words(ngpu: int, processes: int) -> str:
-    """What it is trained on, in words for results."""
-    if ngpu:
-        return torch.cuda.get_device_name()
-    lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    name = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "CPU")
-    cores = min(len(os.sched_getaffinity(0)), max(processes, torch.get_num_threads()))
-    return f"{cores} core{'s' * (cores > 1)} of {name}"
 
 
 def train_peer(args: argparse.Namespace) -> Path:
@@ -175,8 +164,8 @@ def load_peer(path: str | os.PathLike, device: str = "cpu") -> tuple[Peer, dict[
         ContrasepError: missing, damaged or foreign file.
     """
     content = read_states(path, device)
-    if content.get("format") != FORMAT:
-        raise ContrasepError(f"{path}: not a peer; name the model.pth that 'run.py train' wrote")
+    if content.get("format") != FORMAT or "spent" not in content["training"]:
+        raise ContrasepError(f"{path}: not a peer of this version; name a model.pth that 'run.py train' wrote, or train again")
     options = PeerOptions(**content["peer"])
     model = build_peer(options)
     try:
@@ -187,7 +176,7 @@ def load_peer(path: str | os.PathLike, device: str = "cpu") -> tuple[Peer, dict[
     said = {
         "separator": f"{description.title}, {options.size}", "granularity": description.granularity,
         "supervision": description.supervision, "parameters": parameters(model), "minutes": content["minutes"],
-        "device": training["device"],
+        "device": training["spent"][-1]["device"],
         "options": {"peer": as_tree(options), **{name: training[name] for name in ("train", "mix")}},
     }
     return model.to(device).eval(), said

@@ -1,0 +1,101 @@
+"""What a system costs: parameters, time of training and of separation, on which devices.
+
+These are measurements of a run, so they stand in ``exp/<tag>/cost.json``, not in results.json, which is the same
+for the same inputs.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any, Mapping, Sequence
+
+from contrasep_lib.errors import ContrasepError
+from contrasep_lib.io.atomic import write_text
+from contrasep_lib.separate.writer import SPEED
+
+COST = "cost.json"
+KEYS = ("parameters", "training", "separation")
+
+
+def of_model(path: str | os.PathLike) -> dict[str, Any]:
+    """Parameters and training of one of our models.
+
+    Args:
+        path: ``model.pth``.
+
+    Returns:
+        ``parameters``, a number, and ``training``: ``phase``, ``minutes`` and ``device`` of each training behind it, None
+        where they were not recorded.
+
+    Raises:
+        ContrasepError: missing, damaged or foreign file.
+    """
+    from contrasep_lib.models.checkpoint import load_model, read_model
+    from contrasep_lib.train.record import UNKNOWN
+
+    model = load_model(path)
+    return {
+        "parameters": sum(value.numel() for value in model.parameters()),
+        "training": read_model(path)["training"].get("spent", [UNKNOWN]),
+    }
+
+
+def of_system(system: Mapping[str, Any]) -> dict[str, Any]:
+    """As `of_model`, of a system that is not ours (`contrasep_lib.report.results.read_system`)."""
+    training = {"phase": "training", "minutes": system["minutes"], "device": system["device"]}
+    return {"parameters": system["parameters"], "training": [training]}
+
+
+def write_cost(exp: str | os.PathLike, system: Mapping[str, Any], sets: Sequence[str]) -> Path:
+    """Write ``cost.json``.
+
+    Args:
+        exp: ``exp/<tag>`` with ``separate_<set>/speed.json``.
+        system: from `of_model` or `of_system`.
+        sets: names of the test sets; those without a measurement are passed over.
+    """
+    speeds = [speed for name in sets if (speed := _speed(Path(exp) / f"separate_{name}" / SPEED))]
+    total = {name: sum(speed[name] for speed in speeds) for name in ("seconds", "audio_seconds")}
+    separation = {**total, "device": ", ".join(sorted({speed["device"] for speed in speeds}))} if total["audio_seconds"] else None
+    path = Path(exp) / COST
+    write_text(path, json.dumps({**system, "separation": separation}, indent=2, sort_keys=True) + "\n")
+    return path
+
+
+def _speed(path: Path) -> dict[str, Any] | None:
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+
+
+def read_cost(exp: str | os.PathLike) -> dict[str, Any] | None:
+    """What `write_cost` wrote; None where it did not.
+
+    Raises:
+        ContrasepError: a file that is not of that kind.
+    """
+    path = Path(exp) / COST
+    if not path.is_file():
+        return None
+    try:
+        cost = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, OSError) as error:
+        raise ContrasepError(f"{path}: cannot be read ({error}); run stage 6 of this tag again") from None
+    for key in KEYS:
+        if not isinstance(cost, dict) or key not in cost:
+            raise ContrasepError(f"{path}: key '{key}' missing; run stage 6 of this tag again")
+    return cost
+
+
+def cost_cells(cost: Mapping[str, Any]) -> list[str]:
+    """Million parameters, training in words, and real-time factor with its device, as cells of a table."""
+    minutes: dict[str, float] = {}
+    for part in cost["training"]:
+        if part["minutes"] is not None:
+            minutes[part["device"]] = minutes.get(part["device"], 0.0) + part["minutes"]
+    words = [f"{spent:.0f} minutes on {device}" for device, spent in minutes.items()]
+    if any(part["minutes"] is None for part in cost["training"]):
+        words.append("some time before that was not recorded" if words else "not recorded")
+    speed = cost["separation"]
+    factor, where = ("-", "-") if speed is None else (f"{speed['seconds'] / speed['audio_seconds']:.3f}", speed["device"])
+    return [f"{cost['parameters'] / 1e6:.2f}", ", ".join(words) or "none", factor, where]
