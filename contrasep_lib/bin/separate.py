@@ -96,12 +96,10 @@ def _dumped(args: argparse.Namespace) -> None:
         return
     config = read_config(args)
 
-    import time
-
     import torch
 
     from contrasep_lib.io.dumpset import DumpSet
-    from contrasep_lib.io.machine import device_words
+    from contrasep_lib.io.machine import device_words, work_clock
     from contrasep_lib.separate.writer import Writer
 
     # the set is parted over jobs, so more threads in each would only compete
@@ -109,9 +107,7 @@ def _dumped(args: argparse.Namespace) -> None:
     dump = DumpSet(args.dump)
     dump.require_rate(config["mix"].rate)
     separate = (_learned if config["separate"].separator == "model" else _oracle)(args, config, dump)
-    # jobs may share a core, so its own time is what counts; a GPU's work is not in it
-    clock = time.perf_counter if args.ngpu else time.process_time
-    kept = 0
+    clock, kept = work_clock(args.ngpu), 0
     with (
         Writer(args.out, args.part[0], dump.rate, _identity(args, config), device_words(min(args.ngpu, 1))) as writer,
         progress(share(dump.keys, args.part), "separating") as keys,

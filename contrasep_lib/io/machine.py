@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
+from typing import Callable
 
 CPU_TABLE = Path("/proc/cpuinfo")
 
@@ -23,6 +25,11 @@ def device_words(ngpu: int = 0, cores: int = 1) -> str:
     name = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "CPU")
     cores = min(_cores(), cores)
     return f"{cores} core{'s' * (cores > 1)} of {name}"
+
+
+def work_clock(ngpu: int = 0) -> Callable[[], float]:
+    """The clock that tells work: processor time, because jobs may share a core; with GPUs, whose work is not in that, the time."""
+    return time.perf_counter if ngpu else time.process_time
 
 
 def _cores() -> int:

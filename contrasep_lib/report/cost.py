@@ -11,9 +11,9 @@ import os
 from pathlib import Path
 from typing import Any, Mapping, Sequence
 
-from contrasep_lib.errors import ContrasepError
 from contrasep_lib.io.atomic import write_text
-from contrasep_lib.separate.writer import SPEED
+from contrasep_lib.report.reading import read_json, require_keys
+from contrasep_lib.separate.writer import SPEED, total_speed
 
 COST = "cost.json"
 KEYS = ("parameters", "training", "separation")
@@ -32,14 +32,13 @@ def of_model(path: str | os.PathLike) -> dict[str, Any]:
     Raises:
         ContrasepError: missing, damaged or foreign file.
     """
-    from contrasep_lib.models.checkpoint import load_model, read_model
-    from contrasep_lib.train.record import UNKNOWN
+    from contrasep_lib.models.checkpoint import read_model
+    from contrasep_lib.models.options import build_model
+    from contrasep_lib.train.record import spent_of
 
-    model = load_model(path)
-    return {
-        "parameters": sum(value.numel() for value in model.parameters()),
-        "training": read_model(path)["training"].get("spent", [UNKNOWN]),
-    }
+    content = read_model(path)
+    model = build_model(content["model"], content["features"], content["silence_db"])
+    return {"parameters": sum(value.numel() for value in model.parameters()), "training": spent_of(content["training"])}
 
 
 def of_system(system: Mapping[str, Any]) -> dict[str, Any]:
@@ -57,15 +56,14 @@ def write_cost(exp: str | os.PathLike, system: Mapping[str, Any], sets: Sequence
         sets: names of the test sets; those without a measurement are passed over.
     """
     speeds = [speed for name in sets if (speed := _speed(Path(exp) / f"separate_{name}" / SPEED))]
-    total = {name: sum(speed[name] for speed in speeds) for name in ("seconds", "audio_seconds")}
-    separation = {**total, "device": ", ".join(sorted({speed["device"] for speed in speeds}))} if total["audio_seconds"] else None
+    separation = total_speed(speeds) if speeds else None
     path = Path(exp) / COST
     write_text(path, json.dumps({**system, "separation": separation}, indent=2, sort_keys=True) + "\n")
     return path
 
 
 def _speed(path: Path) -> dict[str, Any] | None:
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+    return read_json(path) if path.is_file() else None
 
 
 def read_cost(exp: str | os.PathLike) -> dict[str, Any] | None:
@@ -77,13 +75,8 @@ def read_cost(exp: str | os.PathLike) -> dict[str, Any] | None:
     path = Path(exp) / COST
     if not path.is_file():
         return None
-    try:
-        cost = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, OSError) as error:
-        raise ContrasepError(f"{path}: cannot be read ({error}); run stage 6 of this tag again") from None
-    for key in KEYS:
-        if not isinstance(cost, dict) or key not in cost:
-            raise ContrasepError(f"{path}: key '{key}' missing; run stage 6 of this tag again")
+    cost = read_json(path)
+    require_keys(cost, KEYS, path)
     return cost
 
 

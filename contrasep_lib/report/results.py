@@ -17,6 +17,7 @@ from contrasep_lib.io.atomic import write_text
 from contrasep_lib.io.dumpset import DumpSet, require_same_keys
 from contrasep_lib.report.cost import read_cost
 from contrasep_lib.report.pages import JOINT, ORACLE_SUPERVISION, comparison_page, tag_page
+from contrasep_lib.report.reading import read_json, require_keys
 from contrasep_lib.score.tables import SCORES, Row, aggregate, read_rows
 
 # what was known of the mixtures: by separator, at test time; by the model's labels, in training
@@ -210,25 +211,11 @@ def read_results(path: str | os.PathLike) -> dict[str, Any]:
     Raises:
         ContrasepError: not JSON, or a key missing.
     """
-    results = _read_json(path)
-    _require_keys(results, REQUIRED_KEYS, path)
+    results = read_json(path)
+    require_keys(results, REQUIRED_KEYS, path)
     for means in results["sets"].values():
-        _require_keys(means, REQUIRED_SET_KEYS, path)
+        require_keys(means, REQUIRED_SET_KEYS, path)
     return results
-
-
-def _read_json(path: str | os.PathLike) -> dict[str, Any]:
-    try:
-        results = json.loads(Path(path).read_text(encoding="utf-8"))
-    except (ValueError, OSError) as error:
-        raise ContrasepError(f"{path}: cannot be read ({error}); run stage 6 of this tag again") from None
-    return results if isinstance(results, dict) else {}
-
-
-def _require_keys(tree: Mapping[str, Any], keys: Sequence[str], path: str | os.PathLike) -> None:
-    for key in keys:
-        if key not in tree:
-            raise ContrasepError(f"{path}: key '{key}' missing; run stage 6 of this tag again")
 
 
 def write_comparison(recipe_dir: str | os.PathLike, exp: str = "exp") -> Path:
@@ -245,7 +232,7 @@ def write_comparison(recipe_dir: str | os.PathLike, exp: str = "exp") -> Path:
         ContrasepError: no tag has results, or a results.json cannot be read.
     """
     recipe_dir = Path(recipe_dir)
-    paths = [path for path in sorted((recipe_dir / exp).glob("*/results.json")) if SWEEP_KEY not in _read_json(path)]
+    paths = [path for path in sorted((recipe_dir / exp).glob("*/results.json")) if SWEEP_KEY not in read_json(path)]
     if not paths:
         raise ContrasepError(f"{recipe_dir / exp}: no tag with a results.json; run stage 6 first")
     tags = {path.parent.name: read_results(path) for path in paths}

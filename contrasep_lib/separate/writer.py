@@ -7,6 +7,7 @@ import os
 import shutil
 import zipfile
 from pathlib import Path
+from typing import Any, Mapping, Sequence
 
 import numpy as np
 
@@ -135,6 +136,12 @@ def _speed_of(folder: Path, part: int) -> Path:
     return folder / "parts" / f"speed.{part}.json"
 
 
+def total_speed(speeds: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Seconds of separation and of audio over parts or sets, and all their devices."""
+    total = {name: round(sum(speed[name] for speed in speeds), 2) for name in ("seconds", "audio_seconds")}
+    return {**total, "device": ", ".join(sorted({speed["device"] for speed in speeds}))}
+
+
 def merge_parts(folder: str | os.PathLike, parts: int) -> int:
     """Join what ``parts`` writers wrote; returns the number of utterances.
 
@@ -159,8 +166,6 @@ def merge_parts(folder: str | os.PathLike, parts: int) -> int:
     with atomic_open(folder / "evidence.tsv") as file:
         file.write("\t".join(EVIDENCE) + "\n")
         file.writelines(line + "\n" for line in sorted(lines))
-    speed = {name: round(sum(part[name] for part in speeds), 2) for name in ("seconds", "audio_seconds")}
-    devices = ", ".join(sorted({part["device"] for part in speeds}))
-    write_text(folder / SPEED, json.dumps({**speed, "device": devices}) + "\n")
+    write_text(folder / SPEED, json.dumps(total_speed(speeds)) + "\n")
     shutil.rmtree(folder / RECORDS, ignore_errors=True)
     return len(lines)

@@ -20,6 +20,11 @@ def without_folders(sections: Mapping[str, Any]) -> dict[str, Any]:
     return {**sections, **ends, "init_param": None if init is None else "/".join(Path(init).parts[-3:])}
 
 
+def spent_of(training: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """What a model's record says of its time; see `time_spent`."""
+    return training.get("spent", [UNKNOWN])
+
+
 def time_spent(sections: Mapping[str, Any], seconds: float, ngpu: int, cores: int) -> list[dict[str, Any]]:
     """Time and devices of a training and of all those that it began with, the first one first.
 
@@ -33,7 +38,7 @@ def time_spent(sections: Mapping[str, Any], seconds: float, ngpu: int, cores: in
         ``phase``, ``minutes`` and ``device`` of each; ``minutes`` and ``device`` are None where a model does not tell.
     """
     init = sections["init_param"]
-    before = [] if init is None else read_model(init)["training"].get("spent", [UNKNOWN])
+    before = [] if init is None else spent_of(read_model(init)["training"])
     return [
         *before, {"phase": sections["phase"], "minutes": round(seconds / 60, 1), "device": device_words(ngpu, cores)}
     ]

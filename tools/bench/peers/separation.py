@@ -20,7 +20,7 @@ from contrasep_lib.features.stft import stft
 from contrasep_lib.io.atomic import write_text
 from contrasep_lib.io.done import stage_key
 from contrasep_lib.io.dumpset import DumpSet, speaker_tables
-from contrasep_lib.io.machine import device_words
+from contrasep_lib.io.machine import device_words, work_clock
 from contrasep_lib.separate.granularity import TimeFrequency
 from contrasep_lib.separate.separation import Separation
 from contrasep_lib.separate.writer import Writer, merge_parts
@@ -87,8 +87,7 @@ def separate_set(
     inputs = [peer, dump.folder / "wav.scp", *speaker_tables(dump.folder)]
     identity = stage_key({"features": as_tree(features), "silence_db": silence_db}, inputs, {})
     ngpu = int(device != "cpu")
-    clock = time.perf_counter if ngpu else time.process_time
-    where = device_words(ngpu, torch.get_num_threads())
+    clock, where = work_clock(ngpu), device_words(ngpu, torch.get_num_threads())
     with Writer(out, 1, dump.rate, identity, where) as writer, progress(dump.keys, "separating") as keys:
         for key in keys:
             if not writer.has(key):

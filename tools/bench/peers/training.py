@@ -110,8 +110,7 @@ class PeerTask(ContrasepTask):
         """Write the peer, with what results say of its training."""
         training = {name: value for name, value in training.items() if name != "model"}
         write_states(path, {
-            "format": FORMAT, "peer": plain(training["peer"]), "training": plain(training),
-            "minutes": training["spent"][-1]["minutes"], "state": dict(state),
+            "format": FORMAT, "peer": plain(training["peer"]), "training": plain(training), "state": dict(state),
         })
 
 
@@ -173,10 +172,12 @@ def load_peer(path: str | os.PathLike, device: str = "cpu") -> tuple[Peer, dict[
     except RuntimeError as error:
         raise ContrasepError(f"{path}: a peer of another version ({' '.join(str(error).split())}); train again") from None
     description, training = SYSTEMS[options.system], content["training"]
+    # a peer begins with nothing, so its own training is all there is
+    (spent,) = training["spent"]
     said = {
         "separator": f"{description.title}, {options.size}", "granularity": description.granularity,
-        "supervision": description.supervision, "parameters": parameters(model), "minutes": content["minutes"],
-        "device": training["spent"][-1]["device"],
+        "supervision": description.supervision, "parameters": parameters(model), "minutes": spent["minutes"],
+        "device": spent["device"],
         "options": {"peer": as_tree(options), **{name: training[name] for name in ("train", "mix")}},
     }
     return model.to(device).eval(), said

@@ -1,0 +1,30 @@
+"""Reading what stage 6 wrote, with faults in one line."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any, Mapping, Sequence
+
+from contrasep_lib.errors import ContrasepError
+
+
+def read_json(path: str | os.PathLike) -> dict[str, Any]:
+    """A JSON object; anything else that is JSON counts as an empty one.
+
+    Raises:
+        ContrasepError: it cannot be read.
+    """
+    try:
+        tree = json.loads(Path(path).read_text(encoding="utf-8"))
+    except (ValueError, OSError) as error:
+        raise ContrasepError(f"{path}: cannot be read ({error}); run stage 6 of this tag again") from None
+    return tree if isinstance(tree, dict) else {}
+
+
+def require_keys(tree: Mapping[str, Any], keys: Sequence[str], path: str | os.PathLike) -> None:
+    """Raise ContrasepError, naming the first key that is missing."""
+    for key in keys:
+        if key not in tree:
+            raise ContrasepError(f"{path}: key '{key}' missing; run stage 6 of this tag again")
