@@ -29,6 +29,7 @@ COMMANDS = {
     "sweep-plan": ("any", "list the runs of a sweep over configuration values"),
     "sweep-report": ("any", "write table and plot of a sweep"),
     "check-config": ("any", "check a configuration and print it whole"),
+    "list": ("any", "list backbones, objectives, solvers and other parts that a configuration chooses"),
     "done": ("any", "check or set a stage's .done marker"),
 }
 
