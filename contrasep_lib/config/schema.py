@@ -21,7 +21,7 @@ SECTIONS = {
     "corpus": "contrasep_lib.corpus.options:CorpusOptions",
     "mix": "contrasep_lib.mix.options:MixOptions",
     "dump": "contrasep_lib.io.options:DumpOptions",
-    "features": "contrasep_lib.features.options:FeatureOptions",
+    "features": "contrasep_lib.nodes.options:FeatureOptions",
     "model": "contrasep_lib.models.options:ModelOptions",
     "pretrain": "contrasep_lib.train.options:TrainOptions",
     "finetune": "contrasep_lib.train.options:TrainOptions",

@@ -17,8 +17,8 @@ from typing import Any, Mapping
 import numpy as np
 
 from contrasep_lib.errors import ContrasepError
-from contrasep_lib.features.options import FeatureOptions
-from contrasep_lib.features.spectra import log_spectrum, statistics
+from contrasep_lib.nodes.options import FeatureOptions
+from contrasep_lib.nodes.spectra import log_spectrum, statistics
 from contrasep_lib.io.ark import save_ark
 from contrasep_lib.io.atomic import atomic_path
 from contrasep_lib.io.audio import INT16_SCALE, read_audio, to_int16

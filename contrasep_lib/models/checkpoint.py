@@ -17,7 +17,7 @@ import torch
 
 from contrasep_lib.config import as_tree, build
 from contrasep_lib.errors import ContrasepError
-from contrasep_lib.features.options import FeatureOptions
+from contrasep_lib.nodes.options import FeatureOptions
 from contrasep_lib.io.atomic import atomic_path
 from contrasep_lib.models.options import ModelOptions, build_model
 

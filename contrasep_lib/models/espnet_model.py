@@ -9,20 +9,20 @@ import numpy as np
 import torch
 from espnet2.train.abs_espnet_model import AbsESPnetModel
 
-from contrasep_lib.features.options import FeatureOptions
-from contrasep_lib.features.spectra import FLOOR
-from contrasep_lib.features.stft import istft, num_frames, pad, stft
-from contrasep_lib.models.analysis import Analysis
-from contrasep_lib.models.attractors import training_assignments, training_centroids
-from contrasep_lib.models.backbones import BLSTM, Conv, DualPath
-from contrasep_lib.models.counter import Counter
-from contrasep_lib.models.decoder import AttractorDecoder
-from contrasep_lib.models.encoder import ConvEncoder
-from contrasep_lib.models.heads import Projection, unit_norm
-from contrasep_lib.models.inputs import SpectrumInput, frame_mask, unit_level
+from contrasep_lib.nodes.options import FeatureOptions
+from contrasep_lib.nodes.spectra import FLOOR
+from contrasep_lib.nodes.stft import istft, num_frames, pad, stft
+from contrasep_lib.embedding.analysis import Analysis
+from contrasep_lib.decode.centroids import training_assignments, training_centroids
+from contrasep_lib.embedding.backbones.spectral import BLSTM, Conv, DualPath
+from contrasep_lib.counting.counter import Counter
+from contrasep_lib.decode.attractor import AttractorDecoder
+from contrasep_lib.embedding.backbones.encoder import ConvEncoder
+from contrasep_lib.embedding.heads import Projection, unit_norm
+from contrasep_lib.embedding.inputs import SpectrumInput, frame_mask, unit_level
 from contrasep_lib.models.options import CENTROIDS, ModelOptions
-from contrasep_lib.models.views import LabelledNodes, remix, similarity
-from contrasep_lib.modularity.nodes import NodeSet
+from contrasep_lib.nodes.labels import LabelledNodes, remix, similarity
+from contrasep_lib.nodes.nodeset import NodeSet
 from contrasep_lib.objectives import (
     affinity_loss,
     nt_xent_loss,
@@ -34,7 +34,7 @@ from contrasep_lib.objectives import (
     whitened_loss,
 )
 from contrasep_lib.objectives.common import distributed
-from contrasep_lib.separate.granularity import GRANULARITIES, Nodes
+from contrasep_lib.nodes.granularity import GRANULARITIES, Nodes
 
 BACKBONES: dict[str, type[torch.nn.Module]] = {
     "encoder": ConvEncoder, "conv": Conv, "blstm": BLSTM, "dual_path": DualPath,
@@ -52,7 +52,7 @@ class ContrastiveModel(AbsESPnetModel):
     the speaker, over the whole batch and, for ``supcon`` and ``nt_xent``, that of all ranks.
     Batches of mixtures are finetuning: a node's class is the source that dominates it, and
     negatives come from the same mixture, or by option from the batch. With ``labels: none``
-    sources and speakers are never read (see `contrasep_lib.models.views`).
+    sources and speakers are never read (see `contrasep_lib.nodes.labels`).
 
     With granularity ``attractor`` a decoder learns from mixtures too (``si_snr``); single recordings
     have nothing to be parted and pass it by.
@@ -64,7 +64,7 @@ class ContrastiveModel(AbsESPnetModel):
         stats: Kaldi CMVN statistics of log-magnitude spectra ``(2, freq + 1)``, or None.
 
     Attributes:
-        granularity: `contrasep_lib.separate.granularity.Granularity` of the nodes.
+        granularity: `contrasep_lib.nodes.granularity.Granularity` of the nodes.
 
     Raises:
         ValueError: statistics or encoder do not fit the framing.

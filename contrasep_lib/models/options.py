@@ -7,7 +7,7 @@ import typing
 from typing import Literal
 
 from contrasep_lib.config import LATER
-from contrasep_lib.features.options import FeatureOptions
+from contrasep_lib.nodes.options import FeatureOptions
 
 if typing.TYPE_CHECKING:
     import numpy as np
@@ -45,11 +45,11 @@ class ModelOptions:
             embedding), which only the loss sees; 0 for none.
         objectives: weight of each objective: ``affinity``, ``whitened``, ``supcon``, ``nt_xent``, and
             of a decoder ``si_snr``, negative and in dB (see `contrasep_lib.objectives`); ``count``, the cross entropy
-            of the number of talkers, makes a counter (`contrasep_lib.models.counter`).
+            of the number of talkers, makes a counter (`contrasep_lib.counting.counter`).
         temperature: of ``supcon`` and ``nt_xent``.
         labels: ``dominance`` (a node belongs to the source, or in single-speaker batches to the
             speaker, that dominates it) or ``none`` (sources and speakers are not used; see
-            `contrasep_lib.models.views`).
+            `contrasep_lib.nodes.labels`).
         negatives: where mixtures find their negatives: in the same ``utterance``, or in the
             whole ``batch`` (a speaker then is one class in all of its mixtures). Batches of
             single-speaker recordings always use the batch, and that of all ranks.
@@ -64,7 +64,7 @@ class ModelOptions:
             each talker.
         decoder_width: its channels, and cells of its LSTMs in each direction.
         centroids: relative frequency of each kind of centroids in training, ``dominance``, ``noise``,
-            ``soft``, ``solver``, ``found`` (see `contrasep_lib.models.attractors`); ``null``: all alike.
+            ``soft``, ``solver``, ``found`` (see `contrasep_lib.decode.centroids`); ``null``: all alike.
         count_max: the largest count that a counter knows.
     """
 

@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING
 import torch
 
 from contrasep_lib.modularity.graphs import Graph
-from contrasep_lib.modularity.nodes import NodeSet
+from contrasep_lib.nodes.nodeset import NodeSet
 from contrasep_lib.modularity.objective import quantities
 
 if TYPE_CHECKING:
-    from contrasep_lib.modularity.counting import CountDecision
+    from contrasep_lib.counting.recursive import CountDecision
 
 
 @dataclasses.dataclass(frozen=True)

@@ -10,7 +10,7 @@ import dataclasses
 
 import torch
 
-from contrasep_lib.modularity.nodes import NodeSet
+from contrasep_lib.nodes.nodeset import NodeSet
 
 SMALL_GRAPH = 2048
 """Up to this many nodes all is computed in float64: rounding shows most there and it costs little."""

@@ -13,7 +13,7 @@ from typing import Any, Mapping, Sequence
 import numpy as np
 
 from contrasep_lib.errors import ContrasepError
-from contrasep_lib.features.options import FeatureOptions
+from contrasep_lib.nodes.options import FeatureOptions
 from contrasep_lib.io.atomic import atomic_path
 from contrasep_lib.io.dumpset import DumpSet, SeparatedSet
 from contrasep_lib.io.scp import read_table
@@ -58,7 +58,7 @@ def level_db(signal: np.ndarray, features: FeatureOptions) -> np.ndarray:
     """Power spectrum of ``(samples,)`` in dB re full scale, ``(frames, win / 2 + 1)``."""
     import torch
 
-    from contrasep_lib.features.stft import stft
+    from contrasep_lib.nodes.stft import stft
 
     power = stft(torch.from_numpy(np.ascontiguousarray(signal, np.float64)), features).abs().square().numpy()
     return 10.0 * np.log10(np.maximum(power / (features.win / 4.0) ** 2, 1e-12))

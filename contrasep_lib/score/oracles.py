@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from contrasep_lib.features.options import FeatureOptions
+from contrasep_lib.nodes.options import FeatureOptions
 
 # name in results.json -> separator
 ORACLES = {

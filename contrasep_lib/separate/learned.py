@@ -12,30 +12,24 @@ import numpy as np
 import torch
 
 from contrasep_lib.errors import ContrasepError
-from contrasep_lib.models.decoder import centroids_of
-from contrasep_lib.modularity import (
-    CountDecision,
-    DirectSolver,
-    Evidence,
-    Graph,
-    KernelGraph,
-    KMeansSolver,
-    ModularityNetwork,
-    NetworkSolver,
-    NodeSet,
-    Null,
-    Solver,
-    SpectralSolver,
-    ThresholdGraph,
-    count_communities,
-    diagnose,
-)
-from contrasep_lib.separate.granularity import apply_mask
+from contrasep_lib.decode.attractor import centroids_of
+from contrasep_lib.counting.evidence import Evidence
+from contrasep_lib.counting.null import Null
+from contrasep_lib.counting.recursive import CountDecision, count_communities
+from contrasep_lib.modularity.diagnostics import diagnose
+from contrasep_lib.modularity.graphs import Graph, KernelGraph, ThresholdGraph
+from contrasep_lib.modularity.solvers.base import Solver
+from contrasep_lib.modularity.solvers.direct import DirectSolver
+from contrasep_lib.modularity.solvers.kmeans import KMeansSolver
+from contrasep_lib.modularity.solvers.network import ModularityNetwork, NetworkSolver
+from contrasep_lib.modularity.solvers.spectral import SpectralSolver
+from contrasep_lib.nodes.nodeset import NodeSet
+from contrasep_lib.nodes.granularity import apply_mask
 from contrasep_lib.separate.options import ModularityOptions, SeparateOptions
 from contrasep_lib.separate.separation import Separation
 
 if typing.TYPE_CHECKING:
-    from contrasep_lib.models.analysis import Analysis
+    from contrasep_lib.embedding.analysis import Analysis
     from contrasep_lib.models.espnet_model import ContrastiveModel
 
 NETWORK, NULL = "network.pth", "null.json"

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from contrasep_lib.errors import ContrasepError
-from contrasep_lib.modularity import Community, join
+from contrasep_lib.separate.stitching import Community, join
 from contrasep_lib.separate.learned import Learned
 from contrasep_lib.separate.separation import Separation
 

@@ -14,9 +14,9 @@ import numpy as np
 import torch
 
 from contrasep_lib.errors import ContrasepError
-from contrasep_lib.features.options import FeatureOptions
-from contrasep_lib.features.stft import stft
-from contrasep_lib.separate.granularity import Frame, TimeFrequency, apply_mask
+from contrasep_lib.nodes.options import FeatureOptions
+from contrasep_lib.nodes.stft import stft
+from contrasep_lib.nodes.granularity import Frame, TimeFrequency, apply_mask
 from contrasep_lib.separate.separation import Separation
 
 ORACLES = ("oracle_frame", "oracle_ibm", "oracle_irm", "oracle_psm")

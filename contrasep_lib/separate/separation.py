@@ -8,7 +8,7 @@ import typing
 import numpy as np
 
 if typing.TYPE_CHECKING:
-    from contrasep_lib.modularity import Evidence
+    from contrasep_lib.counting.evidence import Evidence
 
 
 @dataclasses.dataclass(frozen=True)

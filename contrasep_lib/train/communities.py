@@ -11,7 +11,12 @@ import torch
 from contrasep_lib.errors import ContrasepError
 from contrasep_lib.io.dumpset import DumpSet
 from contrasep_lib.mix.options import MixOptions
-from contrasep_lib.modularity import ModularityNetwork, NodeSet, Null, fit_null, fit_odds, modularity_loss
+from contrasep_lib.counting.calibration import fit_odds
+from contrasep_lib.counting.null import Null
+from contrasep_lib.counting.recursive import fit_null
+from contrasep_lib.modularity.objective import modularity_loss
+from contrasep_lib.modularity.solvers.network import ModularityNetwork
+from contrasep_lib.nodes.nodeset import NodeSet
 from contrasep_lib.separate.learned import Communities, build_graph
 from contrasep_lib.separate.options import ModularityOptions
 from contrasep_lib.train.data import DynamicMixtures

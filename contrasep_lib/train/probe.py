@@ -10,11 +10,13 @@ import numpy as np
 import torch
 
 from contrasep_lib.io.atomic import atomic_path
-from contrasep_lib.models.decoder import centroids_of
-from contrasep_lib.modularity import KernelGraph, KMeansSolver, NodeSet
+from contrasep_lib.decode.attractor import centroids_of
+from contrasep_lib.modularity.graphs import KernelGraph
+from contrasep_lib.modularity.solvers.kmeans import KMeansSolver
+from contrasep_lib.nodes.nodeset import NodeSet
 from contrasep_lib.report.plots import TALKER_COLOURS
 from contrasep_lib.score.metrics import best_matching, pairwise_si_snr, si_snr
-from contrasep_lib.separate.granularity import apply_mask
+from contrasep_lib.nodes.granularity import apply_mask
 
 SEARCHED = 5
 DRAWN_POINTS, DRAWN_SIMILARITIES = 2000, 400

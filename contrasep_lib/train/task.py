@@ -19,13 +19,13 @@ from torch.multiprocessing.spawn import ProcessExitedException, ProcessRaisedExc
 
 from contrasep_lib.config import as_key, as_tree, build
 from contrasep_lib.errors import ContrasepError
-from contrasep_lib.features.options import FeatureOptions
-from contrasep_lib.features.spectra import log_spectrum, statistics
+from contrasep_lib.nodes.options import FeatureOptions
+from contrasep_lib.nodes.spectra import log_spectrum, statistics
 from contrasep_lib.mix.options import MixOptions
 from contrasep_lib.models.checkpoint import plain, read_model, save_model
 from contrasep_lib.models.espnet_model import BACKBONES
 from contrasep_lib.models.options import ModelOptions, build_model
-from contrasep_lib.separate.granularity import GRANULARITIES
+from contrasep_lib.nodes.granularity import GRANULARITIES
 from contrasep_lib.train.data import DATASETS, collate, train_dataset, valid_dataset
 from contrasep_lib.train.espnet import (
     AbsTask,

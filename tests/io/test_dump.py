@@ -10,8 +10,8 @@ import pytest
 import soundfile
 
 from contrasep_lib.errors import ContrasepError
-from contrasep_lib.features.options import FeatureOptions
-from contrasep_lib.features.spectra import log_spectrum, mean_and_std
+from contrasep_lib.nodes.options import FeatureOptions
+from contrasep_lib.nodes.spectra import log_spectrum, mean_and_std
 from contrasep_lib.io.dumpset import DumpSet
 from contrasep_lib.io.scp import read_table
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from contrasep_lib.features.options import FeatureOptions
+from contrasep_lib.nodes.options import FeatureOptions
 from contrasep_lib.models.checkpoint import load_model, read_model, save_model
 from contrasep_lib.models.options import ModelOptions, build_model
 

@@ -6,8 +6,8 @@ import math
 import pytest
 import torch
 
-from contrasep_lib.features.options import FeatureOptions
-from contrasep_lib.features.stft import num_frames
+from contrasep_lib.nodes.options import FeatureOptions
+from contrasep_lib.nodes.stft import num_frames
 from contrasep_lib.models.options import ModelOptions, build_model
 
 FEATURES = FeatureOptions(64, 16)
@@ -161,7 +161,7 @@ def test_features_for_statistics():
 
 
 def test_checkpoint_holds_the_normalisation(rng):
-    from contrasep_lib.features.spectra import log_spectrum, statistics
+    from contrasep_lib.nodes.spectra import log_spectrum, statistics
 
     stats = statistics(log_spectrum(rng.standard_normal(4000), FEATURES))
     options = ModelOptions(layers=1, width=4)

@@ -67,8 +67,8 @@ def test_imports_stay_light():
 import sys
 import contrasep_lib.models.options
 assert "torch" not in sys.modules and "espnet2" not in sys.modules
-import contrasep_lib.models.backbones, contrasep_lib.models.encoder, contrasep_lib.models.heads
-import contrasep_lib.models.inputs, contrasep_lib.models.views, contrasep_lib.objectives
+import contrasep_lib.embedding.backbones.spectral, contrasep_lib.embedding.backbones.encoder, contrasep_lib.embedding.heads
+import contrasep_lib.embedding.inputs, contrasep_lib.nodes.labels, contrasep_lib.objectives
 assert not [name for name in sys.modules if name.startswith("espnet")]
 import contrasep_lib.models.espnet_model
 taken = [name for name in sys.modules if name.startswith("espnet") and "." in name]

@@ -22,7 +22,7 @@ losses = supcon_loss(z, labels, gather=True), nt_xent_loss(z, other, labels, gat
 grads = [torch.autograd.grad(loss, z, retain_graph=True)[0] for loss in losses]
 torch.save([[loss.detach() for loss in losses], grads], f"{store}/{rank}.pt")
 
-from contrasep_lib.features.options import FeatureOptions
+from contrasep_lib.nodes.options import FeatureOptions
 from contrasep_lib.models.options import ModelOptions, build_model
 torch.manual_seed(0)
 options = ModelOptions(layers=1, width=4, objectives={"supcon": 1.0, "nt_xent": 1.0}, projection=3)

@@ -8,14 +8,10 @@ import numpy as np
 import pytest
 import torch
 
-from contrasep_lib.modularity import (
-    KernelGraph,
-    NodeSet,
-    ThresholdGraph,
-    Thresholds,
-    count_communities,
-    diagnose,
-)
+from contrasep_lib.counting.recursive import count_communities
+from contrasep_lib.modularity.diagnostics import Thresholds, diagnose
+from contrasep_lib.modularity.graphs import KernelGraph, ThresholdGraph
+from contrasep_lib.nodes.nodeset import NodeSet
 from contrasep_lib.modularity.diagnostics import (
     conductance_of,
     contingency,

@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from contrasep_lib.modularity import KernelGraph, NodeSet, ThresholdGraph, modularity
+from contrasep_lib.modularity.graphs import KernelGraph, ThresholdGraph
+from contrasep_lib.modularity.objective import modularity
+from contrasep_lib.nodes.nodeset import NodeSet
 
 
 def unit(*shape, seed=0, dtype=torch.float64):

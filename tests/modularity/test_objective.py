@@ -7,17 +7,9 @@ import numpy as np
 import pytest
 import torch
 
-from contrasep_lib.modularity import (
-    KernelGraph,
-    NodeSet,
-    ThresholdGraph,
-    collapse,
-    degrees,
-    modularity,
-    modularity_loss,
-    modularity_matvec,
-    quantities,
-)
+from contrasep_lib.modularity.graphs import KernelGraph, ThresholdGraph
+from contrasep_lib.modularity.objective import collapse, degrees, modularity, modularity_loss, modularity_matvec, quantities
+from contrasep_lib.nodes.nodeset import NodeSet
 from contrasep_lib.modularity import packing
 
 GRAPHS = [

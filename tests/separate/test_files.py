@@ -13,13 +13,14 @@ import soundfile
 import torch
 
 from contrasep_lib.errors import ContrasepError
-from contrasep_lib.features.options import FeatureOptions
+from contrasep_lib.nodes.options import FeatureOptions
 from contrasep_lib.io.audio import read_recording, resample_audio, resample_blocks
-from contrasep_lib.modularity import NodeSet, Null
-from contrasep_lib.models.analysis import Analysis
+from contrasep_lib.counting.null import Null
+from contrasep_lib.nodes.nodeset import NodeSet
+from contrasep_lib.embedding.analysis import Analysis
 from contrasep_lib.separate import shipped
 from contrasep_lib.separate.files import Request, files_in, seconds_in, separate_files
-from contrasep_lib.separate.granularity import TimeFrequency
+from contrasep_lib.nodes.granularity import TimeFrequency
 from contrasep_lib.separate.learned import Communities, Learned
 from contrasep_lib.separate.long import LongSeparation, spans_of
 from contrasep_lib.separate.options import ModularityOptions, SeparateOptions

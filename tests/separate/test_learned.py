@@ -8,10 +8,13 @@ import pytest
 import torch
 
 from contrasep_lib.errors import ContrasepError
-from contrasep_lib.features.options import FeatureOptions
+from contrasep_lib.nodes.options import FeatureOptions
 from contrasep_lib.mix.options import MixOptions
-from contrasep_lib.modularity import ModularityNetwork, NodeSet, Null, modularity
-from contrasep_lib.separate.granularity import TimeFrequency
+from contrasep_lib.counting.null import Null
+from contrasep_lib.modularity.objective import modularity
+from contrasep_lib.modularity.solvers.network import ModularityNetwork
+from contrasep_lib.nodes.nodeset import NodeSet
+from contrasep_lib.nodes.granularity import TimeFrequency
 from contrasep_lib.separate.learned import Communities, Learned, build_graph, build_solver, soft_shares
 from contrasep_lib.separate.options import ModularityOptions, SeparateOptions
 from contrasep_lib.separate.oracle import Oracle

@@ -5,9 +5,9 @@ import pytest
 import torch
 
 from contrasep_lib.errors import ContrasepError
-from contrasep_lib.features.options import FeatureOptions
-from contrasep_lib.features.stft import stft
-from contrasep_lib.separate.granularity import Frame, TimeFrequency
+from contrasep_lib.nodes.options import FeatureOptions
+from contrasep_lib.nodes.stft import stft
+from contrasep_lib.nodes.granularity import Frame, TimeFrequency
 from contrasep_lib.separate.oracle import ORACLES, Oracle, ratio_shares
 
 FEATURES = FeatureOptions(64, 16)

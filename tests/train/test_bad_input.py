@@ -10,7 +10,7 @@ import torch
 import yaml
 
 from contrasep_lib.models.checkpoint import read_model
-from contrasep_lib.modularity import Null
+from contrasep_lib.counting.null import Null
 from contrasep_lib.separate.writer import RECORDS
 
 CONFIG = {

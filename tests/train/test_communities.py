@@ -5,11 +5,13 @@ import pytest
 import torch
 
 from contrasep_lib.errors import ContrasepError
-from contrasep_lib.features.options import FeatureOptions
+from contrasep_lib.nodes.options import FeatureOptions
 from contrasep_lib.io.dumpset import DumpSet
 from contrasep_lib.mix.options import MixOptions
-from contrasep_lib.modularity import NodeSet, Null, count_communities
-from contrasep_lib.separate.granularity import TimeFrequency
+from contrasep_lib.counting.null import Null
+from contrasep_lib.counting.recursive import count_communities
+from contrasep_lib.nodes.nodeset import NodeSet
+from contrasep_lib.nodes.granularity import TimeFrequency
 from contrasep_lib.separate.options import ModularityOptions
 from contrasep_lib.train.communities import count_null, known_mixtures
 

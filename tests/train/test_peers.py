@@ -16,7 +16,7 @@ from contrasep_lib.errors import ContrasepError
 from contrasep_lib.io.dumpset import DumpSet, SeparatedSet
 from contrasep_lib.models.checkpoint import read_states, write_states
 from contrasep_lib.report.results import read_results, read_system
-from contrasep_lib.separate.granularity import TimeFrequency
+from contrasep_lib.nodes.granularity import TimeFrequency
 
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -214,7 +214,7 @@ def test_separation_is_espnets_where_its_clustering_succeeds(tiny, system):
     separator.blstm.forward = lambda feature, lengths: (feature, lengths, None)
     separator.linear, separator.nonlinear = Fixed(z.view(1, nodes.shape[0], -1)), torch.nn.Identity()
     masked, _, _ = separator(nodes.spectrum, torch.tensor([nodes.shape[0]]))
-    from contrasep_lib.features.stft import istft
+    from contrasep_lib.nodes.stft import istft
 
     theirs = torch.stack([istft(part, 1600, model.features)[0] for part in masked])
     ours = model.separate(mixture[:1])[0]

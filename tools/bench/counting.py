@@ -29,7 +29,8 @@ import numpy as np
 import torch
 from scipy.special import gammaln, ive
 
-from contrasep_lib.modularity import NodeSet, count_communities
+from contrasep_lib.counting.recursive import count_communities
+from contrasep_lib.nodes.nodeset import NodeSet
 
 DIM, K_MAX, MAX_GROUPS, LEAST = 20, 6, 5, 0.05
 KINDS = ("vmf", "heavy", "outliers")

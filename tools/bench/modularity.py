@@ -51,7 +51,7 @@ def reset_peak() -> int:
 
 def build_graph(kind: str):
     """The graph that ``--graph`` names."""
-    from contrasep_lib.modularity import KernelGraph, ThresholdGraph
+    from contrasep_lib.modularity.graphs import KernelGraph, ThresholdGraph
 
     return KernelGraph(POWER) if kind == "kernel" else ThresholdGraph(TAU)
 
@@ -71,14 +71,12 @@ def prepare(task: str, kind: str, count: int):
     """A function to time; inputs exist when it is returned."""
     import torch
 
-    from contrasep_lib.modularity import (
-        DirectSolver,
-        KMeansSolver,
-        NetworkSolver,
-        NodeSet,
-        SpectralSolver,
-        modularity_loss,
-    )
+    from contrasep_lib.modularity.objective import modularity_loss
+    from contrasep_lib.modularity.solvers.direct import DirectSolver
+    from contrasep_lib.modularity.solvers.kmeans import KMeansSolver
+    from contrasep_lib.modularity.solvers.network import NetworkSolver
+    from contrasep_lib.modularity.solvers.spectral import SpectralSolver
+    from contrasep_lib.nodes.nodeset import NodeSet
 
     torch.manual_seed(0)
     graph, z = build_graph(kind), embeddings(count)

@@ -14,7 +14,11 @@ import matplotlib
 import numpy as np
 import torch
 
-from contrasep_lib.modularity import KernelGraph, NodeSet, count_communities, diagnose, stitch
+from contrasep_lib.counting.recursive import count_communities
+from contrasep_lib.modularity.diagnostics import diagnose
+from contrasep_lib.modularity.graphs import KernelGraph
+from contrasep_lib.nodes.nodeset import NodeSet
+from contrasep_lib.separate.stitching import stitch
 
 matplotlib.use("Agg")
 from matplotlib import pyplot  # noqa: E402

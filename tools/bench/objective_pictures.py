@@ -16,7 +16,9 @@ import torch
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
-from contrasep_lib.modularity import KernelGraph, NodeSet, modularity  # noqa: E402
+from contrasep_lib.modularity.graphs import KernelGraph  # noqa: E402
+from contrasep_lib.modularity.objective import modularity  # noqa: E402
+from contrasep_lib.nodes.nodeset import NodeSet  # noqa: E402
 
 matplotlib.use("Agg")
 from matplotlib import pyplot  # noqa: E402

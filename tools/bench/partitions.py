@@ -55,8 +55,9 @@ def measures(model: Any, item: dict[str, Any]) -> dict[str, float]:
     import numpy as np
     import torch
 
-    from contrasep_lib.models.decoder import centroids_of
-    from contrasep_lib.modularity import KernelGraph, KMeansSolver
+    from contrasep_lib.decode.attractor import centroids_of
+    from contrasep_lib.modularity.graphs import KernelGraph
+    from contrasep_lib.modularity.solvers.kmeans import KMeansSolver
     from contrasep_lib.modularity.solvers.kmeans import lloyd
     from contrasep_lib.score.metrics import best_matching, pairwise_si_snr, si_snr
 

@@ -19,8 +19,8 @@ from espnet2.train.distributed_utils import DistributedOption
 from espnet2.train.reporter import Reporter
 
 from contrasep_lib.config import build
-from contrasep_lib.features.options import FeatureOptions
-from contrasep_lib.features.stft import num_frames, stft
+from contrasep_lib.nodes.options import FeatureOptions
+from contrasep_lib.nodes.stft import num_frames, stft
 from contrasep_lib.mix.options import MixOptions
 from contrasep_lib.models import espnet_model
 from contrasep_lib.models.options import ModelOptions

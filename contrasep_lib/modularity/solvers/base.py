@@ -8,7 +8,7 @@ import dataclasses
 import torch
 
 from contrasep_lib.modularity.graphs import Graph
-from contrasep_lib.modularity.nodes import NodeSet
+from contrasep_lib.nodes.nodeset import NodeSet
 from contrasep_lib.modularity.operator import GraphOperator, one_hot
 from contrasep_lib.modularity.packing import pack
 

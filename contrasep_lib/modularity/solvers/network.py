@@ -7,7 +7,7 @@ import dataclasses
 
 import torch
 
-from contrasep_lib.modularity.nodes import NodeSet
+from contrasep_lib.nodes.nodeset import NodeSet
 from contrasep_lib.modularity.objective import modularity_loss
 from contrasep_lib.modularity.operator import GraphOperator
 from contrasep_lib.modularity.solvers.base import Solver, random_sample

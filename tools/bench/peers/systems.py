@@ -21,13 +21,15 @@ from espnet2.enh.separator.tfgridnetv2_separator import TFGridNetV2
 from espnet2.train.abs_espnet_model import AbsESPnetModel
 from scipy.cluster.vq import kmeans2
 
-from contrasep_lib.features.options import FeatureOptions
-from contrasep_lib.features.stft import num_frames, stft
-from contrasep_lib.models.heads import unit_norm
-from contrasep_lib.models.inputs import SpectrumInput, frame_mask
-from contrasep_lib.modularity import KernelGraph, KMeansSolver, NodeSet
+from contrasep_lib.nodes.options import FeatureOptions
+from contrasep_lib.nodes.stft import num_frames, stft
+from contrasep_lib.embedding.heads import unit_norm
+from contrasep_lib.embedding.inputs import SpectrumInput, frame_mask
+from contrasep_lib.modularity.graphs import KernelGraph
+from contrasep_lib.modularity.solvers.kmeans import KMeansSolver
+from contrasep_lib.nodes.nodeset import NodeSet
 from contrasep_lib.objectives import affinity_loss
-from contrasep_lib.separate.granularity import Nodes, TimeFrequency, apply_mask
+from contrasep_lib.nodes.granularity import Nodes, TimeFrequency, apply_mask
 from contrasep_lib.separate.learned import hard_shares
 from peers.losses import pit_si_snr_loss
 from peers.options import PeerOptions

@@ -14,7 +14,7 @@ import torch
 
 from contrasep_lib.config import as_tree
 from contrasep_lib.errors import ContrasepError
-from contrasep_lib.features.options import FeatureOptions
+from contrasep_lib.nodes.options import FeatureOptions
 from contrasep_lib.io.atomic import write_text
 from contrasep_lib.models.checkpoint import plain, read_states, write_states
 from contrasep_lib.models.options import ModelOptions

@@ -7,7 +7,8 @@ import pytest
 import torch
 from scipy.optimize import linear_sum_assignment
 
-from contrasep_lib.modularity import NodeSet, stitch
+from contrasep_lib.nodes.nodeset import NodeSet
+from contrasep_lib.separate.stitching import stitch
 
 
 def node_set(z, talker=None, shape=None):

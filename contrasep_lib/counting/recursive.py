@@ -18,12 +18,12 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from contrasep_lib.modularity.evidence import Evidence, measure
+from contrasep_lib.counting.evidence import Evidence, measure
 from contrasep_lib.modularity.graphs import Graph, KernelGraph
-from contrasep_lib.modularity.nodes import NodeSet
-from contrasep_lib.modularity.null import Cut, CutTest, Null, calibrated
+from contrasep_lib.nodes.nodeset import NodeSet
+from contrasep_lib.counting.null import Cut, CutTest, Null, calibrated
 from contrasep_lib.modularity.soft import SoftPartition, best_of, unit, whole
-from contrasep_lib.modularity.solvers import Solver
+from contrasep_lib.modularity.solvers.base import Solver
 
 MAX_TEST_NODES = 4096
 """Counting looks at this many nodes at most, drawn without replacement by weight from the seed."""

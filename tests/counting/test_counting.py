@@ -9,9 +9,14 @@ import numpy as np
 import pytest
 import torch
 
-from contrasep_lib.modularity import KMeansSolver, NodeSet, Null, ThresholdGraph, count_communities, fit_null, fit_odds
-from contrasep_lib.modularity.calibration import examples, regression
-from contrasep_lib.modularity.null import CutTest
+from contrasep_lib.counting.calibration import fit_odds
+from contrasep_lib.counting.null import Null
+from contrasep_lib.counting.recursive import count_communities, fit_null
+from contrasep_lib.modularity.graphs import ThresholdGraph
+from contrasep_lib.modularity.solvers.kmeans import KMeansSolver
+from contrasep_lib.nodes.nodeset import NodeSet
+from contrasep_lib.counting.calibration import examples, regression
+from contrasep_lib.counting.null import CutTest
 
 
 def unit(x):

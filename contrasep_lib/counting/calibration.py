@@ -16,9 +16,9 @@ import numpy as np
 import scipy.optimize
 import torch
 
-from contrasep_lib.modularity.counting import check_countable, drawn
-from contrasep_lib.modularity.nodes import NodeSet
-from contrasep_lib.modularity.null import FEATURES, Cut, CutTest, Null
+from contrasep_lib.counting.recursive import check_countable, drawn
+from contrasep_lib.nodes.nodeset import NodeSet
+from contrasep_lib.counting.null import FEATURES, Cut, CutTest, Null
 from contrasep_lib.modularity.soft import best_of, unit, whole
 
 _RESTARTS = 4

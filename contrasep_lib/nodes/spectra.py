@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from contrasep_lib.features.options import FeatureOptions
+from contrasep_lib.nodes.options import FeatureOptions
 
 # -120 dB of a full-scale sine: below the rounding of PCM16, so silence is finite and harmless
 FLOOR = 1e-6
 
 
 def log_spectrum(signal: np.ndarray, features: FeatureOptions) -> np.ndarray:
-    """Natural logarithm of the magnitudes of `contrasep_lib.features.stft.stft`.
+    """Natural logarithm of the magnitudes of `contrasep_lib.nodes.stft.stft`.
 
     Args:
         signal: ``(samples,)``.

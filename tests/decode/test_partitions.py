@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from contrasep_lib.features.options import FeatureOptions
+from contrasep_lib.nodes.options import FeatureOptions
 from contrasep_lib.models.options import ModelOptions, build_model
 from contrasep_lib.modularity.solvers.kmeans import lloyd
 

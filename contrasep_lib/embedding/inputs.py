@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from contrasep_lib.features.options import FeatureOptions
-from contrasep_lib.features.spectra import FLOOR, mean_and_std
+from contrasep_lib.nodes.options import FeatureOptions
+from contrasep_lib.nodes.spectra import FLOOR, mean_and_std
 
 # of the natural logarithm of speech magnitudes, pauses included; stands in without statistics
 _TYPICAL_STD = 2.5

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import torch
 
-from contrasep_lib.models.backbones import BandStem, Paths, shorter
-from contrasep_lib.models.inputs import frame_mask
+from contrasep_lib.embedding.backbones.spectral import BandStem, Paths, shorter
+from contrasep_lib.embedding.inputs import frame_mask
 
 # of each unit: level, real and imaginary part, share and cosine
 _INPUTS = 5
@@ -115,7 +115,7 @@ class AttractorDecoder(torch.nn.Module):
         layers: blocks.
         width: channels, and cells of the LSTMs in each direction.
         band: frequencies in a band.
-        dropout, path, heads: see `contrasep_lib.models.backbones.Paths`.
+        dropout, path, heads: see `contrasep_lib.embedding.backbones.spectral.Paths`.
     """
 
     def __init__(

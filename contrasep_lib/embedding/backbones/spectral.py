@@ -15,7 +15,7 @@ import abc
 
 import torch
 
-from contrasep_lib.models.inputs import frame_mask
+from contrasep_lib.embedding.inputs import frame_mask
 
 # vectors that tell frequencies apart begin about half as large as what they are added to:
 # from zero, contrastive losses would collapse before the network knows where it is

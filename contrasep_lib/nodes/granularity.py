@@ -12,8 +12,8 @@ import dataclasses
 
 import torch
 
-from contrasep_lib.features.options import FeatureOptions
-from contrasep_lib.features.stft import istft, stft
+from contrasep_lib.nodes.options import FeatureOptions
+from contrasep_lib.nodes.stft import istft, stft
 
 
 @dataclasses.dataclass(frozen=True)
@@ -140,7 +140,7 @@ class TimeFrequency(Granularity):
 class Attractor(TimeFrequency):
     """A node is a unit of the short-time spectrum; centroids of clusters condition a decoder.
 
-    See `contrasep_lib.models.decoder`; masks of assignments are those of `TimeFrequency`.
+    See `contrasep_lib.decode.attractor`; masks of assignments are those of `TimeFrequency`.
     """
 
     name = "attractor"

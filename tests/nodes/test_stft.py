@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from contrasep_lib.features.options import FeatureOptions
-from contrasep_lib.features.spectra import log_spectrum, mean_and_std, statistics
-from contrasep_lib.features.stft import frame, istft, num_frames, overlap_add, pad, stft
+from contrasep_lib.nodes.options import FeatureOptions
+from contrasep_lib.nodes.spectra import log_spectrum, mean_and_std, statistics
+from contrasep_lib.nodes.stft import frame, istft, num_frames, overlap_add, pad, stft
 
 
 @pytest.mark.parametrize("win, hop", [(256, 64), (256, 128), (512, 64), (32, 16)])

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import torch
 
-from contrasep_lib.features.options import FeatureOptions
+from contrasep_lib.nodes.options import FeatureOptions
 
 
 def num_frames(samples: int, features: FeatureOptions) -> int:

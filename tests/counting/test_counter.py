@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from contrasep_lib.features.options import FeatureOptions
-from contrasep_lib.models.counter import Counter
+from contrasep_lib.nodes.options import FeatureOptions
+from contrasep_lib.counting.counter import Counter
 from contrasep_lib.models.options import ModelOptions, build_model
 
 FEATURES = FeatureOptions(64, 16)

@@ -9,8 +9,8 @@ import torch
 
 from contrasep_lib.modularity.diagnostics import conductance_of
 from contrasep_lib.modularity.graphs import Graph
-from contrasep_lib.modularity.nodes import NodeSet
-from contrasep_lib.modularity.null import robust_centre
+from contrasep_lib.nodes.nodeset import NodeSet
+from contrasep_lib.counting.null import robust_centre
 from contrasep_lib.modularity.objective import modularity, quantities
 from contrasep_lib.modularity.soft import SoftPartition, best_of, unit
 

@@ -98,7 +98,7 @@ class ConvEncoder(torch.nn.Module):
         self.output = torch.nn.Linear(width, dim)
 
     def forward(self, padded: torch.Tensor) -> torch.Tensor:
-        """Embed a signal padded by `contrasep_lib.features.stft.pad`.
+        """Embed a signal padded by `contrasep_lib.nodes.stft.pad`.
 
         Args:
             padded: ``(batch, samples)``, at least ``win`` of them.

@@ -11,8 +11,8 @@ from typing import Mapping
 import torch
 from scipy.optimize import linear_sum_assignment
 
-from contrasep_lib.models.decoder import centroids_of
-from contrasep_lib.modularity import KernelGraph
+from contrasep_lib.decode.attractor import centroids_of
+from contrasep_lib.modularity.graphs import KernelGraph
 from contrasep_lib.modularity.operator import GraphOperator, one_hot
 from contrasep_lib.modularity.solvers.kmeans import spherical_kmeans
 from contrasep_lib.modularity.solvers.refine import sweep

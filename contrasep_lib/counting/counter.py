@@ -12,7 +12,7 @@ from typing import Sequence
 
 import torch
 
-from contrasep_lib.models.inputs import frame_mask
+from contrasep_lib.embedding.inputs import frame_mask
 
 
 class Counter(torch.nn.Module):

@@ -1,0 +1,1 @@
+"""The number of speakers: recursive splitting against a null, and a trained classifier."""

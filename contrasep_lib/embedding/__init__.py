@@ -1,0 +1,1 @@
+"""From recordings to embeddings of their nodes: inputs, backbones, heads."""

@@ -1,1 +1,0 @@
-"""Framing, short-time Fourier transform, statistics."""
