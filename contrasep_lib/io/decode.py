@@ -33,6 +33,8 @@ def decode_audio(path: str | os.PathLike) -> tuple[np.ndarray, int]:
     rate = 0
     try:
         # the file object keeps names out of FFmpeg's sight, where 'concat:..' would be a command
+        if os.path.getsize(path) == 0:
+            raise ContrasepError(f"{path}: empty file; fetch it again")
         with open(path, "rb") as file, av.open(file, options={"format_whitelist": CONTAINERS}) as container:
             resampler = av.AudioResampler(format="fltp")
             for frame in container.decode(audio=0):
