@@ -217,6 +217,7 @@ def test_command(corpus, tmp_path, contrasep):
     ("mini_librispeech_3mix", "fetch-librispeech"),
     ("mini_librispeech_mixed", "fetch-librispeech"),
     ("audiomnist_2mix", "fetch-audiomnist"),
+    ("commonvoice_2mix", "prepare-commonvoice"),
 ])  # fmt: skip
 def test_recipes_call_their_command(recipe, command, tmp_path):
     stub = tmp_path / "contrasep"
