@@ -1,7 +1,7 @@
 """Stage 0, corpus mini_librispeech: Mini LibriSpeech (OpenSLR SLR31), downloaded or a local copy.
 
-Writes the single-speaker sets OUT/tr, OUT/cv, OUT/tt and, where dev-clean-2 is there,
-OUT/tt_dev; see `contrasep_lib.corpus.librispeech`.
+Writes the single-speaker sets OUT/tr, OUT/cv, OUT/tt, of development speakers OUT/dev and, where
+dev-clean-2 is there, OUT/tt_dev; see `contrasep_lib.corpus.librispeech`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--extra-train",
         action="store_true",
-        help="add single utterances of train-clean-100 to tr (with a download: 6.3 GB more)",
+        help="add single utterances of train-clean-100 to tr and dev (with a download: 6.3 GB more)",
     )
 
 

@@ -1,7 +1,7 @@
 """Draw the mixtures of every set of the configuration and write their lists.
 
-Sets are drawn from the single-speaker data directories SOURCES/<set>. A set whose name begins
-with ``tt_`` is optional: it is left out where the corpus does not have it. A corpus that brings
+Sets are drawn from the single-speaker data directories SOURCES/<set>. A set ``dev``
+or ``tt_..`` is optional: it is left out where the corpus does not have it. A corpus that brings
 its lists (SOURCES/lists/mix_K_spk_<set>.txt) is mixed by those. A list of one talker holds no utterance
 twice, so it ends with the set's last one. Last, room on disk is checked.
 """
@@ -42,7 +42,7 @@ def run(args: argparse.Namespace) -> None:
     needed, cached = 0, 0
     for name in args.sets or options.sets:
         sources = Path(args.sources) / name
-        if name.startswith("tt_") and not (sources / "utt2spk").is_file():
+        if (name == "dev" or name.startswith("tt_")) and not (sources / "utt2spk").is_file():
             print(f"make-lists: the corpus has no set '{name}', left out", file=sys.stderr)
             continue
         mixtures = _mixtures(args, options, name)
@@ -69,10 +69,11 @@ def _mixtures(args: argparse.Namespace, options: MixOptions, name: str) -> list[
     # the set's name is part of the seed: adding a set does not change the others
     seed = (options.seed, args.num_spk, zlib.crc32(name.encode()))
     utt2spk = read_table(sources / name / "utt2spk")
+    utt2lang = read_table(sources / name / "utt2lang") if name in options.same_language else None
     if args.num_spk == 1 and count > len(utt2spk):
         print(f"make-lists: set {name}: one talker, all {len(utt2spk)} utterances of {count} wanted", file=sys.stderr)
         count = len(utt2spk)
     try:
-        return draw_list(utt2spk, args.num_spk, count, options.max_gain_db, seed)
+        return draw_list(utt2spk, args.num_spk, count, options.max_gain_db, seed, utt2lang)
     except ContrasepError as error:
         raise ContrasepError(f"set {name}: {error}; change mix.sets.{name} or --num-spk") from None

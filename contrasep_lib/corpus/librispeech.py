@@ -1,8 +1,9 @@
 """Mini LibriSpeech (OpenSLR SLR31, CC BY 4.0): download or local copy, and the split by speaker.
 
-``tt`` has all utterances of the test speakers in train-clean-5, ``tr`` and ``cv`` those of the
-other speakers; ``tt_dev`` has dev-clean-2 where it is there, whose speakers are its own. With
-``extra_train`` the utterances that train-clean-100 holds are added to ``tr``, except those of
+``tt`` has all utterances of the test speakers in train-clean-5, ``dev`` those of the development
+speakers of the split file, ``tr`` and ``cv`` those of the other speakers; ``tt_dev`` has
+dev-clean-2 where it is there, whose speakers are its own. With ``extra_train`` the utterances that
+train-clean-100 holds are added to ``tr`` (to ``dev``, of development speakers), except those of
 test speakers and those that train-clean-5 has too (it is a part of train-clean-100, so they
 may be in ``cv``). 8 and 16 kHz, FLAC and wav are read; the mixer resamples.
 """
@@ -20,6 +21,7 @@ from typing import Sequence
 from contrasep_lib.corpus.download import download, unpack_part
 from contrasep_lib.corpus.options import LibrispeechOptions
 from contrasep_lib.corpus.single import Utterance, normalise_text, write_single_set
+from contrasep_lib.corpus.splits import find_split, read_split, speakers_of
 from contrasep_lib.errors import ContrasepError
 
 TRAIN, DEV, EXTRA = "train-clean-5", "dev-clean-2", "train-clean-100"
@@ -67,22 +69,22 @@ def prepare(
     extra_train: bool = False,
     jobs: int = 1,
 ) -> dict[str, int]:
-    """Write the single-speaker sets ``tr``, ``cv``, ``tt`` and, with dev-clean-2, ``tt_dev``.
+    """Write the single-speaker sets ``tr``, ``cv``, ``tt``; where they have speakers, ``dev`` and ``tt_dev``.
 
     Args:
         corpus: folder that holds ``train-clean-5/`` and, optionally, ``dev-clean-2/``,
             ``train-clean-100/`` and ``SPEAKERS.TXT`` (genders).
         folder: sources folder; paths in ``wav.scp`` begin with ``corpus`` as given.
         options: the split.
-        extra_train: add train-clean-100 to ``tr``.
+        extra_train: add train-clean-100 to ``tr`` and ``dev``.
         jobs: threads that read headers.
 
     Returns:
         set -> number of utterances.
 
     Raises:
-        ContrasepError: corpus or part missing, unreadable or empty files (all named), unknown
-            test speakers, no speaker left to train on.
+        ContrasepError: corpus or part missing, unreadable or empty files (all named), no or a
+            faulty split file, unknown test speakers, no speaker left to train on.
     """
     corpus = Path(corpus)
     if not (corpus / TRAIN).is_dir():
@@ -100,29 +102,8 @@ def prepare(
             )
         parts[EXTRA] = read_part(corpus / EXTRA, genders, jobs)
 
-    test = set(options.test_speakers)
-    speakers = {utterance.speaker for utterance in parts[TRAIN]}
-    unknown = sorted(test - speakers)
-    if unknown:
-        raise ContrasepError(
-            f"corpus.librispeech.test_speakers: {', '.join(unknown)} not in {corpus / TRAIN}"
-        )
-    if not speakers - test:
-        raise ContrasepError(
-            f"corpus.librispeech.test_speakers: no speaker of {corpus / TRAIN} is left to train on"
-        )
-    sets: dict[str, list[Utterance]] = {"tr": [], "cv": [], "tt": []}
-    for speaker in sorted(speakers):
-        own = [utterance for utterance in parts[TRAIN] if utterance.speaker == speaker]
-        if speaker in test:
-            sets["tt"] += own
-            continue
-        valid = spread_choice(len(own), options.valid_fraction)
-        sets["cv"] += [own[index] for index in valid]
-        sets["tr"] += [utterance for index, utterance in enumerate(own) if index not in valid]
-    if extra_train:
-        known = {utterance.utt_id for utterance in parts[TRAIN]}
-        sets["tr"] += [u for u in parts[EXTRA] if u.speaker not in test and u.utt_id not in known]
+    test, dev = _held_out(options, {utterance.speaker for utterance in parts[TRAIN]}, corpus / TRAIN)
+    sets = _split(parts, test, dev, options.valid_fraction)
     if DEV in parts:
         training = {utterance.speaker for utterance in sets["tr"]}
         shared = sorted({utterance.speaker for utterance in parts[DEV]} & training)
@@ -131,15 +112,55 @@ def prepare(
                 f"{corpus / DEV}: speakers {', '.join(shared)} are in training too; mend the copy"
             )
         sets["tt_dev"] = parts[DEV]
-    else:
-        # a second test set of an earlier run would be taken for this corpus's
-        shutil.rmtree(Path(folder) / "tt_dev", ignore_errors=True)
+    for name in ("dev", "tt_dev"):
+        if not sets.get(name):
+            # one of an earlier run would be taken for this corpus's
+            sets.pop(name, None)
+            shutil.rmtree(Path(folder) / name, ignore_errors=True)
     for name, utterances in sets.items():
         write_single_set(Path(folder) / name, utterances)
         untold = sum(utterance.text is None for utterance in utterances)
         if untold:
             print(f"{folder}/{name}: no file 'text', {untold} utterances have no transcript", file=sys.stderr)
     return {name: len(utterances) for name, utterances in sets.items()}
+
+
+def _held_out(options: LibrispeechOptions, speakers: set[str], where: Path) -> tuple[set[str], set[str]]:
+    """Test and development speakers, checked against the speakers of train-clean-5."""
+    held = read_split(find_split(options.split)) if options.split is not None else []
+    if options.test_speakers is not None:
+        test, source = set(options.test_speakers), "corpus.librispeech.test_speakers"
+    else:
+        test, source = set(speakers_of(held, "test")), f"corpus.librispeech.split ({options.split})"
+    dev = set(speakers_of(held, "dev")) - test
+    unknown = sorted(test - speakers)
+    if unknown:
+        raise ContrasepError(f"{source}: {', '.join(unknown)} not in {where}")
+    if not speakers - test - dev:
+        raise ContrasepError(f"{source}: no speaker of {where} is left to train on")
+    return test, dev
+
+
+def _split(
+    parts: dict[str, list[Utterance]], test: set[str], dev: set[str], valid_fraction: float
+) -> dict[str, list[Utterance]]:
+    """The sets ``tr``, ``cv``, ``tt`` and ``dev`` of train-clean-5 and, if read, train-clean-100."""
+    sets: dict[str, list[Utterance]] = {"tr": [], "cv": [], "tt": [], "dev": []}
+    by_speaker: dict[str, list[Utterance]] = {}
+    for utterance in parts[TRAIN]:
+        by_speaker.setdefault(utterance.speaker, []).append(utterance)
+    for speaker, own in sorted(by_speaker.items()):
+        if speaker in test or speaker in dev:
+            sets["tt" if speaker in test else "dev"] += own
+            continue
+        valid = spread_choice(len(own), valid_fraction)
+        sets["cv"] += [own[index] for index in valid]
+        sets["tr"] += [utterance for index, utterance in enumerate(own) if index not in valid]
+    known = {utterance.utt_id for utterance in parts[TRAIN]}
+    for utterance in parts.get(EXTRA, ()):
+        if utterance.speaker not in test and utterance.utt_id not in known:
+            sets["dev" if utterance.speaker in dev else "tr"].append(utterance)
+    return sets
 
 
 def spread_choice(count: int, fraction: float) -> list[int]:

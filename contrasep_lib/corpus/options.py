@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Literal
 
 from contrasep_lib.config import LATER
 
@@ -35,11 +36,14 @@ class LibrispeechOptions:
     """Mini LibriSpeech (SLR31).
 
     Attributes:
-        test_speakers: ids of the speakers of the set ``tt``, apart from all training.
+        split: split file of the speakers who are not trained on, relative to where we are or to the
+            toolkit: development speakers make the set ``dev``, test speakers ``tt``; null for none.
+        test_speakers: ids of the speakers of the set ``tt``, in place of the split file's.
         valid_fraction: share of each training speaker's utterances that goes to ``cv``.
     """
 
-    test_speakers: tuple[str, ...] = ("19", "1867", "1970", "2136", "226", "3242", "3664", "4680")
+    split: str | None = "conf/splits/librispeech.tsv"
+    test_speakers: tuple[str, ...] | None = None
     valid_fraction: float = 0.1
 
     def __post_init__(self) -> None:
@@ -103,9 +107,37 @@ class AudiomnistOptions:
 
 
 @dataclasses.dataclass(frozen=True)
+class CommonvoiceOptions:
+    """Common Voice: one folder a language.
+
+    Attributes:
+        languages: folders that are read, or ``all``.
+        split: split file, see `LibrispeechOptions`; its ids are those of
+            `contrasep_lib.corpus.commonvoice_table.speaker_hash`.
+        valid_fraction: share that goes to ``cv`` of the utterances of training speakers who have
+            two or more; each keeps at least one to train on.
+        rate: highest sampling rate of clips that have to be decoded, Hz.
+    """
+
+    languages: Literal["all"] | tuple[str, ...] = "all"
+    split: str | None = "conf/splits/commonvoice.tsv"
+    valid_fraction: float = 0.1
+    rate: int = 16000
+
+    def __post_init__(self) -> None:
+        if not self.languages:
+            raise ValueError("languages: expected 'all' or folders of the corpus, got none")
+        if not 0 < self.valid_fraction < 1:
+            raise ValueError(f"valid_fraction: expected a number between 0 and 1, got {self.valid_fraction}")
+        if not 4000 <= self.rate <= 48000:
+            raise ValueError(f"rate: expected 4000 to 48000 Hz, got {self.rate}")
+
+
+@dataclasses.dataclass(frozen=True)
 class CorpusOptions:
     """Each recipe reads the entry of its own corpus, and of corpora it pretrains on beside it."""
 
     espeak: EspeakOptions = EspeakOptions()
     librispeech: LibrispeechOptions = LibrispeechOptions()
     audiomnist: AudiomnistOptions = dataclasses.field(default=AudiomnistOptions(), metadata=LATER)
+    commonvoice: CommonvoiceOptions = dataclasses.field(default=CommonvoiceOptions(), metadata=LATER)

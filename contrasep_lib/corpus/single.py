@@ -27,6 +27,7 @@ class Utterance:
         gender: ``m`` or ``f`` as in Kaldi's ``spk2gender``; None if unknown.
         num_samples: length, samples at ``rate``.
         rate: sampling rate of the file, Hz.
+        language: code of the language; None if unknown.
     """
 
     utt_id: str
@@ -36,6 +37,7 @@ class Utterance:
     gender: str | None
     num_samples: int
     rate: int
+    language: str | None = None
 
 
 def normalise_text(sentence: str) -> str:
@@ -44,9 +46,9 @@ def normalise_text(sentence: str) -> str:
 
 
 def write_single_set(folder: str | os.PathLike, utterances: Iterable[Utterance]) -> None:
-    """Write ``wav.scp utt2spk spk2utt utt2dur`` and, where known of all, ``text`` and ``spk2gender``.
+    """Write ``wav.scp utt2spk spk2utt utt2dur`` and, where known of all, ``text``, ``spk2gender``, ``utt2lang``.
 
-    Kaldi wants the same keys in all files, so one transcript (or gender) that is not known
+    Kaldi wants the same keys in all files, so one transcript (gender, language) that is not known
     leaves the whole file out. The folder is written under another name and then put in place of
     an earlier one, so it never mixes two versions. ``utt2dur`` is in seconds.
 
@@ -78,6 +80,8 @@ def write_single_set(folder: str | os.PathLike, utterances: Iterable[Utterance])
         write_table(temporary / "text", {u.utt_id: u.text or "" for u in utterances})
     if all(u.gender for u in utterances):
         write_table(temporary / "spk2gender", {u.speaker: u.gender or "" for u in utterances})
+    if all(u.language for u in utterances):
+        write_table(temporary / "utt2lang", {u.utt_id: u.language or "" for u in utterances})
     if folder.exists():
         os.replace(folder, old)
     os.replace(temporary, folder)

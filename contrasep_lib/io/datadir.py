@@ -16,7 +16,7 @@ from typing import Mapping, Sequence
 from contrasep_lib.errors import ContrasepError
 from contrasep_lib.io.scp import invert_utt2spk, read_table, write_table
 
-COPIED = ("wav.scp", "utt2spk", "spk2utt", "utt2dur", "text", "spk2gender")
+COPIED = ("wav.scp", "utt2spk", "spk2utt", "utt2dur", "text", "spk2gender", "utt2lang")
 
 
 def audio_length(path: str | os.PathLike) -> tuple[int, int]:

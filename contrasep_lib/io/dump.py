@@ -28,7 +28,7 @@ from contrasep_lib.io.scp import read_table, write_table
 
 # Kaldi's kSpeechFeature: 8 bits per value with per-column percentiles
 KALDI_SPEECH_FEATURE = 2
-COPIED = ("utt2spk", "spk2utt", "utt2dur", "text", "spk2gender")
+COPIED = ("utt2spk", "spk2utt", "utt2dur", "text", "spk2gender", "utt2lang")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -89,12 +89,18 @@ class _Deck:
 
 
 def draw_list(
-    utt2spk: Mapping[str, str], num_spk: int, count: int, max_gain_db: float, seed: Sequence[int]
+    utt2spk: Mapping[str, str],
+    num_spk: int,
+    count: int,
+    max_gain_db: float,
+    seed: Sequence[int],
+    utt2group: Mapping[str, str] | None = None,
 ) -> list[Mixture]:
     """Draw mixtures of ``num_spk`` different speakers.
 
     Speakers are drawn evenly, whatever they recorded; each speaker's utterances in shuffled
-    passes, so none is used twice before all were used once.
+    passes, so none is used twice before all were used once. With groups, a speaker of a group with
+    enough speakers is drawn evenly and the others of the mixture from the same group.
 
     Args:
         utt2spk: utterance id -> speaker of the single-speaker set.
@@ -102,22 +108,29 @@ def draw_list(
         count: mixtures wanted.
         max_gain_db: see `draw_gains`.
         seed: entropy of the generator.
+        utt2group: utterance id -> group (a language) that all talkers of a mixture share.
 
     Raises:
-        ContrasepError: fewer speakers than ``num_spk``.
+        ContrasepError: fewer speakers than ``num_spk``, in the set or in every group.
     """
-    by_speaker: dict[str, list[str]] = {}
+    by_group: dict[str, dict[str, list[str]]] = {}
     for utt in sorted(utt2spk):
-        by_speaker.setdefault(utt2spk[utt], []).append(utt)
-    speakers = sorted(by_speaker)
-    if len(speakers) < num_spk:
-        raise ContrasepError(f"{num_spk} talkers wanted in a mixture, the set has {len(speakers)} speakers")
+        group = by_group.setdefault(utt2group[utt] if utt2group else "", {})
+        group.setdefault(utt2spk[utt], []).append(utt)
+    most = max(map(len, by_group.values()), default=0)
+    if most < num_spk:
+        where = "a language of the set has at most" if utt2group else "the set has"
+        raise ContrasepError(f"expected at least {num_spk} speakers for {num_spk} talkers in a mixture, {where} {most}")
     rng = np.random.default_rng(list(seed))
-    decks = {speaker: _Deck(by_speaker[speaker], rng) for speaker in speakers}
+    groups = [by_group[name] for name in sorted(by_group) if len(by_group[name]) >= num_spk]
+    decks = [{speaker: _Deck(group[speaker], rng) for speaker in sorted(group)} for group in groups]
+    sizes = np.array([len(group) for group in groups])
     drawn: dict[str, Mixture] = {}
     while len(drawn) < count:
-        chosen = [speakers[index] for index in rng.choice(len(speakers), num_spk, replace=False)]
-        sources = tuple(decks[speaker].draw() for speaker in chosen)
+        # of one group nothing is drawn: lists without groups stay what they were
+        deck = decks[rng.choice(len(decks), p=sizes / sizes.sum()) if len(decks) > 1 else 0]
+        speakers = list(deck)
+        sources = tuple(deck[speakers[index]].draw() for index in rng.choice(len(speakers), num_spk, replace=False))
         gains = tuple(format_gain(gain) for gain in draw_gains(num_spk, max_gain_db, rng))
         mixture = Mixture(sources, gains)
         if num_spk == 1 and mixture.name in drawn and len(drawn) == len(utt2spk):

@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 from typing import Literal
 
+from contrasep_lib.config import LATER
+
 
 @dataclasses.dataclass(frozen=True)
 class MixOptions:
@@ -24,6 +26,7 @@ class MixOptions:
             by P.56 then, because it cuts and speeds up).
         level_filter: filter before the level is measured: ``none``, or ``band`` (the 200 to
             5500 Hz band that P.56 names, high-pass alone where the rate leaves no more).
+        same_language: sets whose mixtures have talkers of one language (by ``utt2lang``).
     """
 
     sets: dict[str, int] = dataclasses.field(default_factory=lambda: {"tr": 200, "cv": 50, "tt": 100})
@@ -33,6 +36,7 @@ class MixOptions:
     max_gain_db: float = 2.5
     active_level: Literal["p56", "rms", "published"] = "p56"
     level_filter: Literal["none", "band"] = "none"
+    same_language: tuple[str, ...] = dataclasses.field(default=(), metadata=LATER)
 
     def __post_init__(self) -> None:
         for name, count in self.sets.items():

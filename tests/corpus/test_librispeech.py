@@ -18,6 +18,7 @@ from contrasep_lib.corpus.download import md5_of
 from contrasep_lib.corpus.librispeech import fetch, prepare, spread_choice
 from contrasep_lib.corpus.options import LibrispeechOptions
 from contrasep_lib.corpus.single import Utterance, write_single_set
+from contrasep_lib.corpus.splits import Held, find_split, read_split, write_split
 from contrasep_lib.errors import ContrasepError
 from contrasep_lib.io.scp import invert_utt2spk, read_table
 
@@ -216,6 +217,7 @@ def test_command(corpus, tmp_path, contrasep):
     ("mini_librispeech_3mix", "fetch-librispeech"),
     ("mini_librispeech_mixed", "fetch-librispeech"),
     ("audiomnist_2mix", "fetch-audiomnist"),
+    ("commonvoice_2mix", "prepare-commonvoice"),
 ])  # fmt: skip
 def test_recipes_call_their_command(recipe, command, tmp_path):
     stub = tmp_path / "contrasep"
@@ -259,12 +261,39 @@ def test_single_set_is_refused_or_replaced_whole(tmp_path):
 def test_real_copy(tmp_path):
     options = LibrispeechOptions()
     counts = prepare(SHARED, tmp_path / "out", options, extra_train=True, jobs=2)
-    assert (counts["cv"], counts["tt"]) == (121, 322) and counts["tr"] > 1076
-    assert speakers_of(tmp_path / "out/tt") == set(options.test_speakers)
-    assert not speakers_of(tmp_path / "out/tr") & set(options.test_speakers)
-    assert len(speakers_of(tmp_path / "out/cv")) == 20 and speakers_of(tmp_path / "out/cv") < speakers_of(
+    held = read_split(find_split(options.split))
+    test, dev = ({entry.speaker for entry in held if entry.part == part} for part in ("test", "dev"))
+    assert (counts["cv"], counts["tt"]) == (106, 322) and counts["tr"] > 1076 and counts["dev"] > 150
+    assert speakers_of(tmp_path / "out/tt") == test and len(test) == 8
+    assert speakers_of(tmp_path / "out/dev") == dev and len(dev) == 16
+    for name in ("tr", "cv"):
+        assert not speakers_of(tmp_path / "out" / name) & (test | dev)
+    assert len(speakers_of(tmp_path / "out/cv")) == 16 and speakers_of(tmp_path / "out/cv") < speakers_of(
         tmp_path / "out/tr"
     )
     genders = read_table(tmp_path / "out/tt/spk2gender")
     assert sorted(speaker for speaker in genders if genders[speaker] == "f") == ["19", "1970", "226", "4680"]
-    assert counts["tr"] - prepare(SHARED, tmp_path / "out", options)["tr"] == 239
+    assert sorted(read_table(tmp_path / "out/dev/spk2gender").values()) == ["f"] * 8 + ["m"] * 8
+    small = prepare(SHARED, tmp_path / "out", options)
+    # one utterance of each further speaker but the 6 + 6 of development: those and three others
+    assert counts["tr"] - small["tr"] + counts["dev"] - small["dev"] == 239
+    assert len(speakers_of(tmp_path / "out/dev")) == 4
+
+
+def test_development_speakers(corpus, tmp_path):
+    make_part(corpus / "train-clean-100", {"196": {"5": 2}, "200": {"1": 2}, "300": {"1": 1}, "19": {"7": 1}})
+    split = tmp_path / "split.tsv"
+    held = [Held("19", "test", "f"), Held("1867", "test", "m"), Held("196", "dev", "m"), Held("200", "dev", "f")]
+    write_split(split, "for a test", [*held, Held("9999", "dev", "f")])
+    options = LibrispeechOptions(split=str(split), valid_fraction=0.2)
+    out = tmp_path / "out"
+    assert prepare(corpus, out, options) == {"tr": 16, "cv": 4, "tt": 5, "dev": 1}
+    assert prepare(corpus, out, options, extra_train=True) == {"tr": 17, "cv": 4, "tt": 5, "dev": 4}
+    assert speakers_of(out / "dev") == {"196", "200"} and speakers_of(out / "tr") == {"32", "300"}
+    # a test speaker by option is none for development; who is no test speaker then trains
+    chosen = LibrispeechOptions(split=str(split), test_speakers=("196",), valid_fraction=0.2)
+    assert prepare(corpus, out, chosen) == {"tr": 19, "cv": 6, "tt": 1}
+    assert not (out / "dev").exists()
+    with pytest.raises(ContrasepError, match="librispeech.split .*: 1867, 19 not in"):
+        shutil.rmtree(corpus / "train-clean-5" / "19"), shutil.rmtree(corpus / "train-clean-5" / "1867")
+        prepare(corpus, out, options)

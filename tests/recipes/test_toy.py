@@ -128,7 +128,7 @@ def test_kills_in_stages_0_to_2_leave_no_trace(tmp_path):
     (["--tag", "a/b"], "--tag: letters"),
     (["--corpus", "no/such/corpus"], "no such folder"),
     (["--corpus", "/"], "unrecognized arguments: --corpus"),
-    (["--num-spk", 40, "--stop-stage", 0], "40 talkers wanted in a mixture"),
+    (["--num-spk", 40, "--stop-stage", 0], "at least 40 speakers for 40 talkers in a mixture"),
 ])
 def test_wrong_calls(tmp_path, options, says):
     done = run(tmp_path, *options)

@@ -1,0 +1,195 @@
+"""Common Voice (CC0): a local copy, any number of languages, split by speaker.
+
+The layout is that of a release: ``LANG/validated.tsv`` and ``LANG/clips/``, here with clips of any
+coding. ``tt`` and ``dev`` have all clips of the speakers that the split file keeps for tests and
+development, ``cv`` some and ``tr`` the rest of all others'. One who speaks two languages is one
+speaker. Speakers are known by a hash of their ``client_id``; nobody tries to find out who one is.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import shutil
+from collections import Counter
+from pathlib import Path
+from typing import Iterable, Mapping, Sequence
+
+from contrasep_lib.corpus.commonvoice_table import CLIPS, TABLE, Clip, list_languages, read_clips
+from contrasep_lib.corpus.librispeech import spread_choice
+from contrasep_lib.corpus.options import CommonvoiceOptions
+from contrasep_lib.corpus.single import Utterance, write_single_set
+from contrasep_lib.corpus.splits import find_split, read_split, speakers_of
+from contrasep_lib.errors import ContrasepError
+from contrasep_lib.io.audio import read_audio, resample_audio, write_wav
+from contrasep_lib.io.decode import decode_audio
+
+NAMED = 3
+
+
+@dataclasses.dataclass(frozen=True)
+class Heard:
+    """A clip that was read.
+
+    Attributes:
+        path: audio file that libsndfile reads whole: the clip, or what was decoded from it.
+        samples: length, samples at ``rate``.
+        rate: Hz.
+        fault: why it cannot be used, in one line; empty if it can.
+    """
+
+    path: str = ""
+    samples: int = 0
+    rate: int = 0
+    fault: str = ""
+
+
+def find_clips(corpus: str | os.PathLike, options: CommonvoiceOptions) -> tuple[list[Clip], list[str]]:
+    """The clips of all languages whose files are there, and notes about what is not as it should be.
+
+    A clip that was encoded anew under the same name with another suffix is found too.
+
+    Args:
+        corpus: folder of the languages' folders.
+        options: see `CommonvoiceOptions`.
+
+    Raises:
+        ContrasepError: no such language, no clip at all, or see `read_clips`.
+    """
+    corpus = Path(corpus)
+    there = list_languages(corpus)
+    languages = there if options.languages == "all" else sorted(set(options.languages))
+    if unknown := [language for language in languages if language not in there]:
+        raise ContrasepError(f"{corpus}: no {unknown[0]}/{TABLE} in it; corpus.commonvoice.languages may name {', '.join(there)}")
+    found: list[Clip] = []
+    missing: list[str] = []
+    for language in languages:
+        names = {path.name for path in (corpus / language / CLIPS).glob("*")}
+        by_stem: dict[str, list[str]] = {}
+        for name in sorted(names):
+            by_stem.setdefault(Path(name).stem, []).append(name)
+        for clip in read_clips(corpus / language):
+            same = [clip.path.name] if clip.path.name in names else by_stem.get(clip.path.stem, [])
+            if len(same) == 1:
+                found.append(dataclasses.replace(clip, path=clip.path.with_name(same[0])))
+            else:
+                missing.append(f"{language}/{clip.path.name}")
+    if not found:
+        raise ContrasepError(f"{corpus}: none of the {len(missing)} clips of its tables is there; copy LANG/{CLIPS} too")
+    notes = [counted(missing, "clips are missing and left out")] if missing else []
+    languages_of: dict[str, Counter[str]] = {}
+    for clip in found:
+        languages_of.setdefault(clip.speaker, Counter())[clip.language] += 1
+    several = [f"{speaker} ({' '.join(sorted(own))})" for speaker, own in sorted(languages_of.items()) if len(own) > 1]
+    if several:
+        notes.append(counted(several, "speakers have clips in several languages; each is one speaker"))
+    return found, notes
+
+
+def counted(names: Sequence[str], what: str) -> str:
+    """A note: how many, what, and the first few names."""
+    more = ", .." if len(names) > NAMED else ""
+    return f"{len(names)} {what}: {', '.join(names[:NAMED])}{more}"
+
+
+def hear_clip(path: str, decoded: str, rate: int) -> Heard:
+    """Read a clip; decode it to a 16-bit wav file where libsndfile does not read all of it.
+
+    Args:
+        path: the clip.
+        decoded: wav file to make if need be; one that is there is whole and kept.
+        rate: highest rate of such a file, Hz.
+    """
+    import soundfile
+
+    if os.path.isfile(decoded):
+        made = soundfile.info(decoded)
+        return Heard(decoded, made.frames, made.samplerate)
+    try:
+        try:
+            # the length of an MP3 is a guess of libsndfile's, which may stop there
+            if path.lower().endswith(".mp3") or soundfile.info(path).format == "MP3":
+                raise ContrasepError(f"{path}: MP3")
+            samples, own_rate = read_audio(path)
+            made_of = path
+        except (ContrasepError, soundfile.LibsndfileError, RuntimeError):
+            samples, own_rate = decode_audio(path)
+            made_of = decoded
+        if not samples.any():
+            return Heard(fault=f"{path}: all zero")
+        if made_of == decoded:
+            samples, own_rate = resample_audio(samples, own_rate, min(own_rate, rate)), min(own_rate, rate)
+            write_wav(decoded, samples, own_rate)
+        return Heard(made_of, len(samples), own_rate)
+    except ContrasepError as error:
+        return Heard(fault=str(error))
+
+
+def split_clips(clips: Iterable[Clip], options: CommonvoiceOptions) -> dict[str, list[Clip]]:
+    """The sets ``tr``, ``cv``, ``dev`` and ``tt``.
+
+    Of each training speaker with two clips or more, ``cv`` takes the share ``valid_fraction``; what
+    rounding leaves is carried on to the next speaker, so that it is the share of all their clips.
+
+    Args:
+        clips: in any order.
+        options: see `CommonvoiceOptions`.
+
+    Raises:
+        ContrasepError: a faulty split file, no test speaker, nobody to train on.
+    """
+    held = read_split(find_split(options.split)) if options.split is not None else []
+    part_of = {f"cv{speaker}": part for part, name in (("dev", "dev"), ("tt", "test")) for speaker in speakers_of(held, name)}
+    by_speaker: dict[str, list[Clip]] = {}
+    for clip in sorted(clips, key=lambda clip: clip.utt_id):
+        by_speaker.setdefault(clip.speaker, []).append(clip)
+    sets: dict[str, list[Clip]] = {"tr": [], "cv": [], "dev": [], "tt": []}
+    carried = 0.0
+    for speaker, own in sorted(by_speaker.items()):
+        if speaker in part_of:
+            sets[part_of[speaker]] += own
+            continue
+        valid: list[int] = []
+        if len(own) > 1:
+            carried += options.valid_fraction * len(own)
+            wanted = min(round(carried), len(own) - 1)
+            carried -= wanted
+            valid = spread_choice(len(own), wanted / len(own)) if wanted else []
+        sets["cv"] += [own[index] for index in valid]
+        sets["tr"] += [clip for index, clip in enumerate(own) if index not in valid]
+    if not sets["tr"]:
+        raise ContrasepError(f"corpus.commonvoice.split ({options.split}): no speaker is left to train on")
+    if held and not sets["tt"]:
+        raise ContrasepError(
+            f"corpus.commonvoice.split ({options.split}): none of its test speakers is in the languages read; "
+            "read others, or make a split file of this release with tools/make_splits.py"
+        )
+    return sets
+
+
+def write_sets(
+    folder: str | os.PathLike, sets: Mapping[str, Sequence[Clip]], heard: Mapping[str, Heard]
+) -> dict[str, int]:
+    """Write the single-speaker sets that have clips, with languages (``utt2lang``).
+
+    Args:
+        folder: sources folder.
+        sets: see `split_clips`.
+        heard: utterance id -> what was read.
+
+    Returns:
+        set -> number of utterances.
+    """
+    for name, clips in sets.items():
+        if clips:
+            write_single_set(Path(folder) / name, [_utterance(clip, heard[clip.utt_id]) for clip in clips])
+        else:
+            # one of an earlier run would be taken for this corpus's
+            shutil.rmtree(Path(folder) / name, ignore_errors=True)
+    return {name: len(clips) for name, clips in sets.items() if clips}
+
+
+def _utterance(clip: Clip, heard: Heard) -> Utterance:
+    return Utterance(
+        clip.utt_id, clip.speaker, heard.path, clip.text, clip.gender, heard.samples, heard.rate, clip.language
+    )
