@@ -21,6 +21,7 @@ from contrasep_lib.config import as_key, as_tree, build
 from contrasep_lib.errors import ContrasepError
 from contrasep_lib.features.options import FeatureOptions
 from contrasep_lib.features.spectra import log_spectrum, statistics
+from contrasep_lib.io.machine import keep_freed_memory
 from contrasep_lib.mix.options import MixOptions
 from contrasep_lib.models.checkpoint import plain, read_model, save_model
 from contrasep_lib.models.espnet_model import BACKBONES
@@ -304,6 +305,8 @@ def train(args: argparse.Namespace, task: type[ContrasepTask] = ContrasepTask) -
         print("train: this processor has no bfloat16; float32 is taken")
     if part.train.epochs == 0:
         raise ContrasepError(f"{args.contrasep['phase']}.epochs: 0 leaves this phase out; 1 or more wanted")
+    if not args.ngpu:
+        keep_freed_memory()
     # faults of the data before any process is started
     part.dataset(True), part.dataset(False)
     try:
@@ -338,6 +341,7 @@ def _train_in_processes(args: argparse.Namespace, task: type[ContrasepTask]) -> 
 
 def _train_as_rank(rank: int, task: type[ContrasepTask], args: argparse.Namespace, threads: int) -> None:
     torch.set_num_threads(threads)
+    keep_freed_memory()
     # torch sends it when the parent dies, and whoever is started in the background ignores it
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     args.dist_rank = rank
