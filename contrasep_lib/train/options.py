@@ -42,7 +42,7 @@ class TrainOptions:
         optim: optimiser; ``muon`` is one for matrices, with Adam for all else (`contrasep_lib.train.muon`).
         learning_rate: its learning rate.
         optim_conf: its further arguments.
-        scheduler: learning rate schedule, or ``none``.
+        scheduler: learning rate schedule, or ``none``; ``warmupconstant`` has no end (`contrasep_lib.train.schedule`).
         scheduler_conf: its arguments.
         grad_clip: largest norm of the gradient.
         accumulate: batches whose gradients are added up for one step.
@@ -75,7 +75,7 @@ class TrainOptions:
     learning_rate: float = 1e-3
     optim_conf: dict[str, int | float | bool | tuple[float, ...]] = dataclasses.field(default_factory=dict)
     scheduler: Literal[
-        "none", "warmuplr", "noamlr", "reducelronplateau", "steplr", "exponentiallr", "cosineannealinglr",
+        "none", "warmupconstant", "warmuplr", "noamlr", "reducelronplateau", "steplr", "exponentiallr", "cosineannealinglr",
         "onecyclelr", "cosineannealingwarmuprestarts",
     ] = "none"
     scheduler_conf: dict[str, int | float | bool | str] = dataclasses.field(default_factory=dict)

@@ -426,6 +426,7 @@ def test_patience_best_and_statistics(task, phase):
     ({"optim": "muon", "optim_conf": {"moment": 1.0}}, "finetune.optim_conf: .*moment"),
     ({"optim": "muon", "optim_conf": {"betas": [0.9, 1.0]}}, "finetune.optim_conf: .*beta"),
     ({"scheduler_conf": {"warm": 1}}, "finetune.scheduler_conf: .*warm"),
+    ({"scheduler": "warmupconstant", "scheduler_conf": {"warmup_steps": 0}}, "finetune.scheduler_conf: .*at least 1, got 0"),
     ({"num_spk": [9]}, "9 talkers wanted in a mixture"),
     ({"freeze": ["decoder"]}, "finetune.freeze: this model has no 'decoder'; its parts are backbone"),
     ({"freeze": ["backbone"]}, "finetune.freeze: every part of the model is frozen"),
