@@ -71,9 +71,12 @@ def run(args: argparse.Namespace) -> None:
 
 
 def _recordings(args: argparse.Namespace) -> None:
+    from contrasep_lib.io.machine import keep_freed_memory
     from contrasep_lib.separate.files import Request, files_in, seconds_in, separate_files
     from contrasep_lib.separate.shipped import DEFAULT, load_separator
 
+    if not args.ngpu:
+        keep_freed_memory()
     files = files_in(args.files)
     separator = load_separator(args.model or DEFAULT, _device(args, 0), args.config, args.overrides)
     request = Request(args.out, args.num_spk, args.channel, args.window, args.overwrite)

@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Any, Callable
 
 import numpy as np
 import torch
 from espnet2.train.abs_espnet_model import AbsESPnetModel
 
-from contrasep_lib.nodes.options import FeatureOptions
-from contrasep_lib.nodes.spectra import FLOOR
-from contrasep_lib.nodes.stft import istft, num_frames, pad, stft
-from contrasep_lib.embedding.analysis import Analysis
-from contrasep_lib.decode.centroids import training_assignments, training_centroids
-from contrasep_lib.embedding.backbones.spectral import BLSTM, Conv, DualPath
-from contrasep_lib.counting.counter import Counter
-from contrasep_lib.decode.attractor import AttractorDecoder
-from contrasep_lib.embedding.backbones.encoder import ConvEncoder
-from contrasep_lib.embedding.heads import Projection, unit_norm
-from contrasep_lib.embedding.inputs import SpectrumInput, frame_mask, unit_level
+from contrasep_lib.features.options import FeatureOptions
+from contrasep_lib.features.spectra import FLOOR
+from contrasep_lib.features.stft import istft, num_frames, pad, stft
+from contrasep_lib.models.analysis import Analysis, random_part
+from contrasep_lib.models.attractors import training_assignments, training_centroids
+from contrasep_lib.models.backbones import BLSTM, Conv, DualPath
+from contrasep_lib.models.counter import Counter
+from contrasep_lib.models.decoder import AttractorDecoder
+from contrasep_lib.models.encoder import ConvEncoder
+from contrasep_lib.models.heads import Projection, unit_norm
+from contrasep_lib.models.inputs import SpectrumInput, frame_mask, unit_level
 from contrasep_lib.models.options import CENTROIDS, ModelOptions
 from contrasep_lib.nodes.labels import LabelledNodes, remix, similarity
 from contrasep_lib.nodes.nodeset import NodeSet
@@ -294,6 +293,8 @@ class ContrastiveModel(AbsESPnetModel):
             dominant = torch.zeros_like(valid, dtype=torch.int64)
         else:
             dominant = self.granularity.loudest(power)
+            # more than any sum of the sources: noise, which is nobody's
+            valid = valid & (nodes.power <= 2 * most * power.sum(1))
         if most > 1 and num_spk is not None and self.options.counts:
             # a lone talker among mixtures teaches the count; as one label it would draw all directions together
             valid = valid & (num_spk > 1).unsqueeze(1)
@@ -325,8 +326,7 @@ class ContrastiveModel(AbsESPnetModel):
         rows = present.any(1).nonzero().squeeze(1)
         if power is None or len(rows) == 0:
             return seen.z.new_zeros(())
-        seen = Analysis(*(getattr(seen, field.name)[rows] for field in dataclasses.fields(seen)))
-        heard, lengths, present = heard[rows], lengths[rows], present[rows]
+        seen, heard, lengths, present = seen.rows(rows), heard[rows], lengths[rows], present[rows]
         power, weight = power[rows], weight[rows]
         assign = training_assignments(
             seen.z.float(), self.granularity.loudest(power), power, weight,
@@ -334,8 +334,18 @@ class ContrastiveModel(AbsESPnetModel):
         )
         centroids, found = training_centroids(seen.z, weight, assign)
         present = present & found
+        taught = present
+        if self.training and self.options.decoder_share < 1:
+            share = self.options.decoder_share
+            seen, heard, lengths, loud = random_part(seen, heard, lengths, share, self.features, generator)
+            taught = present & loud
+            rows = taught.any(1).nonzero().squeeze(1)
+            if len(rows) == 0:
+                return seen.z.new_zeros(())
+            seen, heard, lengths, taught = seen.rows(rows), heard[rows], lengths[rows], taught[rows]
+            centroids, present = centroids[rows], present[rows]
         outputs = self.decode(seen, centroids, heard.shape[-1], present)
-        return si_snr_loss(outputs, heard, lengths, present)
+        return si_snr_loss(outputs, heard, lengths, taught)
 
     def _count_loss(
         self, seen: Analysis, weight: torch.Tensor, num_spk: torch.Tensor | None, most: int

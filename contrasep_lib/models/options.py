@@ -19,6 +19,7 @@ CENTROIDS = ("dominance", "noise", "soft", "solver", "found")
 # how a model learns, which a trained one has behind it
 _TRAINING = (
     "objectives", "temperature", "labels", "negatives", "sampled_nodes", "neighbours", "remix_db", "seed", "dropout", "centroids",
+    "decoder_share",
 )
 
 
@@ -64,7 +65,9 @@ class ModelOptions:
             each talker.
         decoder_width: its channels, and cells of its LSTMs in each direction.
         centroids: relative frequency of each kind of centroids in training, ``dominance``, ``noise``,
-            ``soft``, ``solver``, ``found`` (see `contrasep_lib.decode.centroids`); ``null``: all alike.
+            ``soft``, ``solver``, ``found`` (see `contrasep_lib.models.attractors`); ``null``: all alike.
+        decoder_share: share of the frames of a batch, one random part, that the decoder sees and learns from in a
+            training step; centroids and all other objectives take all frames, validation too.
         count_max: the largest count that a counter knows.
     """
 
@@ -91,6 +94,7 @@ class ModelOptions:
     decoder_width: int = dataclasses.field(default=64, metadata=LATER)
     centroids: dict[str, float] | None = dataclasses.field(default=None, metadata=LATER)
     count_max: int = dataclasses.field(default=5, metadata=LATER)
+    decoder_share: float = dataclasses.field(default=1.0, metadata=LATER)
 
     def __post_init__(self) -> None:
         if self.backbone == "encoder" and self.granularity != "frame":
@@ -122,6 +126,8 @@ class ModelOptions:
             if not 0 < value < float("inf"):
                 raise ValueError(f"objectives.{name}: a positive weight wanted, got {value}")
         self._check_decoder()
+        if not 0 < self.decoder_share <= 1:
+            raise ValueError(f"decoder_share: expected a share over 0 up to 1, got {self.decoder_share}")
         if not 1e-3 <= self.temperature <= 100:
             raise ValueError(f"temperature: between 0.001 and 100 wanted, got {self.temperature}")
         if not 0 <= self.remix_db <= 30:

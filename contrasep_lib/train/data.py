@@ -26,8 +26,9 @@ from contrasep_lib.mix.level import active_level, rms_level
 from contrasep_lib.mix.lists import draw_gains
 from contrasep_lib.mix.mixer import mix_signals
 from contrasep_lib.mix.options import MixOptions
+from contrasep_lib.train.augment import KEPT, add_noise, add_pauses, draw_window, fade_ends
 from contrasep_lib.train.balance import Balance, corpora_in_order
-from contrasep_lib.train.options import TrainOptions
+from contrasep_lib.train.options import AugmentOptions, TrainOptions
 
 Key = tuple[int, int]
 
@@ -221,18 +222,25 @@ class _Voices(_Pool):
     def join(self, numbers: Sequence[int], name: str, rng: np.random.Generator) -> dict[str, Any]:
         """Mix a part of each of the utterances: an item.
 
-        The item is as long as its longest part; shorter ones begin anywhere within it.
+        The item is as long as its longest part; shorter ones begin anywhere within it. Silence and pauses are put
+        into the parts, so the mixture is the sum of its sources but for noise.
         """
         parts, labels = zip(*[self.part(number, rng) for number in numbers])
-        samples = max(map(len, parts))
+        samples, augment = max(map(len, parts)), self.options.augment
+        first, last = draw_window(samples, augment, rng)
         placed = np.zeros((len(parts), samples))
         for row, part in zip(placed, parts):
-            start = int(rng.integers(samples - len(part) + 1))
+            if len(part) > last - first:
+                start = pick_start(part[None], last - first, rng)
+                part = fade_ends(part[start : start + last - first], self.mix.rate)
+            part = add_pauses(part, math.ceil(KEPT * samples), augment, self.mix.rate, rng)
+            start = first + int(rng.integers(last - first - len(part) + 1))
             row[start : start + len(part)] = part
         mixed = mix_signals(placed, draw_gains(len(parts), self.mix.max_gain_db, rng), "max")
+        mixture = mixed.mixture.astype(np.float32) / np.float32(INT16_SCALE)
         return {
             "utt_id": name + "+".join(self.utterances[number][1] for number in numbers),
-            "mixture": mixed.mixture.astype(np.float32) / np.float32(INT16_SCALE),
+            "mixture": add_noise(mixture, augment, self.mix.rate, rng),
             "sources": mixed.sources.astype(np.float32) / np.float32(INT16_SCALE),
             "speaker": np.array(labels, np.int64),
         }
@@ -327,14 +335,15 @@ def train_dataset(
 def valid_dataset(
     folders: Sequence[str | os.PathLike], options: TrainOptions, mix: MixOptions, corpora: Sequence[str | None] = ()
 ) -> _Pool:
-    """The validation data of a phase: the same in every epoch, at normal speed.
+    """The validation data of a phase: the same in every epoch, at normal speed, without augmentation.
 
     Sets of mixtures are taken as they are also where training mixes on the fly.
     """
     sets = [DumpSet(folder) for folder in folders]
     kind = "fixed" if options.data == "dynamic" and all(dump.spk for dump in sets) else options.data
     balance = None if kind == "fixed" else options.balance
-    return DATASETS[kind](sets, dataclasses.replace(options, speed=(1.0,), balance=balance), mix, corpora)
+    plain = dataclasses.replace(options, speed=(1.0,), balance=balance, augment=AugmentOptions())
+    return DATASETS[kind](sets, plain, mix, corpora)
 
 
 def collate(items: Sequence[dict[str, Any]]) -> tuple[list[str], dict[str, torch.Tensor]]:

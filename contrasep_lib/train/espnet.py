@@ -14,6 +14,8 @@ from typing import Any, Iterator
 
 import typeguard
 
+from contrasep_lib.train.schedule import WarmupConstantLR
+
 _ATTENTION = "espnet2.main_funcs.calculate_all_attentions"
 
 
@@ -45,6 +47,9 @@ with _lightly():
     from espnet2.train.trainer import Trainer, TrainerOptions
     from espnet2.utils.build_dataclass import build_dataclass
     from espnet2.utils.nested_dict_action import NestedDictAction
+
+# ESPnet looks schedules up by name in its own table
+scheduler_classes.setdefault("warmupconstant", WarmupConstantLR)
 
 __all__ = [
     "AbsTask", "ClassChoices", "IteratorOptions", "NestedDictAction", "Trainer", "TrainerOptions",

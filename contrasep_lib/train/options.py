@@ -10,6 +10,32 @@ from contrasep_lib.config import LATER
 
 
 @dataclasses.dataclass(frozen=True)
+class AugmentOptions:
+    """What mixtures drawn on the fly hold beside speech (`contrasep_lib.train.augment`); by default nothing.
+
+    Attributes:
+        silence: probability of silence before and after the mixture, up to half of the item.
+        edge: probability for each talker that it begins late or ends early.
+        pause: probability for each talker of a pause of 0.3 to 1.5 s.
+        noise: probability of stationary noise between white and brown, in the mixture and in no source.
+        noise_db: range of its level under the mixture's power, dB.
+    """
+
+    silence: float = 0.0
+    edge: float = 0.0
+    pause: float = 0.0
+    noise: float = 0.0
+    noise_db: tuple[float, ...] = (20.0, 60.0)
+
+    def __post_init__(self) -> None:
+        for name in ("silence", "edge", "pause", "noise"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name}: expected a probability, got {getattr(self, name)}")
+        if len(self.noise_db) != 2 or not 0 <= self.noise_db[0] <= self.noise_db[1]:
+            raise ValueError(f"noise_db: expected a range of dB such as [20, 60], got {list(self.noise_db)}")
+
+
+@dataclasses.dataclass(frozen=True)
 class TrainOptions:
     """How a phase is trained.
 
@@ -42,7 +68,7 @@ class TrainOptions:
         optim: optimiser; ``muon`` is one for matrices, with Adam for all else (`contrasep_lib.train.muon`).
         learning_rate: its learning rate.
         optim_conf: its further arguments.
-        scheduler: learning rate schedule, or ``none``.
+        scheduler: learning rate schedule, or ``none``; ``warmupconstant`` has no end (`contrasep_lib.train.schedule`).
         scheduler_conf: its arguments.
         grad_clip: largest norm of the gradient.
         accumulate: batches whose gradients are added up for one step.
@@ -50,6 +76,7 @@ class TrainOptions:
             for it; other CPUs take ``float32``.
         ema_decay: weights are validated and kept as a running average with this decay per step
             (less in the first steps); ``null``: as they are.
+        augment: with ``dynamic`` and ``single``: silence, pauses and noise in training, see `AugmentOptions`.
         freeze: parts of the model (``backbone``, ``decoder``, ``counter`` ..) that keep the weights they begin with;
             objectives that teach no other part are left out.
         num_workers: processes that prepare data; 0 prepares in the training process.
@@ -75,7 +102,7 @@ class TrainOptions:
     learning_rate: float = 1e-3
     optim_conf: dict[str, int | float | bool | tuple[float, ...]] = dataclasses.field(default_factory=dict)
     scheduler: Literal[
-        "none", "warmuplr", "noamlr", "reducelronplateau", "steplr", "exponentiallr", "cosineannealinglr",
+        "none", "warmupconstant", "warmuplr", "noamlr", "reducelronplateau", "steplr", "exponentiallr", "cosineannealinglr",
         "onecyclelr", "cosineannealingwarmuprestarts",
     ] = "none"
     scheduler_conf: dict[str, int | float | bool | str] = dataclasses.field(default_factory=dict)
@@ -88,6 +115,7 @@ class TrainOptions:
     seed: int = 0
     balance: dict[str, float] | None = dataclasses.field(default=None, metadata=LATER)
     freeze: tuple[str, ...] = dataclasses.field(default=(), metadata=LATER)
+    augment: AugmentOptions = dataclasses.field(default=AugmentOptions(), metadata=LATER)
 
     def __post_init__(self) -> None:
         if self.epochs < 0:
@@ -117,6 +145,8 @@ class TrainOptions:
             raise ValueError(f"speed: multiples of 0.01 wanted, got {list(self.speed)}")
         if self.data == "fixed" and self.speed != (1.0,):
             raise ValueError("speed: mixtures that are fixed have the speed [1.0]")
+        if self.data == "fixed" and self.augment != AugmentOptions():
+            raise ValueError("augment: expected data 'dynamic' or 'single' with it, got 'fixed'")
         if self.balance is not None:
             self._check_balance()
         if self.batches_per_epoch is not None and self.batches_per_epoch % self.accumulate:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import dataclasses
 import io
 import logging
 import os
@@ -19,8 +20,9 @@ from torch.multiprocessing.spawn import ProcessExitedException, ProcessRaisedExc
 
 from contrasep_lib.config import as_key, as_tree, build
 from contrasep_lib.errors import ContrasepError
-from contrasep_lib.nodes.options import FeatureOptions
-from contrasep_lib.nodes.spectra import log_spectrum, statistics
+from contrasep_lib.features.options import FeatureOptions
+from contrasep_lib.features.spectra import log_spectrum, statistics
+from contrasep_lib.io.machine import keep_freed_memory
 from contrasep_lib.mix.options import MixOptions
 from contrasep_lib.models.checkpoint import plain, read_model, save_model
 from contrasep_lib.models.espnet_model import BACKBONES
@@ -37,7 +39,7 @@ from contrasep_lib.train.espnet import (
 )
 from contrasep_lib.train.iterator import EpochIterator
 from contrasep_lib.train.muon import MuonAdam
-from contrasep_lib.train.options import TrainOptions
+from contrasep_lib.train.options import AugmentOptions, TrainOptions
 from contrasep_lib.train.record import time_spent, without_folders
 from contrasep_lib.train.session import log
 from contrasep_lib.train.trainer import SafeTrainer, last_fault
@@ -201,11 +203,12 @@ class Parts:
         self.corpora = sections["corpora"]
         self.sets = {True: sections["train_sets"], False: sections["valid_sets"]}
 
-    def dataset(self, train: bool) -> Any:
+    def dataset(self, train: bool, augment: bool = True) -> Any:
         """Training or validation data."""
+        options = self.train if augment else dataclasses.replace(self.train, augment=AugmentOptions())
         folders = self.sets[train]
         corpora = [self.corpora.get(folder) for folder in folders] if self.corpora else ()
-        return (train_dataset if train else valid_dataset)(folders, self.train, self.mix, corpora)
+        return (train_dataset if train else valid_dataset)(folders, options, self.mix, corpora)
 
 
 def build_arguments(
@@ -304,6 +307,8 @@ def train(args: argparse.Namespace, task: type[ContrasepTask] = ContrasepTask) -
         print("train: this processor has no bfloat16; float32 is taken")
     if part.train.epochs == 0:
         raise ContrasepError(f"{args.contrasep['phase']}.epochs: 0 leaves this phase out; 1 or more wanted")
+    if not args.ngpu:
+        keep_freed_memory()
     # faults of the data before any process is started
     part.dataset(True), part.dataset(False)
     try:
@@ -338,6 +343,7 @@ def _train_in_processes(args: argparse.Namespace, task: type[ContrasepTask]) -> 
 
 def _train_as_rank(rank: int, task: type[ContrasepTask], args: argparse.Namespace, threads: int) -> None:
     torch.set_num_threads(threads)
+    keep_freed_memory()
     # torch sends it when the parent dies, and whoever is started in the background ignores it
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     args.dist_rank = rank
@@ -356,9 +362,10 @@ def _train_as_rank(rank: int, task: type[ContrasepTask], args: argparse.Namespac
 def training_statistics(part: Parts) -> np.ndarray:
     """Kaldi CMVN statistics ``(2, freq + 1)`` of the first items that training will see.
 
-    Those of the dump are of other signals: unmixed, and at other levels.
+    Those of the dump are of other signals: unmixed, and at other levels. Silences of augmentation are left
+    out: the logarithm of nothing would set the deviation.
     """
-    dataset = part.dataset(True)
+    dataset = part.dataset(True, augment=False)
     keys = dataset.keys(1, min(STATISTICS_ITEMS, len(dataset)))
     return sum(statistics(log_spectrum(dataset[key]["mixture"], part.features)) for key in keys)
 

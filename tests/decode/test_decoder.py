@@ -5,10 +5,11 @@ import dataclasses
 import pytest
 import torch
 
-from contrasep_lib.nodes.options import FeatureOptions
-from contrasep_lib.nodes.stft import istft, num_frames
-from contrasep_lib.decode.centroids import training_assignments, training_centroids
-from contrasep_lib.decode.attractor import centroids_of, shares_of
+from contrasep_lib.features.options import FeatureOptions
+from contrasep_lib.features.stft import istft, num_frames, stft
+from contrasep_lib.models.analysis import Analysis, random_part
+from contrasep_lib.models.attractors import training_assignments, training_centroids
+from contrasep_lib.models.decoder import centroids_of, shares_of
 from contrasep_lib.models.options import CENTROIDS, ModelOptions, build_model
 from contrasep_lib.objectives import si_snr_loss
 
@@ -274,3 +275,80 @@ def test_the_loss_is_that_of_matched_outputs():
         outputs = model.decode(seen, centroids_of(nodes.z, assign, nodes.weight * nodes.valid), 700)
     assert stats["si_snr"].item() == pytest.approx(-si_snr_loss(outputs, sources).item(), abs=1e-3)
     assert num_frames(700, FEATURES) == dataclasses.astuple(seen)[0].shape[1]
+
+
+@pytest.mark.parametrize("samples, share", [(700, 0.5), (700, 0.01), (691, 0.8), (640, 1.0)])
+def test_a_part_of_the_frames_is_that_part_of_the_sources(samples, share):
+    _, sources = noises(2, 3, samples)
+    spectrum = stft(sources, FEATURES)
+    total, starts = spectrum.shape[2], set()
+    # each node holds its own number
+    z = torch.arange(2 * total * 33.0).view(2, -1, 1)
+    seen = Analysis(spectrum[:, 0], torch.full((2,), total), z, z.view(2, total, 33), z.view(2, total, 33, 1))
+    for seed in range(300):
+        generator = torch.Generator().manual_seed(seed)
+        part, heard, lengths, loud = random_part(seen, sources, torch.tensor([samples, samples]), share, FEATURES, generator)
+        count = part.spectrum.shape[1]
+        assert count == max(4, round(share * total)) and part.frames.tolist() == [count, count]
+        assert loud.all() or share < 0.1
+        assert torch.equal(part.z.view(2, count, 33), part.level) and torch.equal(part.level, part.hidden.squeeze(3))
+        start = int(part.level[0, 0, 0]) // 33
+        assert torch.equal(part.level[0].flatten(), torch.arange(start * 33.0, (start + count) * 33))
+        assert torch.equal(part.spectrum, spectrum[:, 0, start : start + count]) and (lengths == heard.shape[-1]).all()
+        again = istft(spectrum[:, :, start : start + count], heard.shape[-1], FEATURES)
+        torch.testing.assert_close(again, heard, atol=1e-6, rtol=1e-5)
+        starts.add(start)
+    assert min(starts) == 0 and max(starts) == total - count and (len(starts) > 5 or share > 0.7)
+
+
+def test_sources_that_are_silent_in_a_part_and_mixtures_that_end_before():
+    mixture, sources = noises(3, 2, 800)
+    sources[0, 1, 300:], sources[2, :, 100:] = 0, 0
+    lengths, found = torch.tensor([800, 800, 100]), set()
+    seen = make().eval().analyse(mixture, lengths)[1]
+    for seed in range(20):
+        part, heard, inside, loud = random_part(seen, sources, lengths, 0.3, FEATURES, torch.Generator().manual_seed(seed))
+        first = int((seen.level == part.level[1:2, :1]).all(-1)[1].nonzero()[0]) * FEATURES.hop
+        assert inside.tolist() == [heard.shape[-1], heard.shape[-1], min(heard.shape[-1], max(0, 100 - first))]
+        assert loud[1].all() and loud[0, 0] and not (loud[0, 1] and first > 300)
+        assert loud[2].any() == (inside[2] > 0) and (part.frames[2] > 0 or not loud[2].any())
+        found.add((bool(loud[0, 1]), bool(loud[2].any())))
+    assert {answer for answer, _ in found} == {answer for _, answer in found} == {True, False}
+
+
+def test_the_decoder_learns_from_a_part_in_training_alone():
+    torch.manual_seed(0)
+    (mixture, sources), lengths, seen = noises(3, 3, 900), torch.tensor([900, 300, 900]), []
+    num_spk = torch.tensor([3, 2, 1])
+    model, whole = (make(decoder_share=share, objectives={"affinity": 1.0, "si_snr": 0.1, "count": 0.1}) for share in (0.5, 1.0))
+    whole.load_state_dict(model.state_dict())
+    for one in (model, whole):
+        one.decoder.register_forward_hook(lambda module, arguments, output: seen.append(arguments[1].shape[1]))
+    frames = num_frames(900, FEATURES)
+    for step in range(8):
+        loss, stats, _ = model(mixture, lengths, sources, num_spk)
+        loss.backward()
+        assert loss.isfinite() and all(p.grad is None or p.grad.isfinite().all() for p in model.parameters())
+    assert set(seen) == {round(frames / 2)}
+    # what else is learned takes all frames
+    torch.manual_seed(5)
+    _, these, _ = model(mixture, lengths, sources, num_spk)
+    torch.manual_seed(5)
+    _, those, _ = whole(mixture, lengths, sources, num_spk)
+    assert these["affinity"] == those["affinity"] and these["count"] == those["count"] and these["si_snr"] != those["si_snr"]
+    seen.clear()
+    these, those = (one.eval()(mixture, lengths, sources, num_spk)[1] for one in (model, whole))
+    assert these == those and set(seen) == {frames}
+
+
+def test_a_batch_that_is_silent_in_its_part_has_no_loss():
+    mixture, sources = noises(2, 2, 900)
+    # heard in the second half alone
+    sources[..., :500] = 0
+    model, losses = make(decoder_share=0.2), set()
+    for _ in range(10):
+        loss, stats, _ = model(sources.sum(1), torch.tensor([900, 900]), sources)
+        loss.backward()
+        assert loss.isfinite()
+        losses.add(float(stats["si_snr"]) == 0)
+    assert losses == {True, False}

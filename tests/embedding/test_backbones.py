@@ -4,12 +4,13 @@ import numpy as np
 import pytest
 import torch
 
-from contrasep_lib.nodes.options import FeatureOptions
-from contrasep_lib.nodes.spectra import log_spectrum, statistics
-from contrasep_lib.nodes.stft import num_frames, stft
-from contrasep_lib.embedding.backbones.spectral import BLSTM, Conv, DualPath
-from contrasep_lib.embedding.heads import Projection, unit_norm
-from contrasep_lib.embedding.inputs import SpectrumInput, unit_level
+from contrasep_lib.features.options import FeatureOptions
+from contrasep_lib.features.spectra import log_spectrum, statistics
+from contrasep_lib.features.stft import num_frames, stft
+from contrasep_lib.models import backbones
+from contrasep_lib.models.backbones import BLSTM, Conv, DualPath
+from contrasep_lib.models.heads import Projection, unit_norm
+from contrasep_lib.models.inputs import SpectrumInput, unit_level
 
 FREQ = 33
 BACKBONES = {
@@ -110,3 +111,18 @@ def test_statistics_that_do_not_fit_are_told():
         SpectrumInput(FeatureOptions(64, 16), np.zeros((2, 130)))
     with pytest.raises(ValueError, match="statistics over no frame"):
         SpectrumInput(FeatureOptions(64, 16), np.zeros((2, 34)))
+
+
+def test_a_recurrence_in_parts_is_the_same(monkeypatch):
+    torch.manual_seed(0)
+    layer = torch.nn.LSTM(6, 5, batch_first=True, bidirectional=True).double()
+    x = torch.randn(2 * backbones.SEQUENCES + 3, 4, 6, dtype=torch.double, requires_grad=True)
+    calls, found = [], []
+    layer.register_forward_hook(lambda module, arguments, output: calls.append(len(arguments[0])))
+    for most in (backbones.SEQUENCES, len(x)):
+        monkeypatch.setattr(backbones, "SEQUENCES", most)
+        y = backbones.run_recurrent(layer, x, None)
+        found.append((y, *torch.autograd.grad(y.square().sum(), [x, *layer.parameters()])))
+    assert calls == [512, 512, 3, len(x)]
+    for parts, whole in zip(*found):
+        assert torch.allclose(parts, whole, rtol=1e-9, atol=1e-9)

@@ -210,3 +210,18 @@ def test_mixed_precision_trains():
     loss.backward()
     assert loss.dtype == torch.float32 and nodes.z.dtype == torch.float32
     nodes.require_unit_norm()
+
+
+def test_nodes_of_noise_alone_belong_to_nobody():
+    mixture, lengths, sources, num_spk, _ = talkers(samples=1600)
+    sources[..., :800] = 0
+    noise = 0.3 * torch.randn(3, 1600, generator=torch.Generator().manual_seed(1)) * sources.std()
+    model, sums = make(backbone="conv").eval(), sources.sum(1)
+    for signal, clean in ((sums, True), (sums + noise, False)):
+        seen = model.analyse(signal)[1]
+        valid = model._nodes(seen.spectrum, seen.frames)[1].unflatten(1, (-1, 33))
+        labelled = model._dominated(seen, model._power(sources), num_spk, None).valid.unflatten(1, (-1, 33))
+        silent, heard = slice(0, 48), slice(56, None)
+        assert labelled[:, heard].sum() >= 0.5 * valid[:, heard].sum()
+        assert labelled[:, silent].sum() == 0 and clean == (valid[:, silent].sum() == 0)
+        assert not clean or torch.equal(labelled, valid)

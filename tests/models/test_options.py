@@ -43,6 +43,7 @@ ATTRACTOR = {"granularity": "attractor", "objectives": {"affinity": 1.0, "si_snr
             {**ATTRACTOR, "backbone": "dual_path", "path": "attention", "width": 32, "decoder_width": 20},
             "heads: 4 heads of even width wanted, got a decoder_width of 20",
         ),
+        ({**ATTRACTOR, "decoder_share": 0.0}, "decoder_share: expected a share over 0 up to 1, got 0.0"),
         ({"temperature": 0.0}, "temperature: between 0.001 and 100 wanted, got 0.0"),
         ({"remix_db": -1.0}, "remix_db: between 0 and 30 dB wanted"),
     ],

@@ -190,7 +190,7 @@ def test_a_training_before_the_option_goes_on(single_dump, tmp_path):
     (tmp_path / "c.yaml").write_text("features: {win: 64, hop: 32}\n")
     config = load_config(tmp_path / "c.yaml")
     tree = as_tree(config["pretrain"])
-    assert tree.pop("balance") is None and tree.pop("freeze") == ()
+    assert tree.pop("balance") is None and tree.pop("freeze") == () and not any(map(tree.pop("augment").get, ("silence", "noise")))
     assert as_key(config["pretrain"]) == tree
     assert set(as_key(config["corpus"])) == {"espeak", "librispeech"}
 

@@ -232,6 +232,43 @@ def test_killed_training_ends_as_undisturbed_training(task, phase, undisturbed):
     assert_same_result(undisturbed.parent / "killed", undisturbed)
 
 
+# what a long training has beside the options of `TREE`
+LONG = {
+    "optim": "muon", "learning_rate": 0.01, "scheduler": "warmupconstant", "scheduler_conf": {"warmup_steps": 5},
+    "num_spk": [1, 2, 3], "best": "si_snr", "best_mode": "max", "epochs": 100_000,
+    "augment": {"silence": 0.5, "edge": 0.5, "pause": 0.5, "noise": 0.5},
+}
+DECODER = {
+    "granularity": "attractor", "backbone": "dual_path", "band": 8, "decoder_layers": 1, "decoder_width": 4,
+    "objectives": {"affinity": 1.0, "si_snr": 0.1, "count": 0.1}, "decoder_share": 0.5,
+}
+
+
+def test_long_training_that_is_killed_ends_as_undisturbed_training(task, phase):
+    whole = task.train(phase("long", DECODER, **LONG | {"epochs": 4})).parent
+    args = phase("long_killed", DECODER, **LONG)
+    process = multiprocessing.get_context("fork").Process(target=task.train, args=(args,))
+    process.start()
+    # the checkpoint of epoch 2, whatever comes after
+    wait_for(lambda: os.path.exists(os.path.join(args.output_dir, "checkpoint.previous.pth")), process)
+    process.kill()
+    process.join()
+    assert process.exitcode == -signal.SIGKILL and not os.path.exists(os.path.join(args.output_dir, "model.pth"))
+    reached = max(statistics(whole.parent / "long_killed"))
+    if reached > 4:
+        pytest.skip("this machine trains faster than it kills")
+    task.train(phase("long_killed", DECODER, num_workers=1, **LONG | {"epochs": 4}))
+    assert_same_result(whole.parent / "long_killed", whole)
+    # a model of what there is, from a copy, while training goes on
+    shutil.copytree(whole, whole.parent / "long_copy", symlinks=True)
+    assert read_model(task.train(phase("long_copy", DECODER, **LONG | {"epochs": 1})))["training"]["of"] == 4
+    # a decay is a phase of its own
+    options = {"epochs": 1, "scheduler": "onecyclelr", "scheduler_conf": {"max_lr": 0.01, "total_steps": 3, "cycle_momentum": False}}
+    with pytest.raises(ContrasepError, match="train.scheduler"):
+        task.train(phase("long", DECODER, **LONG | options))
+    task.train(phase("decay", DECODER, init=whole / "model.pth", **LONG | options))
+
+
 def test_training_goes_on_elsewhere_from_its_folder_alone(task, phase, undisturbed, single_dump, tmp_path, monkeypatch):
     here = undisturbed.parent / "travels"
     task.train(phase("travels", epochs=2))
@@ -426,6 +463,7 @@ def test_patience_best_and_statistics(task, phase):
     ({"optim": "muon", "optim_conf": {"moment": 1.0}}, "finetune.optim_conf: .*moment"),
     ({"optim": "muon", "optim_conf": {"betas": [0.9, 1.0]}}, "finetune.optim_conf: .*beta"),
     ({"scheduler_conf": {"warm": 1}}, "finetune.scheduler_conf: .*warm"),
+    ({"scheduler": "warmupconstant", "scheduler_conf": {"warmup_steps": 0}}, "finetune.scheduler_conf: .*at least 1, got 0"),
     ({"num_spk": [9]}, "9 talkers wanted in a mixture"),
     ({"freeze": ["decoder"]}, "finetune.freeze: this model has no 'decoder'; its parts are backbone"),
     ({"freeze": ["backbone"]}, "finetune.freeze: every part of the model is frozen"),

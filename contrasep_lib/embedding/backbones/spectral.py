@@ -20,6 +20,8 @@ from contrasep_lib.embedding.inputs import frame_mask
 # vectors that tell frequencies apart begin about half as large as what they are added to:
 # from zero, contrastive losses would collapse before the network knows where it is
 _PLACE_STD = 0.3
+# on a CPU a recurrence over more sequences goes in parts, whose states stay in the cache
+SEQUENCES = 512
 
 
 def shorter(frames: torch.Tensor, count: int) -> torch.Tensor | None:
@@ -36,6 +38,8 @@ def run_recurrent(layer: torch.nn.RNNBase, x: torch.Tensor, lengths: torch.Tenso
         lengths: ``(batch,)`` on the CPU; None for all steps, which saves the packing.
     """
     if lengths is None:
+        if x.device.type == "cpu" and len(x) > SEQUENCES:
+            return torch.cat([layer(part)[0] for part in x.split(SEQUENCES)])
         return layer(x)[0]
     packed = torch.nn.utils.rnn.pack_padded_sequence(x, lengths, batch_first=True, enforce_sorted=False)
     unpack = torch.nn.utils.rnn.pad_packed_sequence
