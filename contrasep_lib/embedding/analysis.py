@@ -6,7 +6,7 @@ import dataclasses
 
 import torch
 
-from contrasep_lib.features.options import FeatureOptions
+from contrasep_lib.nodes.options import FeatureOptions
 
 # a source is silent in a part when its power lies this far under that of the whole (20 dB)
 _SILENT = 0.01

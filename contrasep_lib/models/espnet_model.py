@@ -8,17 +8,17 @@ import numpy as np
 import torch
 from espnet2.train.abs_espnet_model import AbsESPnetModel
 
-from contrasep_lib.features.options import FeatureOptions
-from contrasep_lib.features.spectra import FLOOR
-from contrasep_lib.features.stft import istft, num_frames, pad, stft
-from contrasep_lib.models.analysis import Analysis, random_part
-from contrasep_lib.models.attractors import training_assignments, training_centroids
-from contrasep_lib.models.backbones import BLSTM, Conv, DualPath
-from contrasep_lib.models.counter import Counter
-from contrasep_lib.models.decoder import AttractorDecoder
-from contrasep_lib.models.encoder import ConvEncoder
-from contrasep_lib.models.heads import Projection, unit_norm
-from contrasep_lib.models.inputs import SpectrumInput, frame_mask, unit_level
+from contrasep_lib.nodes.options import FeatureOptions
+from contrasep_lib.nodes.spectra import FLOOR
+from contrasep_lib.nodes.stft import istft, num_frames, pad, stft
+from contrasep_lib.embedding.analysis import Analysis, random_part
+from contrasep_lib.decode.centroids import training_assignments, training_centroids
+from contrasep_lib.embedding.backbones.spectral import BLSTM, Conv, DualPath
+from contrasep_lib.counting.counter import Counter
+from contrasep_lib.decode.attractor import AttractorDecoder
+from contrasep_lib.embedding.backbones.encoder import ConvEncoder
+from contrasep_lib.embedding.heads import Projection, unit_norm
+from contrasep_lib.embedding.inputs import SpectrumInput, frame_mask, unit_level
 from contrasep_lib.models.options import CENTROIDS, ModelOptions
 from contrasep_lib.nodes.labels import LabelledNodes, remix, similarity
 from contrasep_lib.nodes.nodeset import NodeSet

@@ -65,7 +65,7 @@ class ModelOptions:
             each talker.
         decoder_width: its channels, and cells of its LSTMs in each direction.
         centroids: relative frequency of each kind of centroids in training, ``dominance``, ``noise``,
-            ``soft``, ``solver``, ``found`` (see `contrasep_lib.models.attractors`); ``null``: all alike.
+            ``soft``, ``solver``, ``found`` (see `contrasep_lib.decode.centroids`); ``null``: all alike.
         decoder_share: share of the frames of a batch, one random part, that the decoder sees and learns from in a
             training step; centroids and all other objectives take all frames, validation too.
         count_max: the largest count that a counter knows.

@@ -20,8 +20,8 @@ from torch.multiprocessing.spawn import ProcessExitedException, ProcessRaisedExc
 
 from contrasep_lib.config import as_key, as_tree, build
 from contrasep_lib.errors import ContrasepError
-from contrasep_lib.features.options import FeatureOptions
-from contrasep_lib.features.spectra import log_spectrum, statistics
+from contrasep_lib.nodes.options import FeatureOptions
+from contrasep_lib.nodes.spectra import log_spectrum, statistics
 from contrasep_lib.io.machine import keep_freed_memory
 from contrasep_lib.mix.options import MixOptions
 from contrasep_lib.models.checkpoint import plain, read_model, save_model

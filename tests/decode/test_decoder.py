@@ -5,11 +5,11 @@ import dataclasses
 import pytest
 import torch
 
-from contrasep_lib.features.options import FeatureOptions
-from contrasep_lib.features.stft import istft, num_frames, stft
-from contrasep_lib.models.analysis import Analysis, random_part
-from contrasep_lib.models.attractors import training_assignments, training_centroids
-from contrasep_lib.models.decoder import centroids_of, shares_of
+from contrasep_lib.nodes.options import FeatureOptions
+from contrasep_lib.nodes.stft import istft, num_frames, stft
+from contrasep_lib.embedding.analysis import Analysis, random_part
+from contrasep_lib.decode.centroids import training_assignments, training_centroids
+from contrasep_lib.decode.attractor import centroids_of, shares_of
 from contrasep_lib.models.options import CENTROIDS, ModelOptions, build_model
 from contrasep_lib.objectives import si_snr_loss
 

@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 import torch
 
-from contrasep_lib.features.options import FeatureOptions
-from contrasep_lib.features.spectra import log_spectrum, statistics
-from contrasep_lib.features.stft import num_frames, stft
+from contrasep_lib.nodes.options import FeatureOptions
+from contrasep_lib.nodes.spectra import log_spectrum, statistics
+from contrasep_lib.nodes.stft import num_frames, stft
 from contrasep_lib.models import backbones
-from contrasep_lib.models.backbones import BLSTM, Conv, DualPath
-from contrasep_lib.models.heads import Projection, unit_norm
-from contrasep_lib.models.inputs import SpectrumInput, unit_level
+from contrasep_lib.embedding.backbones.spectral import BLSTM, Conv, DualPath
+from contrasep_lib.embedding.heads import Projection, unit_norm
+from contrasep_lib.embedding.inputs import SpectrumInput, unit_level
 
 FREQ = 33
 BACKBONES = {
