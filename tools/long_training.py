@@ -6,7 +6,7 @@
     tools/long_training.py score FOLDER [--limit 40]  separates the first development mixtures of each set, adds a line to curve.tsv
     tools/long_training.py snapshot FOLDER --out contrasep_lib/pretrained/next   weights in float16, and the curve
 
-FOLDER holds `data/dump` (dumps of stage 2: tr_single and cv_single of each corpus, dev_Kmix), and receives `code`, a frozen copy
+FOLDER holds `data/dump` (dumps of stage 2: CORPUS/tr_single and CORPUS/cv_single, CORPUS/dev_Kmix), and receives `code`, a frozen copy
 of the toolkit as committed, and `exp/finetune`. Training is `conf/long.yaml` (or --config) under nice 19; SIGSTOP and SIGCONT to
 the process in `pid` stop it and let it go on. The configuration's schedule has no end.
 """
@@ -26,7 +26,8 @@ sys.path.insert(0, str(ROOT))
 
 from contrasep_lib.errors import ContrasepError  # noqa: E402
 
-CORPORA = ("mini_librispeech", "commonvoice")
+# corpus of the configuration's balance -> folder of its dumps
+CORPORA = {"mini_librispeech": "librispeech", "commonvoice": "commonvoice"}
 CURVE = "curve.tsv"
 THREADS = {f"{name}_NUM_THREADS": "1" for name in ("OMP", "MKL", "OPENBLAS")}
 
@@ -60,7 +61,9 @@ def start(args: argparse.Namespace) -> None:
         subprocess.run(["tar", "-x", "-C", str(code)], input=archive, check=True)
         (folder / "commit").write_text(commit.stdout)
     dump = folder / "data" / "dump"
-    sets = {part: ",".join(f"{name}={name}/{part}_single" for name in CORPORA) for part in ("tr", "cv")}
+    sets = {
+        part: ",".join(f"{name}={corpus}/{part}_single" for name, corpus in CORPORA.items()) for part in ("tr", "cv")
+    }
     command = [
         "taskset", "-c", str(args.core), "nice", "-n", "19", sys.executable, "-m", "contrasep_lib.bin.main", "train",
         "--config", str(code / args.config), "--phase", "finetune", "--dump", str(dump), "--train-sets", sets["tr"],

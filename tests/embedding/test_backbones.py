@@ -7,7 +7,7 @@ import torch
 from contrasep_lib.nodes.options import FeatureOptions
 from contrasep_lib.nodes.spectra import log_spectrum, statistics
 from contrasep_lib.nodes.stft import num_frames, stft
-from contrasep_lib.models import backbones
+from contrasep_lib.embedding.backbones import spectral as backbones
 from contrasep_lib.embedding.backbones.spectral import BLSTM, Conv, DualPath
 from contrasep_lib.embedding.heads import Projection, unit_norm
 from contrasep_lib.embedding.inputs import SpectrumInput, unit_level
