@@ -1,7 +1,8 @@
 """Write RESULTS.md and results.json of a tag, or a recipe's comparison of its tags.
 
-With --exp: the tag's pages from its score tables. With --recipe-dir: DIR/RESULTS.md from all
-DIR/EXPDIR/*/results.json.
+With --exp: the tag's pages from its score tables. With --recipe-dir: DIR/EXPDIR/RESULTS.md from all
+DIR/EXPDIR/*/results.json. With --publish besides: the recipe's committed DIR/results.json and DIR/RESULTS.md,
+whose rows of these tags are replaced.
 """
 
 from __future__ import annotations
@@ -16,9 +17,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of ``contrasep report``."""
     which = parser.add_mutually_exclusive_group(required=True)
     which.add_argument("--exp", metavar="DIR", help="exp/TAG; write its RESULTS.md and results.json")
-    which.add_argument("--recipe-dir", metavar="DIR", help="recipe; write its RESULTS.md, comparing the tags")
+    which.add_argument("--recipe-dir", metavar="DIR", help="recipe; write EXPDIR/RESULTS.md, comparing the tags")
     parser.add_argument(
         "--expdir", default="exp", metavar="DIR", help="folder of the tags, below --recipe-dir (default: exp)"
+    )
+    parser.add_argument(
+        "--publish", nargs="*", metavar="TAG",
+        help="put these tags into the recipe's committed results, or with none of them write its page again",
     )
     parser.add_argument("--recipe", metavar="NAME", help="name of the recipe")
     parser.add_argument("--config", metavar="FILE", help="configuration (YAML)")
@@ -38,15 +43,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Entry point of ``contrasep report``."""
-    if args.recipe_dir is not None:
-        from contrasep_lib.report.results import write_comparison
-
-        print(f"report: {write_comparison(args.recipe_dir, args.expdir)}")
-    else:
+    if args.recipe_dir is None:
+        if args.publish is not None:
+            raise ContrasepError("--publish: expected together with --recipe-dir")
         for option in ("recipe", "config", "sets", "label", "command"):
             if getattr(args, option) is None:
-                raise ContrasepError(f"--{option}: wanted together with --exp")
+                raise ContrasepError(f"--{option}: expected together with --exp")
         print(f"report: {_report_tag(args)}")
+        return
+    from contrasep_lib.report.compare import publish, write_comparison
+
+    if args.publish is None:
+        print(f"report: {write_comparison(args.recipe_dir, args.expdir)}")
+    else:
+        print(f"report: {publish(args.recipe_dir, args.publish, args.expdir)}")
 
 
 def _report_tag(args: argparse.Namespace) -> Path:

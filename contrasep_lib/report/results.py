@@ -1,4 +1,4 @@
-"""results.json and RESULTS.md of a tag, and the recipe's comparison of its tags.
+"""results.json and RESULTS.md of a tag.
 
 results.json is made of its inputs alone: no dates, durations or absolute paths, so that the same
 inputs give the same bytes. RESULTS.md of a tag says when and how it was made.
@@ -15,8 +15,7 @@ from contrasep_lib.config import as_tree
 from contrasep_lib.errors import ContrasepError
 from contrasep_lib.io.atomic import write_text
 from contrasep_lib.io.dumpset import DumpSet, require_same_keys
-from contrasep_lib.report.cost import read_cost
-from contrasep_lib.report.pages import JOINT, ORACLE_SUPERVISION, comparison_page, tag_page
+from contrasep_lib.report.pages import JOINT, ORACLE_SUPERVISION, tag_page
 from contrasep_lib.report.reading import read_json, require_keys
 from contrasep_lib.score.tables import SCORES, Row, aggregate, read_rows
 
@@ -212,31 +211,12 @@ def read_results(path: str | os.PathLike) -> dict[str, Any]:
         ContrasepError: not JSON, or a key missing.
     """
     results = read_json(path)
-    require_keys(results, REQUIRED_KEYS, path)
-    for means in results["sets"].values():
-        require_keys(means, REQUIRED_SET_KEYS, path)
+    require_results(results, path)
     return results
 
 
-def write_comparison(recipe_dir: str | os.PathLike, exp: str = "exp") -> Path:
-    """Write the recipe's RESULTS.md: all tags beside each other, the oracles once, and what systems cost.
-
-    Args:
-        recipe_dir: the recipe; ``<exp>/*/results.json`` and ``cost.json`` are read, those of sweeps left out.
-        exp: folder of the tags, relative to the recipe or absolute.
-
-    Returns:
-        path of the page.
-
-    Raises:
-        ContrasepError: no tag has results, or a results.json cannot be read.
-    """
-    recipe_dir = Path(recipe_dir)
-    paths = [path for path in sorted((recipe_dir / exp).glob("*/results.json")) if SWEEP_KEY not in read_json(path)]
-    if not paths:
-        raise ContrasepError(f"{recipe_dir / exp}: no tag with a results.json; run stage 6 first")
-    tags = {path.parent.name: read_results(path) for path in paths}
-    costs = {path.parent.name: cost for path in paths if (cost := read_cost(path.parent))}
-    text = comparison_page(tags, costs)
-    write_text(recipe_dir / "RESULTS.md", text)
-    return recipe_dir / "RESULTS.md"
+def require_results(results: Mapping[str, Any], path: str | os.PathLike) -> None:
+    """Raise ContrasepError, naming ``path`` and the first key that results of a tag lack."""
+    require_keys(results, REQUIRED_KEYS, path)
+    for means in results["sets"].values():
+        require_keys(means, REQUIRED_SET_KEYS, path)

@@ -92,7 +92,8 @@ def test_a_recipe_compares_its_tags(tag, contrasep, tmp_path):
     for separator in ("mixture", "oracle_ibm"):
         tag(separator)
     contrasep("report", "--recipe-dir", tmp_path, check=True)
-    page = (tmp_path / "RESULTS.md").read_text()
+    assert sorted(path.name for path in tmp_path.iterdir() if "sult" in path.name.lower()) == []
+    page = (tmp_path / "exp" / "RESULTS.md").read_text()
     assert "| mixture | mixture | - | none | 0.00" in page
     assert "| oracle_ibm | oracle_ibm | tf | sources at test time (oracle) |" in page
     assert page.count("oracle, ratio mask (IRM)") == 1
@@ -100,7 +101,7 @@ def test_a_recipe_compares_its_tags(tag, contrasep, tmp_path):
     again = tmp_path / "again"
     shutil.copytree(tmp_path / "exp", again / "exp")
     contrasep("report", "--recipe-dir", again, check=True)
-    assert (again / "RESULTS.md").read_text() == page
+    assert (again / "exp" / "RESULTS.md").read_text() == page
 
 
 def test_an_estimated_count_is_scored_and_shown(tag, mixed, contrasep, tmp_path):
@@ -122,7 +123,7 @@ def test_an_estimated_count_is_scored_and_shown(tag, mixed, contrasep, tmp_path)
     assert means["oracle"]["psm"] > means["si_snri_count_estimated"] > means["si_snri_penalised"] > 0
     assert "counted rightly: 60.0 %" in (exp / "RESULTS.md").read_text()
     contrasep("report", "--recipe-dir", tmp_path, check=True)
-    assert "estimated, 60.0 % right" in (tmp_path / "RESULTS.md").read_text()
+    assert "estimated, 60.0 % right" in (tmp_path / "exp" / "RESULTS.md").read_text()
     assert len(list((exp / f"score_{mixed[3].name}").glob("plots/*.png"))) == 2
 
 
@@ -187,7 +188,7 @@ def test_bad_input_is_one_line_and_leaves_nothing(mixed, config, contrasep, tmp_
 
 def test_report_without_what_it_needs(mixed, config, contrasep, tmp_path):
     done = contrasep("report", "--exp", tmp_path / "none", "--config", config)
-    assert done.returncode == 1 and "--recipe: wanted together with --exp" in done.stderr
+    assert done.returncode == 1 and "--recipe: expected together with --exp" in done.stderr
     arguments = ("--recipe", "r", "--config", config, "--sets", mixed[3], "--label", "l", "--command", "c")
     done = contrasep("report", "--exp", tmp_path / "none", *arguments)
     assert done.returncode == 1 and "scores.tsv: not there; run stage 6" in done.stderr

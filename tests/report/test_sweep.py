@@ -9,7 +9,7 @@ import matplotlib.image
 import pytest
 
 from contrasep_lib.errors import ContrasepError
-from contrasep_lib.report.results import write_comparison
+from contrasep_lib.report.compare import write_comparison
 from contrasep_lib.report.sweep import last_fault, read_outcomes, write_sweep
 from contrasep_lib.report.sweep_plan import folder_name, plan_sweep, split_values
 from contrasep_lib.report.sweep_plot import axis_key, error_lengths, wants_log
