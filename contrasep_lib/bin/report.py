@@ -63,14 +63,18 @@ def _report_tag(args: argparse.Namespace) -> Path:
     from datetime import datetime
 
     from contrasep_lib.bin.common import read_config
-    from contrasep_lib.report.cost import of_model, of_system, write_cost
+    from contrasep_lib.report.cost import of_system, write_cost
     from contrasep_lib.report.results import build_results, read_system, write_results
 
     system = None if args.system is None else read_system(args.system)
     results = build_results(args.exp, args.sets, args.recipe, args.config, read_config(args), args.label, system)
-    if system is not None or args.model is not None:
-        costs = of_model(args.model) if system is None else of_system(system)
-        write_cost(args.exp, costs, [Path(folder).name for folder in args.sets])
+    cost = None if system is None else of_system(system)
+    if cost is None and args.model is not None:
+        from contrasep_lib.train.record import cost_of_model
+
+        cost = cost_of_model(args.model)
+    if cost is not None:
+        write_cost(args.exp, cost, [Path(folder).name for folder in args.sets])
     when = datetime.now().strftime("%Y-%m-%d %H:%M:%S")
     took = None if args.seconds is None else f"{args.seconds:.0f} s"
     return write_results(args.exp, results, args.command, when, took)

@@ -12,37 +12,15 @@ from pathlib import Path
 from typing import Any, Mapping, Sequence
 
 from contrasep_lib.io.atomic import write_text
+from contrasep_lib.io.speed import SPEED, total_speed
 from contrasep_lib.report.reading import read_json, require_keys
-from contrasep_lib.separate.writer import SPEED, total_speed
 
 COST = "cost.json"
 KEYS = ("parameters", "training", "separation")
 
 
-def of_model(path: str | os.PathLike) -> dict[str, Any]:
-    """Parameters and training of one of our models.
-
-    Args:
-        path: ``model.pth``.
-
-    Returns:
-        ``parameters``, a number, and ``training``: ``phase``, ``minutes`` and ``device`` of each training behind it, None
-        where they were not recorded.
-
-    Raises:
-        ContrasepError: missing, damaged or foreign file.
-    """
-    from contrasep_lib.models.checkpoint import read_model
-    from contrasep_lib.models.options import build_model
-    from contrasep_lib.train.record import spent_of
-
-    content = read_model(path)
-    model = build_model(content["model"], content["features"], content["silence_db"])
-    return {"parameters": sum(value.numel() for value in model.parameters()), "training": spent_of(content["training"])}
-
-
 def of_system(system: Mapping[str, Any]) -> dict[str, Any]:
-    """As `of_model`, of a system that is not ours (`contrasep_lib.report.results.read_system`)."""
+    """Parameters and training of a system that is not ours (`contrasep_lib.report.results.read_system`)."""
     training = {"phase": "training", "minutes": system["minutes"], "device": system["device"]}
     return {"parameters": system["parameters"], "training": [training]}
 
@@ -52,7 +30,8 @@ def write_cost(exp: str | os.PathLike, system: Mapping[str, Any], sets: Sequence
 
     Args:
         exp: ``exp/<tag>`` with ``separate_<set>/speed.json``.
-        system: from `of_model` or `of_system`.
+        system: ``parameters``, a number, and ``training``: ``phase``, ``minutes`` and ``device`` of each training behind it,
+            None where they were not recorded; from `contrasep_lib.train.record.cost_of_model` or `of_system`.
         sets: names of the test sets; those without a measurement are passed over.
     """
     speeds = [speed for name in sets if (speed := _speed(Path(exp) / f"separate_{name}" / SPEED))]

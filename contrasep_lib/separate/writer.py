@@ -7,7 +7,6 @@ import os
 import shutil
 import zipfile
 from pathlib import Path
-from typing import Any, Mapping, Sequence
 
 import numpy as np
 
@@ -16,6 +15,7 @@ from contrasep_lib.io.ark import save_ark
 from contrasep_lib.io.atomic import atomic_open, write_text
 from contrasep_lib.io.audio import write_wav
 from contrasep_lib.io.scp import read_table, write_table
+from contrasep_lib.io.speed import SPEED, total_speed
 from contrasep_lib.separate.separation import Separation
 
 EVIDENCE = ("utt", "num_spk_given", "num_spk_est", "modularity", "conductance", "sizes", "words")
@@ -23,8 +23,6 @@ EVIDENCE = ("utt", "num_spk_given", "num_spk_est", "modularity", "conductance", 
 KALDI_UNSIGNED_BYTE = 5
 # of the utterances that are whole, until all parts are joined
 RECORDS = "records"
-# how long separation took, and what it ran on
-SPEED = "speed.json"
 
 
 def labels_of(separation: Separation) -> np.ndarray:
@@ -134,12 +132,6 @@ class Writer:
 
 def _speed_of(folder: Path, part: int) -> Path:
     return folder / "parts" / f"speed.{part}.json"
-
-
-def total_speed(speeds: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Seconds of separation and of audio over parts or sets, and all their devices."""
-    total = {name: round(sum(speed[name] for speed in speeds), 2) for name in ("seconds", "audio_seconds")}
-    return {**total, "device": ", ".join(sorted({speed["device"] for speed in speeds}))}
 
 
 def merge_parts(folder: str | os.PathLike, parts: int) -> int:

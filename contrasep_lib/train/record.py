@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any, Mapping
 
@@ -23,6 +24,22 @@ def without_folders(sections: Mapping[str, Any]) -> dict[str, Any]:
 def spent_of(training: Mapping[str, Any]) -> list[dict[str, Any]]:
     """What a model's record says of its time; see `time_spent`."""
     return training.get("spent", [UNKNOWN])
+
+
+def cost_of_model(path: str | os.PathLike) -> dict[str, Any]:
+    """Parameters and training of one of our models, as `contrasep_lib.report.cost.write_cost` takes them.
+
+    Args:
+        path: ``model.pth``.
+
+    Raises:
+        ContrasepError: missing, damaged or foreign file.
+    """
+    from contrasep_lib.models.options import build_model
+
+    content = read_model(path)
+    model = build_model(content["model"], content["features"], content["silence_db"])
+    return {"parameters": sum(value.numel() for value in model.parameters()), "training": spent_of(content["training"])}
 
 
 def time_spent(sections: Mapping[str, Any], seconds: float, ngpu: int, cores: int) -> list[dict[str, Any]]:
