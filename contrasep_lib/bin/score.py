@@ -42,7 +42,7 @@ def run(args: argparse.Namespace) -> None:
         scorer = Scorer(dump, separated, config["score"], config["features"], config["separate"].silence_db)
         job, jobs = args.part or (1, 1)
         keys = share(dump.keys, (job, jobs))
-        # closed before a fault is told, so that its line stands alone
+        # closed before an error is reported, so that its line stands alone
         with progress(keys, f"scoring {dump.name}") as shown:
             rows = scorer.rows(shown)
         write_rows(parts / f"{job}.tsv", rows)

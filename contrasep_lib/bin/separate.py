@@ -159,16 +159,19 @@ def _identity(args: argparse.Namespace, config: dict[str, Any]) -> str:
 
 
 def _oracle(args: argparse.Namespace, config: dict[str, Any], dump: DumpSet) -> Callable[[str], Separation]:
-    from contrasep_lib.separate.oracle import Oracle
+    from contrasep_lib.config import create
+    from contrasep_lib.oracles.base import Scene, oracle_options
+    from contrasep_lib.separate.separation import Separation
 
     options, features = config["separate"], config["features"]
+    oracle = create(oracle_options(options.separator))
 
     def separate(key: str) -> Separation:
         try:
-            oracle = Oracle(dump.mixture(key), dump.sources(key), features, options.silence_db)
+            scene = Scene(dump.mixture(key), dump.sources(key), features, options.silence_db)
         except ContrasepError as error:
             raise ContrasepError(f"{args.dump}: '{key}': {error}; run stage 2 again") from None
-        return oracle.separate(options.separator)
+        return Separation(**vars(oracle.separate(scene)), num_spk_given=True)
 
     return separate
 

@@ -71,7 +71,7 @@ FAMILIES: dict[str, Family] = {
         Family("counter", "counters", "counting/counters", "Estimates the number of speakers."),
         Family("metric", "metrics", "score/metrics", "Scores separated speech."),
         Family("corpus", "corpora", "corpus", "Reads a corpus into single-speaker data directories."),
-        Family("oracle", "oracles", "separate/oracles", "Separates with knowledge of the sources."),
+        Family("oracle", "oracles", "oracles", "Separates with knowledge of the sources."),
     )
 }
 

@@ -16,7 +16,7 @@ from contrasep_lib.io.atomic import write_text
 from contrasep_lib.report.cost import read_cost
 from contrasep_lib.report.pages import comparison_page
 from contrasep_lib.report.reading import read_json, require_keys
-from contrasep_lib.report.results import SWEEP_KEY, read_results, require_results, to_json
+from contrasep_lib.report.results import SWEEP_KEY, checked_results, read_results, to_json
 
 PUBLISHED = "results.json"
 PAGE = "RESULTS.md"
@@ -82,10 +82,11 @@ def read_published(recipe_dir: str | os.PathLike) -> dict[str, dict[str, Any]]:
         raise ContrasepError(f"{path}: cannot be read ({error}); restore it from git") from None
     if not isinstance(tree, dict) or not all(isinstance(row, dict) for row in tree.values()):
         raise ContrasepError(f"{path}: expected a mapping of tags to rows; restore it from git")
+    rows = {}
     for tag, row in tree.items():
         require_keys(row, ("results", "cost"), f"{path}: {tag}")
-        require_results(row["results"], f"{path}: {tag}")
-    return tree
+        rows[tag] = {"results": checked_results(row["results"], f"{path}: {tag}"), "cost": row["cost"]}
+    return rows
 
 
 def publish(recipe_dir: str | os.PathLike, tags: Sequence[str], exp: str = "exp") -> Path:

@@ -4,24 +4,18 @@ from __future__ import annotations
 
 from typing import Any, Iterable, Mapping, Sequence
 
+from contrasep_lib.oracles.base import OracleOptions, oracle_title
 from contrasep_lib.report.cost import cost_cells
-from contrasep_lib.score.oracles import ORACLES
+from contrasep_lib.score.metrics.base import Column
 
-ORACLE_ROWS = {
-    "frame_binary": "oracle, binary mask per frame",
-    "ibm": "oracle, binary mask per T-F unit (IBM)",
-    "irm": "oracle, ratio mask (IRM)",
-    "psm": "oracle, phase-sensitive mask (PSM)",
-}
-ORACLE_SUPERVISION = "sources at test time (oracle)"
-# column title -> (score, its decimals)
-SCORE_COLUMNS = {
-    "SI-SNRi": "si_snri",
-    "SDRi": "sdri",
-    "SI-SNRi, count estimated": "si_snri_count_estimated",
-    "SI-SNRi, penalised": "si_snri_penalised",
-    "output SI-SNR": "si_snr",
-}
+# the scores of results that do not name theirs, those of earlier versions
+EARLIER_COLUMNS = (
+    Column("si_snri", "SI-SNRi", improvement=True),
+    Column("sdri", "SDRi", improvement=True),
+    Column("si_snri_count_estimated", "SI-SNRi, count estimated", improvement=True),
+    Column("si_snri_penalised", "SI-SNRi, penalised", improvement=True),
+    Column("si_snr", "output SI-SNR", fallback=True),
+)
 # the mixtures of all test sets together, where the sets differ in the number of talkers
 JOINT = "joint"
 NOTES = (
@@ -30,16 +24,20 @@ NOTES = (
     "masks are made from the sources; they show what a mask over the same units can reach."
 )
 COUNT_NOTES = (
-    "Where the count of talkers was estimated, a missing output scores as the mixture (0 dB) and extra ones "
-    "are dropped after matching; penalised, each missing or extra output counts as 0 dB in the mean over the "
-    "larger of both counts."
+    "With the number of speakers estimated, a missing output scores as the mixture (0 dB) and extra ones are dropped after "
+    "matching; penalised, each missing or extra output counts as 0 dB in the mean over the larger of both counts. Count "
+    "accuracy: share of the mixtures whose estimate is correct."
 )
 COST_NOTES = (
-    "Trained: all phases, and the models that they began with. Real-time factor: separation of the test sets, seconds for a "
-    "second of audio; of a processor its own time, one thread a job."
+    "Trained: all phases, and the models that they began with. Real-time factor: separation of the test sets, seconds per "
+    "second of audio; on a processor CPU time, one thread per job."
 )
-ONE_TALKER_NOTES = "One talker is its own mixture, so no improvement exists: output SI-SNR, capped at 30 dB."
-JOINT_TALKER_NOTES = "In joint sets, improvements are means over the mixtures of two and more talkers; the count is judged on all."
+SINGLE_SPEAKER_NOTES = (
+    "A single-speaker mixture is its own source, so no improvement exists: the table shows SI-SNR of the output, capped at 30 dB."
+)
+JOINT_NOTES = (
+    "In joint sets, improvements are means over the mixtures of two and more speakers; count accuracy is over all mixtures."
+)
 
 
 def markdown_table(header: Sequence[str], rows: Iterable[Sequence[str]], words: int = 1) -> list[str]:
@@ -58,15 +56,18 @@ def score_cell(means: Mapping[str, Any], name: str) -> str:
     return f"{means[name]:.2f}" + (f" [{interval[0]:.2f}, {interval[1]:.2f}]" if interval else "")
 
 
+def columns_of(means: Mapping[str, Any]) -> list[Column]:
+    """The columns that a set's means have."""
+    return [Column(**column) for column in means["columns"]] if "columns" in means else list(EARLIER_COLUMNS)
+
+
 def score_columns(sets: Iterable[Mapping[str, Any]]) -> dict[str, str]:
-    """The columns that hold something; output SI-SNR only where no improvement exists."""
+    """Title -> name of the columns that hold something; fallbacks only where no improvement exists."""
     sets = list(sets)
-    found = {
-        title: name for title, name in SCORE_COLUMNS.items() if any(means[name] is not None for means in sets)
-    }
-    if list(found) != ["output SI-SNR"]:
-        found.pop("output SI-SNR", None)
-    return found
+    declared = {column.name: column for means in sets for column in columns_of(means)}
+    found = [column for name, column in declared.items() if any(means.get(name) is not None for means in sets)]
+    improved = any(column.improvement for column in found)
+    return {str(column.title): column.name for column in found if not (improved and column.fallback)}
 
 
 def _framing(results: Mapping[str, Any]) -> str:
@@ -80,10 +81,10 @@ def _oracle_cells(
 ) -> list[tuple[str, list[str]]]:
     """(row title, cells) of the oracles that have a value; they are known by SI-SNRi alone."""
     made = []
-    for name in ORACLES:
-        if oracle[name] is not None:
-            cells = [f"{oracle[name]:.2f}" if score == "si_snri" else "-" for score in columns.values()]
-            made.append((ORACLE_ROWS[name] + _framing(results), cells))
+    for name, value in sorted(oracle.items()):
+        if value is not None:
+            cells = [f"{value:.2f}" if score == "si_snri" else "-" for score in columns.values()]
+            made.append((oracle_title(name) + _framing(results), cells))
     return made
 
 
@@ -97,32 +98,32 @@ def notes_on(sets: Iterable[Mapping[str, Any]]) -> list[str]:
     """What a reader of these sets' scores has to know, as paragraphs."""
     sets = list(sets)
     notes = [NOTES]
-    if any(means["si_snri_count_estimated"] is not None for means in sets):
+    if any(means.get("si_snri_count_estimated") is not None for means in sets):
         notes.append(COUNT_NOTES)
-    if any(means["si_snri"] is None and means["si_snri_count_estimated"] is None for means in sets):
-        notes.append(ONE_TALKER_NOTES)
+    if any(means["num_spk"] == 1 for means in sets):
+        notes.append(SINGLE_SPEAKER_NOTES)
     if any(not isinstance(means["num_spk"], int) and 1 in means["num_spk"] for means in sets):
-        notes.append(JOINT_TALKER_NOTES)
+        notes.append(JOINT_NOTES)
     return notes
 
 
-def _talkers(num_spk: int | Sequence[int]) -> str:
+def _counts(num_spk: int | Sequence[int]) -> str:
     return str(num_spk) if isinstance(num_spk, int) else ", ".join(map(str, num_spk))
 
 
 def set_summary(means: Mapping[str, Any]) -> str:
-    """How many mixtures, talkers and speakers a set has."""
-    plural = "" if means["num_spk"] == 1 else "s"
-    talkers = f"{_talkers(means['num_spk'])} talker{plural}"
-    return f"{means['n']} mixtures of {talkers} ({means['speakers']} speakers in all)"
+    """How many mixtures a set has, of how many speakers."""
+    one = means["num_spk"] == 1
+    mixtures = "single-speaker mixtures" if one else f"mixtures of {_counts(means['num_spk'])} speakers"
+    return f"{means['n']} {mixtures} ({means['speakers']} speakers in all)"
 
 
 def count_cell(means: Mapping[str, Any]) -> str:
-    """Whether the count of talkers was given, or how often its estimate is right."""
+    """Whether the number of speakers was given, or how often its estimate is correct."""
     accuracy = means["count_accuracy"]
-    if accuracy is None or means["si_snri"] is not None:
+    if accuracy is None or means.get("si_snri") is not None:
         return "given"
-    return f"estimated, {100 * accuracy:.1f} % right"
+    return f"estimated, accuracy {100 * accuracy:.1f} %"
 
 
 def separator_cell(results: Mapping[str, Any]) -> str:
@@ -135,10 +136,10 @@ def separator_cell(results: Mapping[str, Any]) -> str:
 
 
 def _evidence(means: Mapping[str, Any]) -> list[str]:
-    """Lines on counting and clustering, where there is something to tell."""
+    """Lines on counting and clustering, where there is something to report."""
     lines = []
     if means["count_accuracy"] is not None:
-        lines.append(f"- talkers counted rightly: {100 * means['count_accuracy']:.1f} %")
+        lines.append(f"- count accuracy: {100 * means['count_accuracy']:.1f} %")
     if means["mean_modularity"] is not None:
         lines.append(f"- mean modularity: {means['mean_modularity']:.3f}")
     if means["mean_conductance"] is not None:
@@ -160,7 +161,7 @@ def tag_page(tag: str, results: Mapping[str, Any], command: str, when: str, took
         f"# {results['recipe']}: {tag}",
         "",
         f"- corpus: {results['label']}",
-        f"- talkers per mixture: {_talkers(results['num_spk'])}",
+        f"- speakers per mixture: {_counts(results['num_spk'])}",
         f"- separator: {separator_cell(results)}, granularity: {results['granularity'] or 'none'}",
         f"- supervision: {results['supervision']}",
         f"- configuration: {results['config']}",
@@ -189,7 +190,7 @@ def comparison_page(rows: Mapping[str, Mapping[str, Any]], origin: str) -> str:
 
     Args:
         rows: tag -> ``results`` (as `build_results` makes them) and ``cost`` (as `read_cost` returns it, or None).
-            Sets of one name but another number of talkers or mixtures, or from another corpus, are other sets and
+            Sets of one name but another number of speakers or mixtures, or from another corpus, are other sets and
             stand in tables of their own.
         origin: where the rows come from, a paragraph under the heading.
     """
@@ -229,5 +230,5 @@ def _set_table(members: Sequence[tuple[str, Mapping[str, Any], Mapping[str, Any]
         (title, *cells): None for _, results, means in members
         for title, cells in _oracle_cells(results, means["oracle"], columns)
     }
-    rows += [["-", title, "-", ORACLE_SUPERVISION, *cells, "given"] for title, *cells in oracles]
+    rows += [["-", title, "-", OracleOptions.supervision, *cells, "given"] for title, *cells in oracles]
     return markdown_table(["tag", "separator", "granularity", "supervision", *columns, "count"], rows, words=4)

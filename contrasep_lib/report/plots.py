@@ -17,19 +17,13 @@ from contrasep_lib.nodes.options import FeatureOptions
 from contrasep_lib.io.atomic import atomic_path
 from contrasep_lib.io.dumpset import DumpSet, SeparatedSet
 from contrasep_lib.io.scp import read_table
-from contrasep_lib.score.oracles import ORACLES
+from contrasep_lib.oracles.base import oracle_title
 from contrasep_lib.score.tables import Row
 
 TALKER_COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442")
 SILENT_COLOUR = "#DDDDDD"
 RANGE_DB = 60.0
-ORACLE_LABELS = {
-    "frame_binary": "oracle: binary per frame",
-    "ibm": "oracle: binary per T-F unit (IBM)",
-    "irm": "oracle: ratio (IRM)",
-    "psm": "oracle: phase-sensitive (PSM)",
-}
-# name in Row -> label, in the order of preference
+# score -> label, in the order of preference
 HISTOGRAMS = {
     "si_snri": "SI-SNR improvement",
     "si_snri_count_estimated": "SI-SNR improvement, count estimated",
@@ -154,12 +148,13 @@ def draw_utterance(
 
     image = spectrogram(axes[0, 0], mixture, "mixture")
     _draw_assignment(axes[0, 1], labels, row.permutation, extent)
+    gains: Any = row["source_si_snri"]
     for index, (source, output) in enumerate(zip(sources, row.permutation)):
         spectrogram(axes[1 + index, 0], source, f"source {index + 1}")
         if output is None:
             _blank(axes[1 + index, 1], f"no output for source {index + 1}")
             continue
-        gain = "" if row.source_si_snri is None else f": SI-SNRi {row.source_si_snri[index]:.1f} dB"
+        gain = "" if gains is None else f": SI-SNRi {gains[index]:.1f} dB"
         spectrogram(axes[1 + index, 1], outputs[output], f"output {output + 1} for source {index + 1}{gain}")
     for index, output in enumerate(spare, 1 + len(sources)):
         _blank(axes[index, 0], "no source")
@@ -222,7 +217,7 @@ def draw_histogram(
         path: png file.
         values: one per utterance, dB.
         label: what they are.
-        oracles: name (keys of `ORACLES`) -> mean of the same score, dB; None is left out.
+        oracles: title -> mean of the same score, dB; None is left out.
         title: stands above.
     """
     from matplotlib.ticker import MaxNLocator
@@ -236,9 +231,10 @@ def draw_histogram(
     axis.axvline(mean, color="black", linewidth=2, label=f"mean {mean:.1f} dB (n = {len(values)})")
     styles = ("--", "-.", ":", (0, (6, 1, 1, 1, 1, 1)))
     colours = (TALKER_COLOURS[5], TALKER_COLOURS[2], TALKER_COLOURS[3], TALKER_COLOURS[0])
-    for (name, value), style, colour in zip(oracles.items(), styles, colours):
+    for index, (oracle, value) in enumerate(oracles.items()):
+        style, colour = styles[index % len(styles)], colours[index % len(colours)]
         if value is not None:
-            legend = f"{ORACLE_LABELS[name]} {value:.1f} dB"
+            legend = f"{oracle} {value:.1f} dB"
             axis.axvline(value, color=colour, linestyle=style, linewidth=1.6, label=legend)
     axis.set_xlabel(f"{label} (dB)")
     axis.set_ylabel("utterances")
@@ -262,12 +258,12 @@ def draw_set(
     out = Path(out)
     for stale in (out / "plots").glob("*.png"):
         stale.unlink()
-    name = next(name for name in HISTOGRAMS if all(getattr(row, name) is not None for row in rows))
-    oracles: dict[str, float | None] = dict.fromkeys(ORACLES)
-    if name != "si_snr":
-        oracles = {key: float(np.mean([getattr(row, key) for row in rows])) for key in ORACLES}
-    values = [getattr(row, name) for row in rows]
-    draw_histogram(out / "histogram.png", values, HISTOGRAMS[name], oracles, dump.name)
+    name = next((name for name in HISTOGRAMS if all(row[name] is not None for row in rows)), None)
+    if name is not None:
+        oracles = {} if name == "si_snr" else {
+            oracle_title(oracle): float(np.mean([row.oracles[oracle] for row in rows])) for oracle in rows[0].oracles
+        }
+        draw_histogram(out / "histogram.png", [row[name] for row in rows], HISTOGRAMS[name], oracles, dump.name)
     chosen = np.unique(np.linspace(0, len(rows) - 1, min(plots, len(rows))).round().astype(int))
     for row in (rows[index] for index in chosen):
         mixture, sources, outputs = dump.mixture(row.utt), dump.sources(row.utt), separated.outputs(row.utt)

@@ -15,30 +15,17 @@ from contrasep_lib.config import as_tree
 from contrasep_lib.errors import ContrasepError
 from contrasep_lib.io.atomic import write_text
 from contrasep_lib.io.dumpset import DumpSet, require_same_keys
-from contrasep_lib.report.pages import JOINT, ORACLE_SUPERVISION, tag_page
+from contrasep_lib.report.pages import JOINT, tag_page
 from contrasep_lib.report.reading import read_json, require_keys
-from contrasep_lib.score.tables import SCORES, Row, aggregate, read_rows
+from contrasep_lib.score.means import aggregate
+from contrasep_lib.score.tables import OLD_ORACLES, Row, read_rows
+from contrasep_lib.oracles.base import oracle_options
 
-# what was known of the mixtures: by separator, at test time; by the model's labels, in training
-SUPERVISION = {
-    "oracle_frame": ORACLE_SUPERVISION,
-    "oracle_ibm": ORACLE_SUPERVISION,
-    "oracle_irm": ORACLE_SUPERVISION,
-    "oracle_psm": ORACLE_SUPERVISION,
-    "mixture": "none",
-}
+# what a model's training knew of the mixtures, by its labels
 MODEL_SUPERVISION = {
     "dominance": "sources in training (which unit is dominated by whom)",
     "none": "utterance in training (views of one recording)",
     "decoder": "sources in training (the sources themselves, and which unit is dominated by whom)",
-}
-# what a node is, by separator; None where there are no nodes
-GRANULARITY = {
-    "oracle_frame": "frame",
-    "oracle_ibm": "tf",
-    "oracle_irm": "tf",
-    "oracle_psm": "tf",
-    "mixture": None,
 }
 REPORTED_SECTIONS = ("features", "separate", "score")
 MODEL_SECTIONS = ("model", "pretrain", "finetune", "modularity")
@@ -50,24 +37,29 @@ SYSTEM_KEYS = {
     "separator": str, "granularity": (str, type(None)), "supervision": str, "parameters": int, "minutes": (int, float),
     "device": str, "options": dict,
 }
-REQUIRED_SET_KEYS = ("n", "num_spk", "speakers", "count_accuracy", "oracle", *SCORES)
+REQUIRED_SET_KEYS = ("n", "num_spk", "speakers", "count_accuracy", "oracle")
 
 
 def supervision(config: Mapping[str, Any]) -> str:
     """The supervision that a configuration's separator used, as results state it.
 
     Raises:
-        ContrasepError: a separator that says nothing about its supervision.
+        ContrasepError: an unknown separator.
     """
     separator = config["separate"].separator
     if separator == "model":
         stated = MODEL_SUPERVISION["decoder" if config["model"].decodes else config["model"].labels]
         speakers = config["model"].labels != "none" and config["pretrain"].epochs > 0
         return f"speaker labels in pretraining{_shares(config['pretrain'].balance)}, {stated}" if speakers else stated
-    if separator not in SUPERVISION:
-        known = ", ".join(SUPERVISION)
-        raise ContrasepError(f"no supervision stated for separator '{separator}'; known: model, {known}")
-    return SUPERVISION[separator]
+    return oracle_options(separator).supervision
+
+
+def granularity(config: Mapping[str, Any]) -> str | None:
+    """What a node is, as results state it; None where there are no nodes."""
+    separator, model = config["separate"].separator, config["model"]
+    if separator != "model":
+        return oracle_options(separator).granularity
+    return "tf, attractor decoder" if model.decodes else model.granularity
 
 
 def _shares(balance: Mapping[str, float] | None) -> str:
@@ -139,7 +131,7 @@ def _our_own(config: Mapping[str, Any]) -> dict[str, Any]:
     separator = config["separate"].separator
     sections = REPORTED_SECTIONS + (MODEL_SECTIONS if separator == "model" else ())
     return {
-        "granularity": config["model"].granularity if separator == "model" else GRANULARITY.get(separator),
+        "granularity": granularity(config),
         "separator": separator,
         "supervision": supervision(config),
         "options": {name: as_tree(config[name]) for name in sections},
@@ -210,13 +202,18 @@ def read_results(path: str | os.PathLike) -> dict[str, Any]:
     Raises:
         ContrasepError: not JSON, or a key missing.
     """
-    results = read_json(path)
-    require_results(results, path)
-    return results
+    return checked_results(read_json(path), path)
 
 
-def require_results(results: Mapping[str, Any], path: str | os.PathLike) -> None:
-    """Raise ContrasepError, naming ``path`` and the first key that results of a tag lack."""
+def checked_results(results: Mapping[str, Any], path: str | os.PathLike) -> dict[str, Any]:
+    """Results of a tag, oracles of earlier versions under today's names.
+
+    Raises:
+        ContrasepError: a key missing; the message names ``path``.
+    """
     require_keys(results, REQUIRED_KEYS, path)
-    for means in results["sets"].values():
+    sets = {}
+    for name, means in results["sets"].items():
         require_keys(means, REQUIRED_SET_KEYS, path)
+        sets[name] = {**means, "oracle": {OLD_ORACLES.get(oracle, oracle): value for oracle, value in means["oracle"].items()}}
+    return {**results, "sets": sets}

@@ -15,7 +15,7 @@ from contrasep_lib.report.sweep_plan import Sweep, yaml_value
 from contrasep_lib.report.sweep_plot import draw_sweep
 
 # granularity -> the oracle that gives each of its nodes to one source
-BOUNDS = {"frame": "frame_binary", "tf": "ibm"}
+BOUNDS = {"frame": "frame", "tf": "ibm"}
 OUTCOMES = "runs.tsv"
 KEPT = ("config", "granularity", "separator", "supervision", "label", "sets")
 BOUND_NOTES = (

@@ -35,7 +35,7 @@ def wants_log(values: Sequence[float]) -> bool:
 
 def main_score(means: Mapping[str, Any]) -> str | None:
     """The score of a set that is drawn: the improvement, or for one talker the output's SI-SNR."""
-    return next((name for name in HISTOGRAMS if means[name] is not None), None)
+    return next((name for name in HISTOGRAMS if means.get(name) is not None), None)
 
 
 def error_lengths(means: Mapping[str, Any], name: str) -> tuple[float, float]:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
+
+from contrasep_lib.config.choices import choices_of
 
 
 @dataclasses.dataclass(frozen=True)
@@ -10,21 +13,23 @@ class ScoreOptions:
     """How stage 6 scores.
 
     Attributes:
-        sdr_filter: taps of the distortion filter that BSS-Eval v3 allows.
+        metrics: name -> options; see ``contrasep list metrics``.
+        oracles: name -> options of the oracles that are printed beside every system; see ``contrasep list oracles``.
         bootstrap: resamplings behind a 95 % interval.
         seed: draws the resamplings.
         plots: utterances of each set that are plotted.
     """
 
-    sdr_filter: int = 512
+    metrics: dict[str, Any] = choices_of("metric", ("si_snr", "sdr", "si_snri_count_estimated", "si_snri_penalised"))
+    oracles: dict[str, Any] = choices_of("oracle", ("frame", "ibm", "irm", "psm"))
     bootstrap: int = 2000
     seed: int = 0
     plots: int = 3
 
     def __post_init__(self) -> None:
-        if self.sdr_filter < 1:
-            raise ValueError(f"sdr_filter: at least 1 tap wanted, got {self.sdr_filter}")
+        if not self.metrics:
+            raise ValueError("metrics: expected at least one, got none")
         if self.bootstrap < 100:
-            raise ValueError(f"bootstrap: at least 100 resamplings wanted, got {self.bootstrap}")
+            raise ValueError(f"bootstrap: expected at least 100 resamplings, got {self.bootstrap}")
         if self.plots < 0:
-            raise ValueError(f"plots: 0 or more wanted, got {self.plots}")
+            raise ValueError(f"plots: expected 0 or more, got {self.plots}")

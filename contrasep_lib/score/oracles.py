@@ -1,22 +1,17 @@
-"""What the oracle masks reach on an utterance, printed beside every system."""
+"""What oracles reach on an utterance, printed beside every system."""
 
 from __future__ import annotations
 
+from typing import Any, Mapping
+
 import numpy as np
 
+from contrasep_lib.config.choices import create
 from contrasep_lib.nodes.options import FeatureOptions
-
-# name in results.json -> separator
-ORACLES = {
-    "frame_binary": "oracle_frame",
-    "ibm": "oracle_ibm",
-    "irm": "oracle_irm",
-    "psm": "oracle_psm",
-}
 
 
 def oracle_improvements(
-    mixture: np.ndarray, sources: np.ndarray, features: FeatureOptions, silence_db: float
+    mixture: np.ndarray, sources: np.ndarray, features: FeatureOptions, silence_db: float, oracles: Mapping[str, Any]
 ) -> dict[str, float | None]:
     """SI-SNRi of every oracle on one mixture, made in memory and never written as audio.
 
@@ -27,19 +22,17 @@ def oracle_improvements(
         sources: ``(K, samples)`` float32.
         features: framing of the masks.
         silence_db: nodes further than this below the loudest one are shared equally, dB.
+        oracles: name -> options.
 
     Returns:
-        oracle (keys of `ORACLES`) -> mean improvement over the sources, dB; None for one talker.
+        name -> mean improvement over the sources, dB; None for single-speaker mixtures.
     """
-    from contrasep_lib.score.metrics import pairwise_si_snr, si_snr
-    from contrasep_lib.separate.oracle import Oracle
+    from contrasep_lib.score.ratios import pairwise_si_snr, si_snr
+    from contrasep_lib.oracles.base import Scene
 
     if len(sources) == 1:
-        return dict.fromkeys(ORACLES)
+        return dict.fromkeys(oracles)
     unprocessed = pairwise_si_snr(mixture[None], sources)[:, 0]
-    oracle = Oracle(mixture, sources, features, silence_db)
-    made = {}
-    for name, separator in ORACLES.items():
-        outputs = oracle.separate(separator).outputs
-        made[name] = float((si_snr(outputs, sources) - unprocessed).mean())
-    return made
+    scene = Scene(mixture, sources, features, silence_db)
+    separated = {name: create(options).separate(scene).outputs for name, options in oracles.items()}
+    return {name: float((si_snr(outputs, sources) - unprocessed).mean()) for name, outputs in separated.items()}

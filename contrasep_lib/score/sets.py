@@ -7,10 +7,10 @@ from typing import Iterable
 from contrasep_lib.errors import ContrasepError
 from contrasep_lib.nodes.options import FeatureOptions
 from contrasep_lib.io.dumpset import DumpSet, SeparatedSet, require_same_keys
-from contrasep_lib.score.metrics import score_utterance
 from contrasep_lib.score.options import ScoreOptions
 from contrasep_lib.score.oracles import oracle_improvements
 from contrasep_lib.score.tables import Evidence, Row, make_row, read_evidence
+from contrasep_lib.score.utterance import score_utterance
 
 
 class Scorer:
@@ -67,7 +67,7 @@ class Scorer:
             score = score_utterance(outputs, sources, mixture, self.options, evidence.num_spk_given)
         except ValueError as error:
             raise ContrasepError(f"{self.separated.folder}: '{key}': {error}; run stage 5 again") from None
-        oracles = oracle_improvements(mixture, sources, self.features, self.silence_db)
+        oracles = oracle_improvements(mixture, sources, self.features, self.silence_db, self.options.oracles)
         return make_row(key, self.dump.utt2spk[key], score, oracles, evidence)
 
     def rows(self, keys: Iterable[str]) -> list[Row]:

@@ -10,6 +10,7 @@ import dataclasses
 from typing import Literal
 
 from contrasep_lib.config import LATER
+from contrasep_lib.oracles.base import oracle_options
 
 
 @dataclasses.dataclass(frozen=True)
@@ -17,20 +18,22 @@ class SeparateOptions:
     """How stage 5 separates.
 
     Attributes:
-        separator: ``model`` (what stages 3 and 4 trained), an oracle, or ``mixture`` (every output
-            is the mixture itself).
+        separator: ``model`` (what stages 3 and 4 trained), ``oracle_<name>`` (see ``contrasep list oracles``), or
+            ``mixture`` (every output is the mixture itself).
         count: whether the model is ``given`` the number of talkers, or it is ``estimated``.
         mask: the model's masks: ``hard`` (each node to one output) or ``soft`` (each node to all outputs, by how much of
             its embedding lies along their centroids).
         silence_db: nodes more than this below the loudest node are silent, dB.
     """
 
-    separator: Literal["model", "oracle_frame", "oracle_ibm", "oracle_irm", "oracle_psm", "mixture"] = "oracle_ibm"
+    separator: str = "oracle_ibm"
     count: Literal["given", "estimated"] = "estimated"
     mask: Literal["hard", "soft"] = "hard"
     silence_db: float = 40.0
 
     def __post_init__(self) -> None:
+        if self.separator != "model":
+            oracle_options(self.separator)
         if self.silence_db <= 0:
             raise ValueError(f"silence_db: a positive number of dB wanted, got {self.silence_db}")
 

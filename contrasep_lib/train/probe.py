@@ -15,7 +15,7 @@ from contrasep_lib.modularity.graphs import KernelGraph
 from contrasep_lib.modularity.solvers.kmeans import KMeansSolver
 from contrasep_lib.nodes.nodeset import NodeSet
 from contrasep_lib.report.plots import TALKER_COLOURS
-from contrasep_lib.score.metrics import best_matching, pairwise_si_snr, si_snr
+from contrasep_lib.score.ratios import best_matching, pairwise_si_snr, si_snr
 from contrasep_lib.nodes.granularity import apply_mask
 
 SEARCHED = 5

@@ -80,9 +80,9 @@ def test_scores_of_all_counts_and_jointly(mixed):
     assert sets["joint"]["oracle"]["ibm"] == pytest.approx(sets["joint"]["si_snri"], abs=0.02)
     page = (mixed / "exp/ibm/RESULTS.md").read_text()
     assert not re.search(r"\b(nan|inf|none)\b", page, re.IGNORECASE)
-    assert "## tt_1mix: 3 mixtures of 1 talker (" in page and "One talker is its own mixture" in page
-    assert "## joint: 15 mixtures of 1, 2, 3, 4, 5 talkers" in page
-    assert "In joint sets, improvements are means over the mixtures of two and more talkers" in page
+    assert "## tt_1mix: 3 single-speaker mixtures (" in page and "A single-speaker mixture is its own source" in page
+    assert "## joint: 15 mixtures of 1, 2, 3, 4, 5 speakers (" in page
+    assert "In joint sets, improvements are means over the mixtures of two and more speakers" in page
 
 
 def test_a_second_run_does_nothing(mixed, corpus):
@@ -106,7 +106,7 @@ def test_a_model_that_counts(mixed, corpus):
     assert joint["count_accuracy"] == pytest.approx((one["count_accuracy"] + two["count_accuracy"]) / 2, abs=1e-3)
     assert joint["si_snri_penalised"] == two["si_snri_penalised"]
     page = (mixed / "exp/counted/RESULTS.md").read_text()
-    assert page.count("- talkers counted rightly: ") == 3 and not re.search(r"\b(nan|inf|none)\b", page, re.IGNORECASE)
+    assert page.count("- count accuracy: ") == 3 and not re.search(r"\b(nan|inf|none)\b", page, re.IGNORECASE)
 
 
 def test_sets_that_are_not_there(mixed, tmp_path):

@@ -52,10 +52,10 @@ def test_the_whole_pipeline(toy):
     scores = results["sets"]["tt_2mix"]
     assert {"n", "si_snri", "si_snri_ci95", "sdri", "si_snri_count_estimated", "si_snri_penalised", "count_accuracy",
             "mean_modularity", "mean_conductance", "oracle"} <= scores.keys()
-    assert scores["n"] == 4 and scores["oracle"].keys() == {"frame_binary", "ibm", "irm", "psm"}
+    assert scores["n"] == 4 and scores["oracle"].keys() == {"frame", "ibm", "irm", "psm"}
     # through int16 files and stage 5, the separator is the oracle that stage 6 computes in memory
     assert scores["si_snri"] == pytest.approx(scores["oracle"]["ibm"], abs=0.02) and scores["si_snri"] > 8
-    assert scores["oracle"]["frame_binary"] < scores["oracle"]["irm"] < scores["oracle"]["psm"]
+    assert scores["oracle"]["frame"] < scores["oracle"]["irm"] < scores["oracle"]["psm"]
     assert str(folder) not in (folder / "exp/toy_oracle_ibm/results.json").read_text()
     assert "synthetic speech" in done.stdout and "SI-SNRi" in done.stdout and "Audio: " in done.stdout
     score = folder / "exp/toy_oracle_ibm/score_tt_2mix"

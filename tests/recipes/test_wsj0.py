@@ -93,7 +93,7 @@ def test_joint_test_of_both_counts(two, given, tmp_path):
         both = (4 * sets["tt_2mix"][score] + 3 * sets["tt_3mix"][score]) / 7
         assert sets["joint"][score] == pytest.approx(both, abs=1e-4)
     page = (three / "exp/joint/RESULTS.md").read_text()
-    assert "## joint: 7 mixtures of 2, 3 talkers" in page and "score_joint" not in page
+    assert "## joint: 7 mixtures of 2, 3 speakers" in page and "score_joint" not in page
 
 
 # what the toy of audiomnist_2mix reads of that corpus

@@ -13,7 +13,8 @@ from contrasep_lib.report.compare import write_comparison
 from contrasep_lib.report.sweep import last_fault, read_outcomes, write_sweep
 from contrasep_lib.report.sweep_plan import folder_name, plan_sweep, split_values
 from contrasep_lib.report.sweep_plot import axis_key, error_lengths, wants_log
-from contrasep_lib.score.tables import SCORES
+from contrasep_lib.score.means import mean_columns
+from contrasep_lib.score.options import ScoreOptions
 
 COMMAND = "utils/sweep.sh words"
 
@@ -134,13 +135,14 @@ def test_planning_is_light():
 
 def means(score, estimated=False, ibm=12.0):
     """A set's scores as results.json holds them."""
-    made = dict.fromkeys(SCORES) | {f"{name}_ci95": None for name in SCORES}
+    scores = [column.name for column in mean_columns(ScoreOptions())]
+    made = dict.fromkeys(scores) | {f"{name}_ci95": None for name in scores}
     names = ("si_snri_count_estimated", "si_snri_penalised") if estimated else ("si_snri", "sdri")
     for name in ("si_snr", *names):
         made |= {name: score, f"{name}_ci95": [score - 1, score + 0.5]}
     return made | {
         "n": 4, "num_spk": 2, "speakers": 5, "count_accuracy": 0.75 if estimated else None,
-        "oracle": {"frame_binary": 4.0, "ibm": ibm, "irm": 11.0, "psm": 13.0},
+        "oracle": {"frame": 4.0, "ibm": ibm, "irm": 11.0, "psm": 13.0},
     }
 
 
@@ -171,7 +173,7 @@ def test_table_plot_and_results_of_a_numeric_key(tmp_path):
     write_sweep(sweep, "toy", COMMAND)
     page = (sweep.folder / "RESULTS.md").read_text()
     assert "# toy: sweep model.temperature" in page and COMMAND in page and "fault" not in page
-    assert "## tt: 4 mixtures of 2 talkers (5 speakers in all), noise" in page
+    assert "## tt: 4 mixtures of 2 speakers (5 speakers in all), noise" in page
     rows = table_rows(page)
     assert rows[0] == ["model.temperature", "tag", "supervision", "count", "SI-SNRi", "SDRi", "bound"]
     assert rows[2] == ["1", "t2", "none", "given", "5.25 [4.25, 5.75]", "5.25 [4.25, 5.75]", "12.00"]
@@ -228,7 +230,7 @@ def test_estimated_counts_have_their_own_columns(tmp_path):
     header, given, estimated = table_rows((sweep.folder / "RESULTS.md").read_text())
     assert header[3:] == ["count", "SI-SNRi", "SDRi", "SI-SNRi, count estimated", "SI-SNRi, penalised", "bound"]
     assert given[3] == "given" and given[6:8] == ["-", "-"]
-    assert estimated[3] == "estimated, 75.0 % right" and estimated[4] == "-" and estimated[7].startswith("5.00")
+    assert estimated[3] == "estimated, accuracy 75.0 %" and estimated[4] == "-" and estimated[7].startswith("5.00")
 
 
 def test_each_test_set_has_its_table(tmp_path):

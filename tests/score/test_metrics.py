@@ -1,16 +1,22 @@
 """Metrics against their definitions, against mir_eval, and on cases computed by hand."""
 
 import itertools
+import sys
 import warnings
 
 import numpy as np
 import pytest
 
-from contrasep_lib.score import metrics
-from contrasep_lib.score.metrics import LIMIT_DB, best_matching, pairwise_si_snr, score_utterance, sdr, si_snr
+from contrasep_lib.config import build, choices, load_config
+from contrasep_lib.errors import ContrasepError
+from contrasep_lib.score import ratios
+from contrasep_lib.score.means import mean_columns
 from contrasep_lib.score.options import ScoreOptions
+from contrasep_lib.score.ratios import LIMIT_DB, best_matching, pairwise_si_snr, sdr, si_snr
+from contrasep_lib.score.utterance import score_utterance
 
-SHORT = ScoreOptions(sdr_filter=32)
+METRICS = {"si_snr": {}, "sdr": {"filter_length": 32}, "si_snri_count_estimated": {}, "si_snri_penalised": {}}
+SHORT = build(ScoreOptions, {"metrics": METRICS}, "score")
 
 
 def speech_like(rng, count, samples=8000):
@@ -80,7 +86,7 @@ def test_sdr_is_that_of_fast_bss_eval_also_for_short_and_ill_conditioned_signals
     for sources in (sines, speech_like(rng, 2, 600)):
         estimates = sources + 0.1 * sources[::-1] + 1e-3 * rng.standard_normal(sources.shape)
         expected = fast_bss_eval.sdr_loss(
-            estimates, sources, pairwise=True, load_diag=metrics.DIAGONAL_LOAD, clamp_db=LIMIT_DB
+            estimates, sources, pairwise=True, load_diag=ratios.DIAGONAL_LOAD, clamp_db=LIMIT_DB
         )
         assert np.allclose(sdr(estimates[:, None], sources)[:, 0], -np.diag(expected), atol=1e-3)
 
@@ -107,10 +113,10 @@ def test_every_permutation_is_undone_and_wrong_ones_score_lower(rng, num_spk):
     for order in itertools.permutations(range(num_spk)):
         score = score_utterance(outputs[list(order)], sources, mixture, SHORT)
         assert [order[output] for output in score.permutation] == list(range(num_spk))
-        assert score.si_snr == pytest.approx(right.si_snr, abs=1e-9)
-        assert score.sdr == pytest.approx(right.sdr, abs=1e-6)
+        assert score["si_snr"] == pytest.approx(right["si_snr"], abs=1e-9)
+        assert score["sdr"] == pytest.approx(right["sdr"], abs=1e-6)
         if order != tuple(range(num_spk)):
-            assert si_snr(outputs[list(order)], sources).mean() < right.si_snr - 1
+            assert si_snr(outputs[list(order)], sources).mean() < right["si_snr"] - 1
 
 
 def test_matching_takes_the_best_sum_not_the_best_pair():
@@ -132,10 +138,10 @@ def test_improvement_by_hand():
     # each output: its source at 1, the other at 0.1, hence 20 dB; the mixture is at 0 dB
     outputs = np.array([[1.0, 0.1], [0.1, 1.0]]) @ sources
     score = score_utterance(outputs, sources, sources.sum(0), SHORT)
-    assert score.si_snr_mix == pytest.approx(0, abs=1e-9)
-    assert score.si_snri == pytest.approx(20, abs=1e-9)
-    assert score.source_si_snri == pytest.approx((20, 20), abs=1e-9)
-    assert score.si_snri_count_estimated is None and score.si_snri_penalised is None
+    assert score["si_snr_mix"] == pytest.approx(0, abs=1e-9)
+    assert score["si_snri"] == pytest.approx(20, abs=1e-9)
+    assert score["source_si_snri"] == pytest.approx((20, 20), abs=1e-9)
+    assert score["si_snri_count_estimated"] is None and score["si_snri_penalised"] is None
 
 
 @pytest.mark.parametrize(
@@ -162,11 +168,11 @@ def test_count_estimated_by_hand(mixing, estimated, penalised, permutation):
     score = score_utterance(outputs, sources, sources.sum(0), SHORT, count_given=False)
     matched = sum(output is not None for output in permutation)
     assert score.permutation == permutation
-    assert score.si_snr_mix == pytest.approx(mix_db, abs=1e-9)
-    assert score.si_snri_count_estimated == pytest.approx(estimated - mix_db * matched / 3, abs=1e-6)
+    assert score["si_snr_mix"] == pytest.approx(mix_db, abs=1e-9)
+    assert score["si_snri_count_estimated"] == pytest.approx(estimated - mix_db * matched / 3, abs=1e-6)
     longer = max(3, len(mixing))
-    assert score.si_snri_penalised == pytest.approx(penalised - mix_db * matched / longer, abs=1e-6)
-    assert score.si_snri is None and score.sdri is None
+    assert score["si_snri_penalised"] == pytest.approx(penalised - mix_db * matched / longer, abs=1e-6)
+    assert score["si_snri"] is None and score["sdri"] is None
 
 
 def test_extra_output_never_raises_the_penalised_score():
@@ -175,19 +181,19 @@ def test_extra_output_never_raises_the_penalised_score():
     right = score_utterance(outputs, sources, sources.sum(0), SHORT, count_given=False)
     doubled = np.vstack([outputs, outputs[:1]])
     extra = score_utterance(doubled, sources, sources.sum(0), SHORT, count_given=False)
-    assert extra.si_snri_count_estimated == pytest.approx(right.si_snri_count_estimated)
-    assert extra.si_snri_penalised == pytest.approx(right.si_snri_penalised * 2 / 3)
+    assert extra["si_snri_count_estimated"] == pytest.approx(right["si_snri_count_estimated"])
+    assert extra["si_snri_penalised"] == pytest.approx(right["si_snri_penalised"] * 2 / 3)
 
 
 @pytest.mark.parametrize("count_given", [True, False])
-def test_one_talker_has_no_improvement_and_a_cap(rng, count_given):
+def test_a_single_speaker_has_no_improvement_and_a_cap(rng, count_given):
     source = speech_like(rng, 1, 2000)
     perfect = score_utterance(source, source, source[0], SHORT, count_given)
-    assert perfect.si_snr == 30 and perfect.sdr == 30
+    assert perfect["si_snr"] == 30 and perfect["sdr"] == 30
     for name in ("si_snri", "sdri", "si_snr_mix", "sdr_mix", "si_snri_count_estimated", "si_snri_penalised"):
-        assert getattr(perfect, name) is None
+        assert perfect[name] is None
     noisy = source + source.std() * rng.standard_normal(source.shape)
-    assert score_utterance(noisy, source, source[0], SHORT, count_given).si_snr == pytest.approx(0, abs=1)
+    assert score_utterance(noisy, source, source[0], SHORT, count_given)["si_snr"] == pytest.approx(0, abs=1)
 
 
 def test_silence_and_identity_stay_finite(rng):
@@ -202,18 +208,18 @@ def test_silence_and_identity_stay_finite(rng):
     }
     for name, (outputs, wanted, expected) in cases.items():
         score = score_utterance(outputs, wanted, mixture, SHORT)
-        values = [score.si_snr, score.sdr, score.si_snri, score.sdri, score.si_snr_mix, score.sdr_mix]
+        values = [score["si_snr"], score["sdr"], score["si_snri"], score["sdri"], score["si_snr_mix"], score["sdr_mix"]]
         assert np.isfinite(values).all(), name
-        assert score.si_snr == pytest.approx(expected), name
+        assert score["si_snr"] == pytest.approx(expected), name
     one_silent = np.stack([sources[0], silent[0]])
     score = score_utterance(one_silent, one_silent, sources[0], SHORT)
-    assert score.si_snr == pytest.approx(0, abs=1e-9) and score.si_snri == pytest.approx(0, abs=1e-9)
+    assert score["si_snr"] == pytest.approx(0, abs=1e-9) and score["si_snri"] == pytest.approx(0, abs=1e-9)
 
 
 def test_the_mixture_improves_nothing(rng):
     sources = speech_like(rng, 3, 2000)
     score = score_utterance(np.tile(sources.sum(0), (3, 1)), sources, sources.sum(0), SHORT)
-    assert score.si_snri == pytest.approx(0, abs=1e-12) and score.sdri == pytest.approx(0, abs=1e-9)
+    assert score["si_snri"] == pytest.approx(0, abs=1e-12) and score["sdri"] == pytest.approx(0, abs=1e-9)
 
 
 def test_bad_input_is_refused(rng):
@@ -229,11 +235,68 @@ def test_bad_input_is_refused(rng):
     broken[0, 7] = np.nan
     with pytest.raises(ValueError, match="outputs hold NaN"):
         score_utterance(broken, sources, mixture)
-    with pytest.raises(ValueError, match="1 dimensions wanted"):
+    with pytest.raises(ValueError, match="expected 1 dimensions"):
         score_utterance(sources, sources, sources)
-    with pytest.raises(ValueError, match="at least one source"):
+    with pytest.raises(ValueError, match="expected at least one source"):
         score_utterance(sources[:0], sources[:0], mixture)
     with pytest.raises(ValueError, match="estimates have"):
         si_snr(sources[:, 1:], sources)
     with pytest.raises(ValueError, match="K, E, samples"):
         sdr(sources, sources)
+
+
+TOY = """
+import dataclasses
+import numpy as np
+from contrasep_lib.config import choice
+from contrasep_lib.score.metrics.base import Column, Metric
+
+
+@choice("metric", "toy_peak", target="Peak")
+@dataclasses.dataclass(frozen=True)
+class PeakOptions:
+    "Largest sample of the outputs, for tests."
+    scale: float = 1.0
+
+
+class Peak(Metric):
+    columns = (Column("toy_peak", title="peak"),)
+
+    def score(self, mixture):
+        return {"toy_peak": self.options.scale * float(np.abs(mixture.estimates).max())}
+"""
+
+
+@pytest.fixture
+def toy(tmp_path, monkeypatch):
+    """A configuration that lists a metric of a module outside the package."""
+    (tmp_path / "toy_peak_metric.py").write_text(TOY)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "toy_peak_metric", raising=False)
+    monkeypatch.setattr(choices, "_declared", dict(choices._declared))
+    monkeypatch.setattr(choices, "_loaded", set(choices._loaded))
+    config = tmp_path / "config.yaml"
+    config.write_text("plugins: [toy_peak_metric]\nscore: {metrics: {si_snr: {}, toy_peak: {scale: 2.0}}}\n")
+    return load_config(config)["score"]
+
+
+def test_a_metric_from_outside_the_package_is_scored(toy):
+    sources = orthogonal(2)
+    score = score_utterance(sources, sources, sources.sum(0), toy)
+    assert score["toy_peak"] == pytest.approx(2 * np.abs(sources).max())
+    assert score["sdri"] is None and "sdri" not in score.scores
+    assert [column.title for column in mean_columns(toy)] == ["output SI-SNR", "SI-SNRi", "peak"]
+
+
+def test_two_metrics_with_one_column_are_refused(toy, monkeypatch):
+    monkeypatch.setitem(toy.metrics, "again", toy.metrics["toy_peak"])
+    with pytest.raises(ContrasepError, match="'toy_peak' and 'again' both have a column 'toy_peak'"):
+        mean_columns(toy)
+
+
+def test_the_earlier_spelling_of_the_filter(tmp_path):
+    config = tmp_path / "config.yaml"
+    config.write_text("score: {sdr_filter: 32, seed: 3}\n")
+    assert load_config(config)["score"] == build(ScoreOptions, {"metrics": METRICS, "seed": 3}, "score")
+    with pytest.raises(ContrasepError, match="filter_length: expected at least 1 tap, got 0"):
+        load_config(config, ["score.sdr_filter=0"])

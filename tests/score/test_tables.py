@@ -1,44 +1,34 @@
 """Score tables: writing, reading, joining, means."""
 
-import dataclasses
-
 import pytest
 
 from contrasep_lib.errors import ContrasepError
 from contrasep_lib.score import tables
-from contrasep_lib.score.metrics import UtteranceScore
 from contrasep_lib.score.options import ScoreOptions
-from contrasep_lib.score.tables import (
-    Evidence,
-    aggregate,
-    make_row,
-    merge_parts,
-    read_evidence,
-    read_rows,
-    write_rows,
-)
+from contrasep_lib.score.means import aggregate, mean_columns
+from contrasep_lib.score.tables import Evidence, make_row, merge_parts, read_evidence, read_rows, write_rows
+from contrasep_lib.score.utterance import UtteranceScore
 
 OPTIONS = ScoreOptions(bootstrap=200)
+ORACLES = ("frame", "ibm", "irm", "psm")
 
 
 def row(utt, speakers="a_b", gain=1.0, given=True, estimated=None, alone=False):
-    score = UtteranceScore(
-        num_spk=1 if alone else 2,
-        outputs=1 if alone else estimated or 2,
-        count_given=given,
-        permutation=(0,) if alone else (1, None if estimated == 1 else 0),
-        si_snr_mix=None if alone else 0.25,
-        si_snr=gain + 0.25,
-        si_snri=gain if given and not alone else None,
-        sdr_mix=None if alone else 0.5,
-        sdr=gain + 0.5,
-        sdri=gain if given and not alone else None,
-        si_snri_count_estimated=None if given or alone else gain,
-        si_snri_penalised=None if given or alone else gain / 2,
-        source_si_snri=None if alone else (gain, gain),
-        source_sdri=None if alone else (gain, gain),
-    )
-    oracles = dict.fromkeys(("frame_binary", "ibm", "irm", "psm"), None if alone else 2 * gain)
+    scores = {
+        "si_snr_mix": None if alone else 0.25,
+        "si_snr": gain + 0.25,
+        "si_snri": gain if given and not alone else None,
+        "source_si_snri": None if alone else (gain, gain),
+        "sdr_mix": None if alone else 0.5,
+        "sdr": gain + 0.5,
+        "sdri": gain if given and not alone else None,
+        "source_sdri": None if alone else (gain, gain),
+        "si_snri_count_estimated": None if given or alone else gain,
+        "si_snri_penalised": None if given or alone else gain / 2,
+    }
+    permutation = (0,) if alone else (1, None if estimated == 1 else 0)
+    score = UtteranceScore(1 if alone else 2, 1 if alone else estimated or 2, given, permutation, scores)
+    oracles = dict.fromkeys(ORACLES, None if alone else 2 * gain)
     evidence = Evidence(given, estimated, None if given else 0.5 * gain, None if given else 0.25)
     return make_row(utt, speakers, score, oracles, evidence)
 
@@ -52,7 +42,8 @@ def test_rows_come_back_and_are_sorted(tmp_path):
     assert back == [rows[1], rows[0], rows[2]]
     assert back[0].speakers == ("x-1", "y-2")
     lines = path.read_text().splitlines()
-    assert lines[0].split("\t") == list(tables.COLUMNS)
+    names = lines[0].split("\t")
+    assert names[: len(tables.COLUMNS)] == list(tables.COLUMNS) and names[-4:] == [f"oracle_{name}" for name in ORACLES]
     assert "\t2,1\t" in lines[1] and "\t2,-\t" in lines[3]
     assert "nan" not in path.read_text() and "None" not in path.read_text()
 
@@ -94,9 +85,9 @@ def test_joining_refuses_missing_double_and_foreign_utterances(tmp_path):
     [
         (lambda text: text[:-1], "no newline"),
         (lambda text: "", "empty"),
-        (lambda text: text.replace("sdri", "other", 1), "other columns"),
-        (lambda text: text.replace("1.2500", "nan", 1), "si_snr: 'nan' is no finite number"),
-        (lambda text: text.replace("\t1.2500", "", 1), "22 fields, 23 wanted"),
+        (lambda text: text.replace("permutation", "other", 1), "column 'permutation' missing"),
+        (lambda text: text.replace("1.2500", "nan", 1), "si_snr: expected a finite number, got 'nan'"),
+        (lambda text: text.replace("\t1.2500", "", 1), "expected 23 fields, got 22"),
         (lambda text: text + text.split("\n")[1] + "\n", "'a' stands twice"),
     ],
 )
@@ -121,10 +112,10 @@ def test_evidence_tolerates_further_columns(tmp_path):
     "text, message",
     [
         ("utt\tnum_spk_given\n", "column 'num_spk_est' missing"),
-        (EVIDENCE + "a\tyes\t\t\t\t\n", "evidence.tsv:2: 'a': 0 or 1 wanted"),
+        (EVIDENCE + "a\tyes\t\t\t\t\n", "evidence.tsv:2: 'a': expected 0 or 1"),
         (EVIDENCE + "a\t0\t\ttwo\t\t\n", "'a': invalid literal"),
-        (EVIDENCE + "a\t0\t\t2\tnan\t\n", "'nan' is no finite number"),
-        (EVIDENCE + "a\t0\n", "2 fields, 6 wanted"),
+        (EVIDENCE + "a\t0\t\t2\tnan\t\n", "expected a finite number, got 'nan'"),
+        (EVIDENCE + "a\t0\n", "expected 6 fields, got 2"),
         ("", "empty"),
     ],
 )
@@ -142,7 +133,7 @@ def test_means_with_the_count_given():
     assert made["si_snri"] == made["sdri"] == 3.0 and made["si_snr"] == 3.25
     low, high = made["si_snri_ci95"]
     assert 1.0 <= low < 3.0 < high <= 5.0
-    assert made["oracle"] == {"frame_binary": 6.0, "ibm": 6.0, "irm": 6.0, "psm": 6.0}
+    assert made["oracle"] == dict.fromkeys(ORACLES, 6.0)
     for name in ("si_snri_count_estimated", "si_snri_penalised", "count_accuracy", "mean_modularity"):
         assert made[name] is None
     assert made["si_snri_count_estimated_ci95"] is None
@@ -160,7 +151,7 @@ def test_means_with_the_count_estimated():
 def test_means_of_single_talkers():
     made = aggregate([row("a", "x", 20.0, alone=True), row("b", "y", 10.0, alone=True)], OPTIONS)
     assert made["si_snr"] == 15.25 and made["si_snri"] is None
-    assert made["oracle"] == dict.fromkeys(("frame_binary", "ibm", "irm", "psm"))
+    assert made["oracle"] == dict.fromkeys(ORACLES)
 
 
 @pytest.mark.parametrize("given", [True, False])
@@ -170,7 +161,7 @@ def test_single_talkers_beside_mixtures_count_but_have_no_improvement(given):
     alone = [row("d", "x", 20.0, alone=True, **counts), row("e", "y", 10.0, given, None if given else 1, alone=True)]
     made, without = aggregate([*alone, *mixtures], OPTIONS), aggregate(mixtures, OPTIONS)
     assert made["n"] == 5 and made["num_spk"] == [1, 2] and made["speakers"] == 3
-    for name in tables.IMPROVEMENTS:
+    for name in (column.name for column in mean_columns(OPTIONS) if column.improvement):
         assert (made[name], made[f"{name}_ci95"]) == (without[name], without[f"{name}_ci95"])
     assert made["si_snri" if given else "si_snri_penalised"] is not None and made["oracle"] == without["oracle"]
     # one of the two single talkers was taken for two
@@ -190,5 +181,28 @@ def test_no_mean_over_given_and_estimated_counts():
         aggregate([], OPTIONS)
 
 
-def test_every_column_is_a_field():
-    assert set(tables.COLUMNS) == {field.name for field in dataclasses.fields(tables.Row)}
+EARLIER = (
+    "utt speakers num_spk outputs count_given permutation si_snr_mix si_snr si_snri sdr_mix sdr sdri si_snri_count_estimated "
+    "si_snri_penalised source_si_snri source_sdri frame_binary ibm irm psm num_spk_est modularity conductance"
+)
+LINE = "a x,y 2 2 1 2,1 0.25 1.25 1.0 0.5 1.5 1.0 _ _ 1.0,1.0 1.0,1.0 2.0 2.0 2.0 2.0 _ _ _"
+
+
+def test_a_table_of_an_earlier_version_is_read(tmp_path):
+    path = tmp_path / "scores.tsv"
+    path.write_text("\t".join(EARLIER.split()) + "\n" + "\t".join(LINE.split()).replace("_", "") + "\n")
+    assert read_rows(path) == [row("a", "x_y")]
+
+
+def test_columns_more_or_fewer_leave_a_table_valid(tmp_path):
+    path = tmp_path / "scores.tsv"
+    fewer = [name for name in EARLIER.split() if name not in ("sdri", "psm", "modularity")]
+    fields = dict(zip(EARLIER.split(), LINE.replace("_", "").split(" ")))
+    path.write_text("\t".join([*fewer, "later", "oracle_later"]) + "\n" + "\t".join([*map(fields.get, fewer), "7.5", "9"]) + "\n")
+    (read,) = read_rows(path)
+    assert read["later"] == 7.5 and read["sdri"] is None and read["si_snri"] == 1.0 and read.modularity is None
+    assert read.oracles == {"frame": 2.0, "ibm": 2.0, "irm": 2.0, "later": 9.0}
+    means = aggregate([read], OPTIONS)
+    assert means["sdri"] is None and means["si_snri"] == 1.0 and means["oracle"]["psm"] is None
+    write_rows(path, [read, row("b")])
+    assert [entry["later"] for entry in read_rows(path)] == [7.5, None]

@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 import torch
 
+from contrasep_lib.config import create
+from contrasep_lib.oracles.base import Scene, oracle_options
 from contrasep_lib.errors import ContrasepError
 from contrasep_lib.nodes.options import FeatureOptions
 from contrasep_lib.mix.options import MixOptions
@@ -17,7 +19,6 @@ from contrasep_lib.nodes.nodeset import NodeSet
 from contrasep_lib.nodes.granularity import TimeFrequency
 from contrasep_lib.separate.learned import Communities, Learned, build_graph, build_solver, soft_shares
 from contrasep_lib.separate.options import ModularityOptions, SeparateOptions
-from contrasep_lib.separate.oracle import Oracle
 from contrasep_lib.train.communities import draw_nodes, train_communities, train_network
 
 FEATURES = FeatureOptions(128, 32)
@@ -66,7 +67,7 @@ def test_known_embeddings_give_the_ideal_binary_mask(solver, count):
     mixture, sources = talkers(count)
     separator.model.sources = torch.from_numpy(sources)
     separation = separator.separate("utt", mixture, None)
-    ideal = Oracle(mixture, sources, FEATURES, 40.0).separate("oracle_ibm").outputs
+    ideal = create(oracle_options("oracle_ibm")).separate(Scene(mixture, sources, FEATURES, 40.0)).outputs
     assert separation.outputs.shape == ideal.shape and not separation.num_spk_given
     error = [[np.square(out - best).mean() for out in separation.outputs] for best in ideal]
     assert max(min(row) for row in error) < 0.02 * np.square(ideal).mean()

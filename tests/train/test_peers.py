@@ -291,7 +291,7 @@ def test_from_training_to_the_recipes_page(peers, small, settings, single_dump, 
     assert found["options"]["system"]["train"]["learning_rate"] == 0.002
     means = found["sets"][tests.name]
     assert means["n"] == 7 and means["count_accuracy"] is None and means["si_snri"] is not None
-    page = (tmp_path / "RESULTS.md").read_text()
+    page = (tmp_path / "exp" / "RESULTS.md").read_text()
     row = next(line for line in page.splitlines() if line.startswith(f"| peer_{system} "))
     size = f"{found['system']['parameters'] / 1e6:.2f} million parameters"
     assert title in row and size in row and "minutes on" in row and row.endswith("| given |")

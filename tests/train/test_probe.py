@@ -9,6 +9,7 @@ import torch
 from contrasep_lib.nodes.options import FeatureOptions
 from contrasep_lib.mix.options import MixOptions
 from contrasep_lib.nodes.nodeset import NodeSet
+from contrasep_lib.score.options import ScoreOptions
 from contrasep_lib.score.oracles import oracle_improvements
 from contrasep_lib.nodes.granularity import GRANULARITIES
 from contrasep_lib.train.data import train_dataset
@@ -48,7 +49,7 @@ def probe(single_dump):
 def test_known_embeddings_reach_the_oracle(probe):
     assert len(probe.items) == 3 and all(len(item["sources"]) > 1 for item in probe.items)
     wanted = [
-        np.mean(oracle_improvements(item["mixture"], item["sources"], FEATURES, 40.0)["ibm"])
+        np.mean(oracle_improvements(item["mixture"], item["sources"], FEATURES, 40.0, ScoreOptions().oracles)["ibm"])
         for item in probe.items
     ]
     weights = [len(item["sources"]) for item in probe.items]

@@ -59,7 +59,7 @@ def measures(model: Any, item: dict[str, Any]) -> dict[str, float]:
     from contrasep_lib.modularity.graphs import KernelGraph
     from contrasep_lib.modularity.solvers.kmeans import KMeansSolver
     from contrasep_lib.modularity.solvers.kmeans import lloyd
-    from contrasep_lib.score.metrics import best_matching, pairwise_si_snr, si_snr
+    from contrasep_lib.score.ratios import best_matching, pairwise_si_snr, si_snr
 
     sources, mixture = item["sources"], item["mixture"]
     count = len(sources)

@@ -81,7 +81,8 @@ def measure(args):
     import mir_eval
     import scipy
 
-    from contrasep_lib.score.metrics import score_utterance, sdr
+    from contrasep_lib.score.ratios import sdr
+    from contrasep_lib.score.utterance import score_utterance
 
     warnings.simplefilter("ignore")
     ours, ours_subset, theirs, theirs_improvement, fast = 0.0, 0.0, 0.0, 0.0, 0.0

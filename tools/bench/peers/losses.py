@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from contrasep_lib.objectives import negative_si_snr
-from contrasep_lib.score.metrics import best_matching
+from contrasep_lib.score.ratios import best_matching
 
 
 def pit_si_snr_loss(estimates: torch.Tensor, sources: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:

@@ -1,5 +1,8 @@
 """Granularities and oracle masks against their definitions."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -8,13 +11,24 @@ from contrasep_lib.errors import ContrasepError
 from contrasep_lib.nodes.options import FeatureOptions
 from contrasep_lib.nodes.stft import stft
 from contrasep_lib.nodes.granularity import Frame, TimeFrequency
-from contrasep_lib.separate.oracle import ORACLES, Oracle, ratio_shares
+from contrasep_lib.config import create, names, options_class
+from contrasep_lib.oracles.base import Scene, oracle_options, oracle_title, separator_of
+from contrasep_lib.oracles.irm import IdealRatioMask
+from contrasep_lib.oracles.psm import PhaseSensitiveMask
+from contrasep_lib.separate.options import SeparateOptions
 
 FEATURES = FeatureOptions(64, 16)
 
 
+MASKS = ("frame", "ibm", "irm", "psm")
+
+
+def separate(name, mixture, sources, features=FEATURES, silence_db=40.0):
+    return create(options_class("oracle", name)()).separate(Scene(mixture, sources, features, silence_db))
+
+
 def oracle_outputs(name, mixture, sources, features, silence_db):
-    return Oracle(mixture, sources, features, silence_db).separate(name).outputs
+    return separate(name, mixture, sources, features, silence_db).outputs
 
 
 def talkers(count, samples=1600, seed=0):
@@ -24,7 +38,7 @@ def talkers(count, samples=1600, seed=0):
 
 
 @pytest.mark.parametrize("num_spk", [1, 2, 3, 5])
-@pytest.mark.parametrize("name", ["oracle_frame", "oracle_ibm", "oracle_irm"])
+@pytest.mark.parametrize("name", ["frame", "ibm", "irm"])
 def test_outputs_add_up_to_the_mixture(name, num_spk):
     mixture, sources = talkers(num_spk)
     mixture[400:800] = 0  # silent nodes take part in the sum too
@@ -33,13 +47,13 @@ def test_outputs_add_up_to_the_mixture(name, num_spk):
     np.testing.assert_allclose(outputs.sum(axis=0), mixture, atol=1e-6)
 
 
-@pytest.mark.parametrize("name", ORACLES)
+@pytest.mark.parametrize("name", MASKS)
 def test_one_talker_is_returned_as_it_is(name):
     mixture, sources = talkers(1)
     np.testing.assert_allclose(oracle_outputs(name, mixture, sources, FEATURES, 300.0)[0], mixture, atol=1e-6)
 
 
-@pytest.mark.parametrize("name", ORACLES)
+@pytest.mark.parametrize("name", MASKS)
 def test_talkers_that_never_overlap_are_parted(name):
     _, sources = talkers(2, 1600)
     sources[0, 800:] = 0
@@ -52,7 +66,7 @@ def test_talkers_that_never_overlap_are_parted(name):
 def test_ideal_binary_mask_by_definition():
     mixture, sources = talkers(3)
     spectra = stft(torch.from_numpy(sources).double(), FEATURES).abs().numpy()
-    separation = Oracle(mixture, sources, FEATURES, 300.0).separate("oracle_ibm")
+    separation = separate("ibm", mixture, sources, silence_db=300.0)
     assert separation.shape == spectra.shape[1:]
     louder = spectra.argmax(axis=0)
     np.testing.assert_array_equal(separation.assignment.argmax(axis=1).reshape(louder.shape), louder)
@@ -83,10 +97,10 @@ def test_silent_nodes(kind):
 
 def test_ratio_masks_by_definition():
     spectra = torch.tensor([[[[3 + 4j, 0j]], [[0 + 5j, 0j]]]])
-    irm = ratio_shares("oracle_irm", spectra, spectra.sum(dim=1))
+    irm = IdealRatioMask.shares(spectra, spectra.sum(dim=1))
     torch.testing.assert_close(irm[0, :, 0], torch.tensor([[0.5, 0.5], [0.5, 0.5]]))
     s = torch.tensor([[[[1 + 0j]], [[-3 + 0j]], [[4j]]]])
-    psm = ratio_shares("oracle_psm", s, s.sum(dim=1))
+    psm = PhaseSensitiveMask.shares(s, s.sum(dim=1))
     # the mixture is -2 + 4j of power 20: shares -2/20, 6/20, 16/20, the first clipped to 0
     torch.testing.assert_close(psm.flatten(), torch.tensor([0.0, 0.3, 0.8]))
 
@@ -99,6 +113,27 @@ def test_mixture_is_copied():
 def test_bad_calls_are_refused():
     mixture, sources = talkers(2)
     with pytest.raises(ContrasepError, match="1599 samples"):
-        oracle_outputs("oracle_ibm", mixture, sources[:, :-1], FEATURES, 40.0)
-    with pytest.raises(ContrasepError, match="unknown separator 'ibm'"):
-        oracle_outputs("ibm", mixture, sources, FEATURES, 40.0)
+        oracle_outputs("ibm", mixture, sources[:, :-1], FEATURES, 40.0)
+    with pytest.raises(ContrasepError, match="separate.separator: unknown separator 'ibm'; known: model, oracle_frame"):
+        SeparateOptions("ibm")
+    with pytest.raises(ContrasepError, match="unknown oracle 'ibn'; did you mean 'ibm'"):
+        SeparateOptions("oracle_ibn")
+    with pytest.raises(ContrasepError, match="unknown separator 'oracle_mixture'"):
+        SeparateOptions("oracle_mixture")
+
+
+def test_every_oracle_is_a_separator_with_a_title_of_its_own():
+    members = names("oracle")
+    assert set(MASKS) | {"mixture"} <= set(members)
+    for name in members:
+        assert oracle_options(separator_of(name)) == options_class("oracle", name)()
+        assert SeparateOptions(separator_of(name)).separator == separator_of(name)
+    assert len(set(map(oracle_title, members))) == len(members)
+    assert oracle_title("of_a_plugin") == "oracle, of_a_plugin"
+
+
+def test_naming_an_oracle_imports_no_torch():
+    code = ("import sys\nfrom contrasep_lib.separate.options import SeparateOptions\nfrom contrasep_lib.score.options import ScoreOptions\n"
+            "SeparateOptions('oracle_psm'), ScoreOptions()\nprint({'torch', 'numpy', 'scipy'} & set(sys.modules))")
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "set()\n"

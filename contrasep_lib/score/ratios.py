@@ -1,4 +1,4 @@
-"""SI-SNR and SDR, their improvements over the mixture, and the matching of outputs to sources.
+"""SI-SNR, SDR, and the matching of outputs to sources.
 
 All in double precision. The functions on signals are batch first, ``(..., K, samples)``.
 
@@ -9,14 +9,9 @@ source, and sits at the lower limit.
 
 from __future__ import annotations
 
-import dataclasses
-
 import numpy as np
 
-from contrasep_lib.score.options import ScoreOptions
-
 LIMIT_DB = 60.0
-ONE_TALKER_CAP_DB = 30.0
 SILENCE_NORM = 1e-6
 DIAGONAL_LOAD = 1e-10
 
@@ -42,7 +37,7 @@ def _centred(signals: np.ndarray) -> np.ndarray:
 def _require_same_length(estimates: np.ndarray, sources: np.ndarray) -> None:
     if estimates.ndim < 2 or sources.ndim < 2:
         raise ValueError(
-            f"(..., signals, samples) wanted, got estimates {estimates.shape} and sources {sources.shape}"
+            f"expected (..., signals, samples), got estimates {estimates.shape} and sources {sources.shape}"
         )
     if estimates.shape[-1] != sources.shape[-1]:
         raise ValueError(f"estimates have {estimates.shape[-1]} samples, sources {sources.shape[-1]}")
@@ -122,7 +117,7 @@ def sdr(estimates: np.ndarray, sources: np.ndarray, filter_length: int = 512) ->
     _require_same_length(estimates, sources)
     if estimates.ndim != sources.ndim + 1 or estimates.shape[:-2] != sources.shape[:-1]:
         raise ValueError(
-            f"(..., K, E, samples) and (..., K, samples) wanted, got {estimates.shape} and {sources.shape}"
+            f"expected (..., K, E, samples) and (..., K, samples), got {estimates.shape} and {sources.shape}"
         )
     size = fft.next_fast_len(sources.shape[-1] + filter_length - 1, real=True)
     source_spectra = fft.rfft(_unit_norm(sources), size)
@@ -141,7 +136,7 @@ def _solve_toeplitz(column: np.ndarray, right: np.ndarray) -> np.ndarray:
     """Solve a symmetric positive Toeplitz system, ``(n,)`` and ``(n, m)`` to ``(n, m)``.
 
     Levinson's recursion is fast but loses digits when the system is near singular (a source of
-    a few sine waves); its residual tells, and a dense factorisation takes over then.
+    a few sine waves). A dense factorisation replaces it where its residual is too large.
     """
     from scipy import linalg
 
@@ -171,121 +166,3 @@ def best_matching(gain: np.ndarray) -> tuple[int | None, ...]:
     for source, output in zip(*linear_sum_assignment(gain, maximize=True)):
         matching[source] = int(output)
     return tuple(matching)
-
-
-@dataclasses.dataclass(frozen=True)
-class UtteranceScore:
-    """The scores of one mixture; ratios in dB, means over the sources.
-
-    Attributes:
-        num_spk: true number of talkers, K.
-        outputs: number of outputs, M.
-        count_given: whether the separator was told the number of talkers.
-        permutation: for each source the index of its output; None where it has none.
-        si_snr_mix, sdr_mix: of the unprocessed mixture; None for one talker, whose mixture is
-            the source itself.
-        si_snr, sdr: of the matched outputs; a source without output scores as the mixture.
-            One talker: capped at `ONE_TALKER_CAP_DB`.
-        si_snri, sdri: improvements over the mixture. Count given only; None for one talker.
-        si_snri_count_estimated: mean over the K sources; a missing output scores as the mixture
-            (0 dB), extra ones are dropped after matching. Count estimated only.
-        si_snri_penalised: mean over max(K, M), each missing or extra output counting as 0 dB.
-            Count estimated only.
-        source_si_snri, source_sdri: the improvement of each source; None for one talker.
-    """
-
-    num_spk: int
-    outputs: int
-    count_given: bool
-    permutation: tuple[int | None, ...]
-    si_snr_mix: float | None
-    si_snr: float
-    si_snri: float | None
-    sdr_mix: float | None
-    sdr: float
-    sdri: float | None
-    si_snri_count_estimated: float | None
-    si_snri_penalised: float | None
-    source_si_snri: tuple[float, ...] | None
-    source_sdri: tuple[float, ...] | None
-
-
-def score_utterance(
-    outputs: np.ndarray,
-    sources: np.ndarray,
-    mixture: np.ndarray,
-    options: ScoreOptions = ScoreOptions(),
-    count_given: bool = True,
-) -> UtteranceScore:
-    """Score what a separator made of one mixture.
-
-    One matching, the best by SI-SNRi, serves both metrics.
-
-    Args:
-        outputs: ``(M, samples)``; M may be 0 when the count was estimated.
-        sources: ``(K, samples)``.
-        mixture: ``(samples,)``.
-        options: taps of the SDR filter.
-        count_given: the separator knew K; then M must be K.
-
-    Raises:
-        ValueError: lengths differ, NaN or infinite samples, no source, or M is not K though the
-            count was given.
-    """
-    outputs, sources, mixture = _checked(outputs, sources, mixture)
-    num_spk, num_out = len(sources), len(outputs)
-    if count_given and num_out != num_spk:
-        raise ValueError(f"{num_out} outputs for {num_spk} sources though the count was given")
-
-    si_snr_mix = pairwise_si_snr(mixture[None], sources)[:, 0]
-    gains = pairwise_si_snr(outputs, sources) - si_snr_mix[:, None]
-    permutation = best_matching(gains)
-    # a source without an output is scored with the mixture in its place
-    matched = [mixture if output is None else outputs[output] for output in permutation]
-    si_snri = np.array([0.0 if m is None else gains[k, m] for k, m in enumerate(permutation)])
-    ratios = sdr(np.stack([np.stack([signal, mixture]) for signal in matched]), sources, options.sdr_filter)
-    sdr_out, sdr_mix = ratios[:, 0], ratios[:, 1]
-    sdri = sdr_out - sdr_mix
-
-    alone = num_spk == 1
-    cap = ONE_TALKER_CAP_DB if alone else LIMIT_DB
-    improvement = None if alone else float(si_snri.mean())
-    penalised = None if alone else float(si_snri.sum() / max(num_spk, num_out))
-    return UtteranceScore(
-        num_spk=num_spk,
-        outputs=num_out,
-        count_given=count_given,
-        permutation=permutation,
-        si_snr_mix=None if alone else float(si_snr_mix.mean()),
-        si_snr=float(np.minimum(si_snri + si_snr_mix, cap).mean()),
-        si_snri=improvement if count_given else None,
-        sdr_mix=None if alone else float(sdr_mix.mean()),
-        sdr=float(np.minimum(sdr_out, cap).mean()),
-        sdri=float(sdri.mean()) if count_given and not alone else None,
-        si_snri_count_estimated=None if count_given else improvement,
-        si_snri_penalised=None if count_given else penalised,
-        source_si_snri=None if alone else tuple(si_snri.tolist()),
-        source_sdri=None if alone else tuple(sdri.tolist()),
-    )
-
-
-def _checked(
-    outputs: np.ndarray, sources: np.ndarray, mixture: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The three in double precision, after checking shapes and values."""
-    made = []
-    for name, signal, dims in (("outputs", outputs, 2), ("sources", sources, 2), ("mixture", mixture, 1)):
-        signal = np.asarray(signal, dtype=np.float64)
-        if signal.ndim != dims:
-            raise ValueError(f"{name}: {dims} dimensions wanted, got shape {signal.shape}")
-        if not np.isfinite(signal).all():
-            raise ValueError(f"{name} hold NaN or infinite samples")
-        made.append(signal)
-    outputs, sources, mixture = made
-    if len(sources) == 0 or mixture.size == 0:
-        raise ValueError("at least one source and one sample wanted")
-    if sources.shape[1] != mixture.size:
-        raise ValueError(f"sources have {sources.shape[1]} samples, the mixture {mixture.size}")
-    if outputs.shape[1] != mixture.size:
-        raise ValueError(f"outputs have {outputs.shape[1]} samples, the mixture {mixture.size}")
-    return outputs, sources, mixture

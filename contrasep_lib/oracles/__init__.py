@@ -1,0 +1,1 @@
+"""Oracles, one a file. A file declares its options and its class; see `contrasep_lib.oracles.base`."""

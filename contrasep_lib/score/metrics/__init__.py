@@ -1,0 +1,1 @@
+"""Metrics, one a file. A file declares its options and its class; see `contrasep_lib.score.metrics.base`."""
