@@ -23,7 +23,8 @@ def moved(path: Path, value: Any) -> list[tuple[Path, Any]] | None:
         paths and values of today, possibly none; None for a key that has not moved.
     """
     if path == ("score", "sdr_filter"):
-        metrics = {"si_snr": {}, "sdr": {"filter_length": value}, "si_snri_count_estimated": {}, "si_snri_penalised": {}}
+        sdr = {"filter_length": value}
+        metrics = {"si_snr": {}, "sdr": sdr, "si_snri_count_estimated": {}, "si_snri_penalised": {}}
         return [(("score", "metrics"), metrics)]
     return None
 

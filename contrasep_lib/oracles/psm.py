@@ -21,7 +21,7 @@ class PhaseSensitiveOptions(OracleOptions):
 
 
 class PhaseSensitiveMask(Shares):
-    """``|S_k| cos(arg S_k - arg X) / |X|`` within [0, 1] (Erdogan et al., ICASSP 2015, eq. 7); 0 where the mixture is."""
+    """``|S_k| cos(arg S_k - arg X) / |X|`` within [0, 1], 0 where X is 0 (Erdogan et al., ICASSP 2015, eq. 7)."""
 
     @staticmethod
     def shares(sources: torch.Tensor, mixture: torch.Tensor) -> torch.Tensor:

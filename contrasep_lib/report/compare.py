@@ -25,8 +25,8 @@ EXPERIMENTS_ORIGIN = (
     "command behind a tag stands in `TAG/RESULTS.md`."
 )
 PUBLISHED_ORIGIN = (
-    "Generated from `results.json` by `contrasep report --recipe-dir . --publish [TAG ..]`, which puts experiments from "
-    "`exp/` into it; not edited by hand."
+    "Generated from `results.json` by `contrasep report --recipe-dir . --publish [TAG ..]`, which puts experiments "
+    "from `exp/` into it; not edited by hand."
 )
 
 
@@ -96,7 +96,7 @@ def publish(recipe_dir: str | os.PathLike, tags: Sequence[str], exp: str = "exp"
 
     Args:
         recipe_dir: the recipe, whose ``results.json`` and ``RESULTS.md`` are written.
-        tags: experiments of ``exp``; with none of them the page alone is written, from the rows that are there.
+        tags: experiments of ``exp``; with none, only the page is written, from the rows that exist.
         exp: folder of the tags, relative to the recipe or absolute.
 
     Returns:

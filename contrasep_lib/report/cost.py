@@ -30,8 +30,8 @@ def write_cost(exp: str | os.PathLike, system: Mapping[str, Any], sets: Sequence
 
     Args:
         exp: ``exp/<tag>`` with ``separate_<set>/speed.json``.
-        system: ``parameters``, a number, and ``training``: ``phase``, ``minutes`` and ``device`` of each training behind it,
-            None where they were not recorded; from `contrasep_lib.train.record.cost_of_model` or `of_system`.
+        system: ``parameters``, a number, and ``training``: ``phase``, ``minutes`` and ``device`` of each training
+            behind it, None where they were not recorded; from `contrasep_lib.train.record.cost_of_model` or `of_system`.
         sets: names of the test sets; those without a measurement are passed over.
     """
     speeds = [speed for name in sets if (speed := _speed(Path(exp) / f"separate_{name}" / SPEED))]
@@ -69,5 +69,5 @@ def cost_cells(cost: Mapping[str, Any]) -> list[str]:
     if any(part["minutes"] is None for part in cost["training"]):
         words.append("some time before that was not recorded" if words else "not recorded")
     speed = cost["separation"]
-    factor, where = ("-", "-") if speed is None else (f"{speed['seconds'] / speed['audio_seconds']:.3f}", speed["device"])
-    return [f"{cost['parameters'] / 1e6:.2f}", ", ".join(words) or "none", factor, where]
+    separation = ("-", "-") if speed is None else (f"{speed['seconds'] / speed['audio_seconds']:.3f}", speed["device"])
+    return [f"{cost['parameters'] / 1e6:.2f}", ", ".join(words) or "none", *separation]

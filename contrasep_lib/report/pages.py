@@ -16,7 +16,7 @@ EARLIER_COLUMNS = (
     Column("si_snri_penalised", "SI-SNRi, penalised", improvement=True),
     Column("si_snr", "output SI-SNR", fallback=True),
 )
-# the mixtures of all test sets together, where the sets differ in the number of talkers
+# the mixtures of all test sets together, where the sets differ in the number of speakers
 JOINT = "joint"
 NOTES = (
     "Decibels, means over the mixtures; in brackets a 95 % interval by bootstrap over speakers. SI-SNRi and "
@@ -24,19 +24,21 @@ NOTES = (
     "masks are made from the sources; they show what a mask over the same units can reach."
 )
 COUNT_NOTES = (
-    "With the number of speakers estimated, a missing output scores as the mixture (0 dB) and extra ones are dropped after "
-    "matching; penalised, each missing or extra output counts as 0 dB in the mean over the larger of both counts. Count "
-    "accuracy: share of the mixtures whose estimate is correct."
+    "With the number of speakers estimated, a missing output scores as the mixture (0 dB) and extra ones are dropped "
+    "after matching; penalised, each missing or extra output counts as 0 dB in the mean over the larger of both "
+    "counts. Count accuracy: share of the mixtures whose estimate is correct."
 )
 COST_NOTES = (
-    "Trained: all phases, and the models that they began with. Real-time factor: separation of the test sets, seconds per "
-    "second of audio; on a processor CPU time, one thread per job."
+    "Trained: all phases, and the models that they began with. Real-time factor: separation of the test sets, seconds "
+    "per second of audio; on a processor CPU time, one thread per job."
 )
 SINGLE_SPEAKER_NOTES = (
-    "A single-speaker mixture is its own source, so no improvement exists: the table shows SI-SNR of the output, capped at 30 dB."
+    "A single-speaker mixture is its own source, so no improvement exists: the table shows SI-SNR of the output, "
+    "capped at 30 dB."
 )
 JOINT_NOTES = (
-    "In joint sets, improvements are means over the mixtures of two and more speakers; count accuracy is over all mixtures."
+    "In joint sets, improvements are means over the mixtures of two and more speakers; count accuracy is over all "
+    "mixtures."
 )
 
 

@@ -1,7 +1,7 @@
 """Plots of stage 6: spectrograms with the assignment, and the spread of a score.
 
-Drawn without a display. Colours are told apart by the colour-blind: a sequential map that grows
-evenly in lightness for levels, the palette of Okabe and Ito for talkers.
+Drawn without a display. Colours are distinct for the colour-blind: a sequential map that grows
+evenly in lightness for levels, the palette of Okabe and Ito for speakers.
 """
 
 from __future__ import annotations
@@ -132,11 +132,7 @@ def draw_utterance(
     figure.suptitle(row.utt, fontsize=9)
     axes = figure.subplots(lines, 2, sharex=True, squeeze=False)
     mixture_db = level_db(mixture, features)
-    # the middle of frame i lies (i * hop - front + win / 2) samples into the signal
-    front = features.win - features.hop
-    start = (-front + features.win / 2 - features.hop / 2) / rate
-    extent = (start, start + len(mixture_db) * features.hop / rate, 0.0, rate / 2000.0)
-    top = mixture_db.max()
+    extent, top = _extent(len(mixture_db), rate, features), mixture_db.max()
 
     def spectrogram(axis: Any, signal: np.ndarray, title: str) -> Any:
         axis.set_title(title, fontsize=9)
@@ -164,6 +160,14 @@ def draw_utterance(
         axis.set_xlim(0.0, len(mixture) / rate)
     figure.colorbar(image, ax=axes, label="level (dB re full scale)", shrink=0.8, pad=0.01)
     save_figure(figure, path)
+
+
+def _extent(frames: int, rate: int, features: FeatureOptions) -> tuple[float, float, float, float]:
+    """Where a spectrogram lies: begin and end in seconds, lowest and highest frequency in kHz."""
+    # the middle of frame i lies (i * hop - front + win / 2) samples into the signal
+    front = features.win - features.hop
+    start = (-front + features.win / 2 - features.hop / 2) / rate
+    return start, start + frames * features.hop / rate, 0.0, rate / 2000.0
 
 
 def _blank(axis: Any, title: str) -> None:

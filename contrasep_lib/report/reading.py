@@ -1,4 +1,4 @@
-"""Reading what stage 6 wrote, with faults in one line."""
+"""Reading what stage 6 wrote, with errors of one line."""
 
 from __future__ import annotations
 

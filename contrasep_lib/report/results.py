@@ -215,5 +215,6 @@ def checked_results(results: Mapping[str, Any], path: str | os.PathLike) -> dict
     sets = {}
     for name, means in results["sets"].items():
         require_keys(means, REQUIRED_SET_KEYS, path)
-        sets[name] = {**means, "oracle": {OLD_ORACLES.get(oracle, oracle): value for oracle, value in means["oracle"].items()}}
+        oracles = {OLD_ORACLES.get(oracle, oracle): value for oracle, value in means["oracle"].items()}
+        sets[name] = {**means, "oracle": oracles}
     return {**results, "sets": sets}

@@ -47,9 +47,9 @@ def metrics_of(options: ScoreOptions) -> list[Metric]:
     owner: dict[str, str] = {}
     for name, metric in zip(options.metrics, metrics):
         for column in metric.columns:
-            if column.name in owner:
-                raise ContrasepError(f"score.metrics: '{owner[column.name]}' and '{name}' both have a column '{column.name}'")
-            owner[column.name] = name
+            other = owner.setdefault(column.name, name)
+            if other != name:
+                raise ContrasepError(f"score.metrics: '{other}' and '{name}' both have a column '{column.name}'")
     return metrics
 
 

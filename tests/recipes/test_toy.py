@@ -122,7 +122,7 @@ def test_kills_in_stages_0_to_2_leave_no_trace(tmp_path):
     (["--nj", 0], "at least 1 job"),
     (["--num-spk", 0], "at least 1 talker"),
     (["--stage", 3, "--stop-stage", 2], "lies after"),
-    (["--separator", "oracle_best"], "separate.separator: one of"),
+    (["--separator", "oracle_best"], "separate.separator: unknown oracle 'best'; known: frame, ibm"),
     (["--set", "mix.sed=1"], "unknown key 'sed'; did you mean 'seed'"),
     (["--config", "conf/none.yaml"], "no such configuration"),
     (["--tag", "a/b"], "--tag: letters"),

@@ -123,9 +123,9 @@ class Metric(abc.ABC):
 class Ratio(Metric):
     """A ratio in dB between an output and its source, larger is better; a member sets ``name`` and ``title``.
 
-    Four columns: ``<name>_mix`` of the unprocessed mixture, ``<name>`` of the outputs, ``<name>i`` the improvement where
-    the count was given, ``source_<name>i`` the improvement of each source. A source without an output scores as the
-    mixture. Single-speaker mixtures have ``<name>`` alone, capped at `SINGLE_SPEAKER_CAP_DB`.
+    Four columns: ``<name>_mix`` of the unprocessed mixture, ``<name>`` of the outputs, ``<name>i`` the improvement
+    where the count was given, ``source_<name>i`` the improvement of each source. A source without an output scores as
+    the mixture. Single-speaker mixtures have ``<name>`` alone, capped at `SINGLE_SPEAKER_CAP_DB`.
     """
 
     name: str
