@@ -70,7 +70,7 @@ def fit_odds(
         raise ValueError(f"mixtures: examples of one talker and of several wanted, got none of {missing}")
     # one answer alone teaches nothing; parts then go by the odds of the whole
     fitted = [part for part in (0, 1) if any(several[part]) and not all(several[part])]
-    odds = [regression(np.array(features[part]), np.array(several[part])).tolist() for part in fitted]
+    odds = tuple(tuple(regression(np.array(features[part]), np.array(several[part])).tolist()) for part in fitted)
     return Null(threshold=threshold, talkers=count, odds=odds, known=known)
 
 

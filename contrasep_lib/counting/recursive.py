@@ -147,7 +147,17 @@ def fit_null(
 class _Counter:
     """The search on one utterance: fits, splits and joins."""
 
-    def __init__(self, nodes, row, k_max, graph, solver, seed, null, min_share) -> None:
+    def __init__(
+        self,
+        nodes: NodeSet,
+        row: int,
+        k_max: int,
+        graph: Graph,
+        solver: Solver | None,
+        seed: int,
+        null: Null,
+        min_share: float,
+    ) -> None:
         self.nodes, self.row, self.k_max, self.graph, self.null = nodes, row, k_max, graph, null
         self.solver, self.seed, self.min_share = solver, seed, min_share
         # odds say nothing of more talkers than they have seen
@@ -193,7 +203,9 @@ class _Counter:
             k += 1
             self.fits[k] = self._fit(k, [self._start(fit, c, members[c], cuts[c]) for c in ranked[:2]])
 
-    def _start(self, fit: SoftPartition, community: int, members: np.ndarray, cut: Cut):
+    def _start(
+        self, fit: SoftPartition, community: int, members: np.ndarray, cut: Cut
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Centroids and sizes after splitting one community along a cut."""
         sides = [members[cut.side], members[~cut.side]]
         centroids = [unit(self.weight[side] @ self.z[side]) for side in sides]

@@ -38,7 +38,7 @@ def oracle_improvements(
         return dict.fromkeys(ORACLES)
     unprocessed = pairwise_si_snr(mixture[None], sources)[:, 0]
     oracle = Oracle(mixture, sources, features, silence_db)
-    made = {}
+    made: dict[str, float | None] = {}
     for name, separator in ORACLES.items():
         outputs = oracle.separate(separator).outputs
         made[name] = float((si_snr(outputs, sources) - unprocessed).mean())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Iterable
+from collections.abc import Iterable
 
 from contrasep_lib.errors import ContrasepError
 from contrasep_lib.nodes.options import FeatureOptions
