@@ -38,6 +38,9 @@ setup(
         "torchaudio==2.11.0",
         "tqdm",
     ],
-    extras_require={"test": ["mir_eval<0.9", "networkx", "pytest", "pytest-xdist"]},
+    extras_require={
+        "docs": ["mkdocs"],
+        "test": ["mir_eval<0.9", "mypy", "networkx", "pytest", "pytest-xdist", "ruff"],
+    },
     entry_points={"console_scripts": ["contrasep = contrasep_lib.bin.main:main"]},
 )

@@ -61,7 +61,7 @@ def make_row(
     utt: str,
     speaker: str,
     score: UtteranceScore,
-    oracles: Mapping[str, float | None],
+    oracles: Mapping[str, Any],
     evidence: Evidence,
 ) -> Row:
     """Put together a line.
@@ -70,7 +70,7 @@ def make_row(
         utt: utterance id.
         speaker: its ``utt2spk`` entry, the mixture's speakers joined by ``_``.
         score: from `score_utterance`.
-        oracles: from `oracle_improvements`.
+        oracles: from `oracle_improvements`: name -> dB, or None.
         evidence: from `read_evidence`.
     """
     return Row(
