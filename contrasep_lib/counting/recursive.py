@@ -5,7 +5,7 @@ speaker's cloud of the same spread and the same sizes gives (:mod:`.null`). Afte
 all borders are found anew (:mod:`.soft`). In the end each pair of communities has to pass
 the same test, else it is joined again: a start that went astray must not add a speaker.
 
-The largest Q alone cannot answer "one", see ``docs/modularity.md``. It is reported as
+The largest Q alone cannot answer "one", see ``docs/concepts/counting.md``. It is reported as
 evidence, beside Q of one-speaker surrogates cut into as many communities.
 """
 

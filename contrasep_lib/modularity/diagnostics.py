@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 import torch
 
 from contrasep_lib.modularity.graphs import Graph
-from contrasep_lib.nodes.nodeset import NodeSet
 from contrasep_lib.modularity.objective import quantities
+from contrasep_lib.nodes.nodeset import NodeSet
 
 if TYPE_CHECKING:
     from contrasep_lib.counting.recursive import CountDecision

@@ -23,8 +23,8 @@ import torch
 
 from contrasep_lib.modularity import factorised, tiled
 from contrasep_lib.modularity.graphs import Graph, KernelGraph, ThresholdGraph
-from contrasep_lib.nodes.nodeset import NodeSet
 from contrasep_lib.modularity.packing import Packed, pack
+from contrasep_lib.nodes.nodeset import NodeSet
 
 
 def backend(graph: Graph) -> ModuleType:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from contrasep_lib.errors import ContrasepError
-from contrasep_lib.nodes.options import FeatureOptions
 from contrasep_lib.io.dumpset import DumpSet, SeparatedSet, require_same_keys
+from contrasep_lib.nodes.options import FeatureOptions
 from contrasep_lib.score.metrics import score_utterance
 from contrasep_lib.score.options import ScoreOptions
 from contrasep_lib.score.oracles import oracle_improvements

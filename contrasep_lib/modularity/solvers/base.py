@@ -8,9 +8,9 @@ import dataclasses
 import torch
 
 from contrasep_lib.modularity.graphs import Graph
-from contrasep_lib.nodes.nodeset import NodeSet
 from contrasep_lib.modularity.operator import GraphOperator, one_hot
 from contrasep_lib.modularity.packing import pack
+from contrasep_lib.nodes.nodeset import NodeSet
 
 
 @dataclasses.dataclass(frozen=True)

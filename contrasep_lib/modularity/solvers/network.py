@@ -8,10 +8,10 @@ import itertools
 
 import torch
 
-from contrasep_lib.nodes.nodeset import NodeSet
 from contrasep_lib.modularity.objective import modularity_loss
 from contrasep_lib.modularity.operator import GraphOperator
 from contrasep_lib.modularity.solvers.base import Solver, random_sample
+from contrasep_lib.nodes.nodeset import NodeSet
 
 _CHUNK_NODES = 65536
 
