@@ -14,9 +14,12 @@ setup(
     description="Speech separation by contrastive learning and deep modularity clustering",
     long_description=(ROOT / "README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    license_files=["LICENSE", "NOTICE", "THIRD_PARTY.md"],
+    author="Contrasep contributors",
     packages=find_packages(include=["contrasep_lib", "contrasep_lib.*"]),
     include_package_data=True,
-    package_data={"contrasep_lib": ["**/*.txt", "pretrained/**/*.*"]},
+    package_data={"contrasep_lib": ["py.typed", "**/*.txt", "pretrained/**/*.*"]},
     python_requires=">=3.10",
     install_requires=[
         "av",
@@ -35,6 +38,9 @@ setup(
         "torchaudio==2.11.0",
         "tqdm",
     ],
-    extras_require={"test": ["mir_eval<0.9", "networkx", "pytest", "pytest-xdist"]},
+    extras_require={
+        "docs": ["mkdocs"],
+        "test": ["mir_eval<0.9", "mypy", "networkx", "pytest", "pytest-xdist", "ruff"],
+    },
     entry_points={"console_scripts": ["contrasep = contrasep_lib.bin.main:main"]},
 )

@@ -17,5 +17,5 @@ def is_out_of_memory(error: BaseException) -> bool:
     return (
         isinstance(error, MemoryError)
         or type(error).__name__ == "OutOfMemoryError"
-        or isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
+        or (isinstance(error, RuntimeError) and "can't allocate memory" in str(error))
     )

@@ -53,8 +53,9 @@ def add_part(parser: argparse.ArgumentParser) -> None:
 
 
 def add_corpus(parser: argparse.ArgumentParser, holds: str, *names: str) -> None:
-    """Options of stage 0 of a corpus that can be downloaded: those of `add_config`, ``--out``, ``--nj``,
-    ``--corpus`` and ``--download-dir``.
+    """Options of stage 0 of a corpus that can be downloaded.
+
+    Those of `add_config`, ``--out``, ``--nj``, ``--corpus`` and ``--download-dir``.
 
     Args:
         parser: receives the options.

@@ -3,7 +3,16 @@
 Nothing here imports torch: every command reads the configuration.
 """
 
-from contrasep_lib.config.choices import FAMILIES, choice, choice_of, choices_of, create, implementation, names, options_class
+from contrasep_lib.config.choices import (
+    FAMILIES,
+    choice,
+    choice_of,
+    choices_of,
+    create,
+    implementation,
+    names,
+    options_class,
+)
 from contrasep_lib.config.reading import load_config
 from contrasep_lib.config.schema import LATER, SECTIONS, as_key, as_tree, build, refuse_unknown, section_options
 

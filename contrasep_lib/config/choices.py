@@ -33,8 +33,9 @@ import importlib
 import importlib.metadata
 import inspect
 import sys
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any, Callable, Iterable, TypeVar
+from typing import Any, TypeVar
 
 from contrasep_lib.errors import ContrasepError
 
@@ -113,7 +114,10 @@ def choice(family: str, name: str, target: str) -> Callable[[type[Options]], typ
 
 def is_choice(options: object) -> bool:
     """Whether an object is the options of a declared member."""
-    return dataclasses.is_dataclass(options) and (getattr(options, "family", None), getattr(options, "name", None)) in _declared
+    return (
+        dataclasses.is_dataclass(options)
+        and (getattr(options, "family", None), getattr(options, "name", None)) in _declared
+    )
 
 
 def names(family: str, everything: bool = False) -> list[str]:
@@ -161,7 +165,9 @@ def implementation(options: Any) -> type[Any]:
     try:
         return getattr(importlib.import_module(module), attribute)
     except (ImportError, AttributeError) as error:
-        raise ContrasepError(f"{options.family} '{options.name}': {options.target} cannot be imported ({error})") from None
+        raise ContrasepError(
+            f"{options.family} '{options.name}': {options.target} cannot be imported ({error})"
+        ) from None
 
 
 def create(options: Any, **context: Any) -> Any:
@@ -199,7 +205,7 @@ def load_plugins(modules: Iterable[str]) -> None:
         _import(module, f"plugins: {module}")
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def load_entry_points() -> None:
     """Import the modules of all entry points of the group ``contrasep.plugins``."""
     for entry in importlib.metadata.entry_points(group=ENTRY_POINTS):
@@ -217,7 +223,7 @@ def _import(module: str, where: str) -> None:
     _loaded.add(module)
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def _in_package(family: str) -> dict[str, str]:
     """Name -> module of the members that files of the family's package declare; nothing is imported."""
     folder = ROOT / FAMILIES[family].package
@@ -229,7 +235,9 @@ def _in_package(family: str) -> dict[str, str]:
         module = ".".join(("contrasep_lib", *path.relative_to(ROOT).with_suffix("").parts))
         for name in _declarations(ast.parse(text, str(path)), family):
             if name in found:
-                raise ContrasepError(f"{family} '{name}': declared by {found[name]} and by {module}; rename one of them")
+                raise ContrasepError(
+                    f"{family} '{name}': declared by {found[name]} and by {module}; rename one of them"
+                )
             found[name] = module
     return found
 
@@ -240,7 +248,7 @@ def _declarations(tree: ast.Module, family: str) -> Iterable[str]:
         for call in node.decorator_list if isinstance(node, ast.ClassDef) else ():
             if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Name) or call.func.id != "choice":
                 continue
-            words = [word.value for word in call.args if isinstance(word, ast.Constant)]
+            words = [str(word.value) for word in call.args if isinstance(word, ast.Constant)]
             if len(words) >= 2 and words[0] == family:
                 yield words[1]
 

@@ -7,7 +7,8 @@ drops those that it does not read, and says so.
 
 from __future__ import annotations
 
-from typing import Any, Iterable
+from collections.abc import Iterable
+from typing import Any
 
 Path = tuple[str, ...]
 

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import dataclasses
 import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Mapping, Sequence
+from typing import Any
 
 import yaml
 
@@ -47,8 +48,9 @@ class Layers:
         self.moved |= paths
         for name, section in own.items():
             known = self.tree.get(name)
-            both = isinstance(known, dict) and isinstance(section, dict)
-            self.tree[name] = _merged(name, known, section, where) if both else section
+            if isinstance(known, dict) and isinstance(section, dict):
+                section = _merged(name, known, section, where)
+            self.tree[name] = section
 
     def set(self, setting: str) -> None:
         """Lay one ``section.key=value`` over them.
@@ -88,7 +90,9 @@ class Layers:
         elif "choices" in metadata and len(inner) == 2:
             parts = parts_tree(node.get(key, list(metadata["default"])), where)
             if inner[0] not in parts:
-                raise ContrasepError(f"{where}: no {metadata['choices']} '{inner[0]}' is chosen; chosen: {', '.join(parts)}")
+                raise ContrasepError(
+                    f"{where}: no {metadata['choices']} '{inner[0]}' is chosen; chosen: {', '.join(parts)}"
+                )
             parts[inner[0]][inner[1]] = value
             node[key] = parts
         else:

@@ -12,7 +12,8 @@ import difflib
 import importlib
 import types
 import typing
-from typing import Any, Mapping, TypeVar
+from collections.abc import Mapping
+from typing import Any, TypeVar
 
 from contrasep_lib.config.choices import is_choice, options_class
 from contrasep_lib.errors import ContrasepError
@@ -77,7 +78,9 @@ def _field(field: dataclasses.Field[Any], kind: Any, value: Any, where: str) -> 
     if "choices" in field.metadata:
         parts = parts_tree(value, where)
         family = field.metadata["choices"]
-        return {name: build(options_class(family, name, where), part, f"{where}.{name}") for name, part in parts.items()}
+        return {
+            name: build(options_class(family, name, where), part, f"{where}.{name}") for name, part in parts.items()
+        }
     return _convert(kind, value, where)
 
 

@@ -49,8 +49,15 @@ def fit_odds(
             :func:`contrasep_lib.modularity.count_communities`.
 
     Example:
-        >>> null = fit_odds((model.embed(mixture), dominant) for mixture, dominant in known)
-        >>> count_communities(nodes, 5, null=null)
+        >>> from contrasep_lib.counting.recursive import count_communities
+        >>> generator = torch.Generator().manual_seed(0)
+        >>> def mixture(talkers):
+        ...     dominant = torch.arange(300) % talkers
+        ...     z = torch.eye(8)[dominant] + 0.2 * torch.randn(300, 8, generator=generator)
+        ...     return NodeSet.from_embeddings(torch.nn.functional.normalize(z, dim=-1)[None]), dominant[None]
+        >>> null = fit_odds(mixture(talkers) for talkers in (1, 1, 2, 2, 3, 3))
+        >>> count_communities(mixture(2)[0], 5, null=null)[0].count
+        2
     """
     # of whole recordings, and of parts
     features: tuple[list[np.ndarray], ...] = ([], [])
@@ -70,7 +77,7 @@ def fit_odds(
         raise ValueError(f"mixtures: examples of one talker and of several wanted, got none of {missing}")
     # one answer alone teaches nothing; parts then go by the odds of the whole
     fitted = [part for part in (0, 1) if any(several[part]) and not all(several[part])]
-    odds = [regression(np.array(features[part]), np.array(several[part])).tolist() for part in fitted]
+    odds = tuple(tuple(regression(np.array(features[part]), np.array(several[part])).tolist()) for part in fitted)
     return Null(threshold=threshold, talkers=count, odds=odds, known=known)
 
 

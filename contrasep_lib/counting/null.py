@@ -106,7 +106,7 @@ class Null:
         pathlib.Path(path).write_text(json.dumps(dataclasses.asdict(self), indent=2, sort_keys=True) + "\n")
 
     @classmethod
-    def load(cls, path: str | pathlib.Path) -> "Null":
+    def load(cls, path: str | pathlib.Path) -> Null:
         """Read what :meth:`save` wrote.
 
         Raises:
@@ -246,7 +246,7 @@ class CutTest:
         if self.null.odds:
             # whether to cut is for the odds to say, where to cut for the largest G
             gains = np.where(allowed[:, None], observed, 0.0)
-            row, column = np.unravel_index(gains.argmax(), gains.shape)
+            row, column = (int(at) for at in np.unravel_index(gains.argmax(), gains.shape))
             share = float(min(_SHARES[row], 1 - _SHARES[row]))
             return Cut(0.0, 1.0, share, 0.0, False, _side(projected[column], weight, row))
 
@@ -267,7 +267,7 @@ class CutTest:
                 if so_far > above * bar or so_far < below * bar:
                     break
         score, ratio = self._scores(observed, turned, allowed)
-        row, column = np.unravel_index(score.argmax(), score.shape)
+        row, column = (int(at) for at in np.unravel_index(score.argmax(), score.shape))
         value = float(score[row, column])
         return Cut(
             score=value,
@@ -362,8 +362,10 @@ def calibrated(cuts: Sequence[Cut], threshold: float) -> Null:
 
 
 def _best_cuts(points: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """G at each share along the widest directions ``(shares, directions)``, and projections
-    ``(directions, nodes)``."""
+    """G at each share along the widest directions, and the projections of the nodes.
+
+    Shapes ``(shares, directions)`` and ``(directions, nodes)``.
+    """
     total = weight.sum(dtype=np.float64)
     scatter = (points * weight[:, None]).T @ points
     directions = np.linalg.eigh(scatter)[1][:, ::-1][:, :_DIRECTIONS]

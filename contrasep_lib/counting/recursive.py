@@ -5,7 +5,7 @@ speaker's cloud of the same spread and the same sizes gives (:mod:`.null`). Afte
 all borders are found anew (:mod:`.soft`). In the end each pair of communities has to pass
 the same test, else it is joined again: a start that went astray must not add a speaker.
 
-The largest Q alone cannot answer "one", see ``docs/modularity.md``. It is reported as
+The largest Q alone cannot answer "one", see ``docs/concepts/counting.md``. It is reported as
 evidence, beside Q of one-speaker surrogates cut into as many communities.
 """
 
@@ -129,9 +129,12 @@ def fit_null(
         ValueError: there is no utterance, or as for :func:`count_communities`.
 
     Example:
-        >>> null = fit_null(single_speaker_sets)
-        >>> null.save("null.json")
-        >>> count_communities(mixture, 5, null=Null.load("null.json"))
+        >>> generator = torch.Generator().manual_seed(0)
+        >>> cloud = torch.eye(8)[0] + 0.2 * torch.randn(4, 300, 8, generator=generator)
+        >>> single = NodeSet.from_embeddings(torch.nn.functional.normalize(cloud, dim=-1))
+        >>> null = fit_null([single])
+        >>> [decision.count for decision in count_communities(single, 5, null=null)]
+        [1, 1, 1, 1]
     """
     cuts: list[Cut] = []
     for nodes in talkers:
@@ -147,7 +150,17 @@ def fit_null(
 class _Counter:
     """The search on one utterance: fits, splits and joins."""
 
-    def __init__(self, nodes, row, k_max, graph, solver, seed, null, min_share) -> None:
+    def __init__(
+        self,
+        nodes: NodeSet,
+        row: int,
+        k_max: int,
+        graph: Graph,
+        solver: Solver | None,
+        seed: int,
+        null: Null,
+        min_share: float,
+    ) -> None:
         self.nodes, self.row, self.k_max, self.graph, self.null = nodes, row, k_max, graph, null
         self.solver, self.seed, self.min_share = solver, seed, min_share
         # odds say nothing of more talkers than they have seen
@@ -193,7 +206,9 @@ class _Counter:
             k += 1
             self.fits[k] = self._fit(k, [self._start(fit, c, members[c], cuts[c]) for c in ranked[:2]])
 
-    def _start(self, fit: SoftPartition, community: int, members: np.ndarray, cut: Cut):
+    def _start(
+        self, fit: SoftPartition, community: int, members: np.ndarray, cut: Cut
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Centroids and sizes after splitting one community along a cut."""
         sides = [members[cut.side], members[~cut.side]]
         centroids = [unit(self.weight[side] @ self.z[side]) for side in sides]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import os
-from typing import Iterable, Iterator
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 
@@ -168,7 +168,7 @@ def read_recording(path: str | os.PathLike, rate: int, channel: int | None = Non
         raise ContrasepError(f"{path}: cannot be read as audio ({_reason(error)}); empty or damaged?") from None
     if not read:
         raise ContrasepError(f"{path}: no samples in it")
-    if exact and read != announced or _wav_is_truncated(path):
+    if (exact and read != announced) or _wav_is_truncated(path):
         raise ContrasepError(f"{path}: truncated (fewer samples than its header says); fetch it again")
     return Recording(np.concatenate(parts), own_rate, channels, read / own_rate)
 

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Mapping, Sequence
 
 from contrasep_lib.errors import ContrasepError
 from contrasep_lib.io.scp import invert_utt2spk, read_table, write_table

@@ -40,7 +40,9 @@ def decode_audio(path: str | os.PathLike) -> tuple[np.ndarray, int]:
             for frame in container.decode(audio=0):
                 rate = rate or frame.sample_rate
                 if frame.sample_rate != rate:
-                    raise ContrasepError(f"{path}: its rate changes from {rate} to {frame.sample_rate} Hz; encode it again")
+                    raise ContrasepError(
+                        f"{path}: its rate changes from {rate} to {frame.sample_rate} Hz; encode it again"
+                    )
                 parts += [part.to_ndarray().mean(axis=0, dtype=np.float64) for part in resampler.resample(frame)]
     except FileNotFoundError:
         raise ContrasepError(f"{path}: no such audio file") from None

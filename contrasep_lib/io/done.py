@@ -12,8 +12,9 @@ import hashlib
 import json
 import os
 import shutil
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Iterable, Mapping
+from typing import Any
 
 from contrasep_lib import __version__
 from contrasep_lib.errors import ContrasepError
@@ -74,7 +75,9 @@ def begin(folder: str | os.PathLike, key: str, refuse_other: bool = False) -> No
         begun = ""
     if begun not in ("", key):
         if refuse_other:
-            raise ContrasepError(f"{folder}: made with other settings or by another version; delete it, or name another folder")
+            raise ContrasepError(
+                f"{folder}: made with other settings or by another version; delete it, or name another folder"
+            )
         (folder / MARKER).unlink(missing_ok=True)
         for entry in folder.iterdir():
             # the note of what was begun goes last, so that a kill leaves a folder known as a stage's

@@ -11,20 +11,21 @@ from __future__ import annotations
 
 import dataclasses
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Mapping
+from typing import Any
 
 import numpy as np
 
 from contrasep_lib.errors import ContrasepError
-from contrasep_lib.nodes.options import FeatureOptions
-from contrasep_lib.nodes.spectra import log_spectrum, statistics
 from contrasep_lib.io.ark import save_ark
 from contrasep_lib.io.atomic import atomic_path
 from contrasep_lib.io.audio import INT16_SCALE, read_audio, to_int16
 from contrasep_lib.io.dumpset import require_same_keys, speaker_tables
 from contrasep_lib.io.options import DumpOptions
 from contrasep_lib.io.scp import read_table, write_table
+from contrasep_lib.nodes.options import FeatureOptions
+from contrasep_lib.nodes.spectra import log_spectrum, statistics
 
 # Kaldi's kSpeechFeature: 8 bits per value with per-column percentiles
 KALDI_SPEECH_FEATURE = 2

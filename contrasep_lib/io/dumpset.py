@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import functools
 import os
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Mapping
 
 import numpy as np
 
@@ -72,7 +72,9 @@ def read_entry(table: str | os.PathLike, key: str, entry: str) -> tuple[np.ndarr
         if isinstance(rate, np.ndarray):
             rate, samples = samples, rate
     except FileNotFoundError:
-        raise ContrasepError(f"{table}: '{key}' points to {ark}, which is not there; run the stage that makes it again") from None
+        raise ContrasepError(
+            f"{table}: '{key}' points to {ark}, which is not there; run the stage that makes it again"
+        ) from None
     except Exception as error:
         # whatever a damaged header makes the readers trip over (struct, wave, soundfile, value errors)
         reason = " ".join(str(error).split()) or type(error).__name__
@@ -195,7 +197,7 @@ class SeparatedSet:
         return np.stack(tracks)
 
 
-def require_same_keys(wanted: Mapping[str, str], table: Mapping[str, str], path: str | os.PathLike) -> None:
+def require_same_keys(wanted: Mapping[str, object], table: Mapping[str, object], path: str | os.PathLike) -> None:
     """Raise ContrasepError, naming the first key and how many, unless both have the same keys."""
     missing = [key for key in wanted if key not in table]
     extra = [key for key in table if key not in wanted]

@@ -5,8 +5,8 @@ from __future__ import annotations
 import ctypes
 import os
 import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import Callable
 
 CPU_TABLE = Path("/proc/cpuinfo")
 # parameters of mallopt (malloc.h of glibc) and what they are set to
@@ -31,7 +31,10 @@ def device_words(ngpu: int = 0, cores: int = 1) -> str:
 
 
 def work_clock(ngpu: int = 0) -> Callable[[], float]:
-    """The clock that tells work: processor time, because jobs may share a core; with GPUs, whose work is not in that, the time."""
+    """The clock that measures work.
+
+    Processor time, because jobs may share a core; with GPUs, whose work is not in that, the time.
+    """
     return time.perf_counter if ngpu else time.process_time
 
 

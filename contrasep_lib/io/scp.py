@@ -7,8 +7,9 @@ unique, and the last line ends with a newline.
 
 from __future__ import annotations
 
+import itertools
 import os
-from typing import Iterable, Mapping
+from collections.abc import Iterable, Mapping
 
 from contrasep_lib.errors import ContrasepError
 from contrasep_lib.io.atomic import atomic_open
@@ -76,7 +77,7 @@ def write_table(path: str | os.PathLike, rows: Mapping[str, str] | Iterable[tupl
         ContrasepError: a key stands twice, is empty, or holds white space.
     """
     pairs = sorted(rows.items() if isinstance(rows, Mapping) else rows)
-    for (key, _), (following, _) in zip(pairs, pairs[1:]):
+    for (key, _), (following, _) in itertools.pairwise(pairs):
         if key == following:
             raise ContrasepError(f"{path}: key '{key}' would stand twice")
     for key, _ in pairs:

@@ -91,8 +91,7 @@ def encode(samples: np.ndarray, big_endian: bool = True) -> bytes:
     # the last three samples before the first are zero
     history = np.concatenate([np.zeros(3, np.int32), x])
     differences = [x - _block_means(x, sizes, starts)[block]]
-    for order in range(1, 4):
-        differences.append(np.diff(history, order)[3 - order :])
+    differences += [np.diff(history, order)[3 - order :] for order in range(1, 4)]
     folded = [np.where(d < 0, -2 * d - 1, 2 * d) for d in differences]
     sums = np.stack([np.add.reduceat(d, starts) for d in folded])
     best = sums.argmin(axis=0)

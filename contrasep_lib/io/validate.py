@@ -61,7 +61,7 @@ def validate_tables(folder: str | os.PathLike) -> tuple[list[str], dict[str, dic
         except ValueError:
             positive = False
         if not positive:
-            faults.append(f"{folder}/utt2dur: '{utt}' has the duration '{seconds}', a positive number of seconds wanted")
+            faults.append(f"{folder}/utt2dur: '{utt}' has the duration '{seconds}'; a positive number is expected")
     return faults, tables
 
 

@@ -159,8 +159,10 @@ def load_model(
     """Build a trained model from its file.
 
     Example:
-        >>> model = load_model("exp/tf/finetune/model.pth")
-        >>> nodes = model.embed(mixture)  # mixture: (batch, samples)
+        >>> import contrasep_lib
+        >>> folder = Path(contrasep_lib.__file__).parent / "pretrained/small"
+        >>> load_model(folder / "finetune/model.pth").training
+        False
 
     Args:
         path: ``model.pth``.

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 import torch
 
 from contrasep_lib.modularity.graphs import Graph
-from contrasep_lib.nodes.nodeset import NodeSet
 from contrasep_lib.modularity.objective import quantities
+from contrasep_lib.nodes.nodeset import NodeSet
 
 if TYPE_CHECKING:
     from contrasep_lib.counting.recursive import CountDecision
@@ -224,7 +224,16 @@ def diagnose(
 
 
 def _diagnosis(
-    gram, volume, two_m, conductance, sums, mass, squares, table, decision, thresholds
+    gram: torch.Tensor,
+    volume: torch.Tensor,
+    two_m: float,
+    conductance: torch.Tensor,
+    sums: torch.Tensor,
+    mass: torch.Tensor,
+    squares: torch.Tensor,
+    table: torch.Tensor | None,
+    decision: CountDecision | None,
+    thresholds: Thresholds,
 ) -> Diagnosis:
     some = torch.nonzero(mass > 0).squeeze(1)
     share = volume / two_m if two_m > 0 else torch.zeros_like(volume)
@@ -277,7 +286,9 @@ def _weak(value: float, limit: float) -> Signature:
     return Signature("weak contrastive signal", "cosine contrast", value, limit, value < limit, words)
 
 
-def _over(gram, mass, squares, table, limit: float) -> Signature:
+def _over(
+    gram: torch.Tensor, mass: torch.Tensor, squares: torch.Tensor, table: torch.Tensor | None, limit: float
+) -> Signature:
     name = "over-segmentation"
     if table is not None:
         used = table[table.sum(1) > 0]
@@ -300,7 +311,13 @@ def _over(gram, mass, squares, table, limit: float) -> Signature:
     return Signature(name, "edge density between over inside", value, limit, value > limit, words)
 
 
-def _under(sums, mass, table, decision, limit: float) -> Signature:
+def _under(
+    sums: torch.Tensor,
+    mass: torch.Tensor,
+    table: torch.Tensor | None,
+    decision: CountDecision | None,
+    limit: float,
+) -> Signature:
     name = "under-segmentation"
     if table is not None:
         speakers = int((table.sum(0) > 0).sum())
@@ -321,7 +338,12 @@ def _under(sums, mass, table, decision, limit: float) -> Signature:
     return Signature(name, "relative cohesion", value, limit, value < limit, words)
 
 
-def _check(nodes, labels, oracle, decisions) -> None:
+def _check(
+    nodes: NodeSet,
+    labels: torch.Tensor,
+    oracle: torch.Tensor | None,
+    decisions: Sequence[CountDecision] | None,
+) -> None:
     wanted = tuple(nodes.z.shape[:2])
     for name, value in (("labels", labels), ("oracle", oracle)):
         if value is None:

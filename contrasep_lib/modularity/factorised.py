@@ -16,13 +16,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch.autograd.function import once_differentiable
 
 from contrasep_lib.modularity.graphs import KernelGraph, homogeneous, monomials
 from contrasep_lib.modularity.threads import in_shares
-
 
 _CHUNK_ELEMENTS = {"cpu": 1 << 18, "cuda": 1 << 25}
 """What a core's cache holds, and what keeps a GPU busy."""
@@ -56,7 +56,8 @@ def _accumulate_moments(z: torch.Tensor, x: torch.Tensor, power: int) -> torch.T
                 total += monomials(y, power - 1).transpose(1, 2) @ outer
         return total
 
-    return sum(in_shares(work, len(chunks), z.device))
+    first, *others = in_shares(work, len(chunks), z.device)
+    return sum(others, start=first)
 
 
 def _contract(
@@ -84,19 +85,19 @@ class _Moments(torch.autograd.Function):
     """``(z, x) -> T``; its backward expects a gradient that is symmetric like T itself."""
 
     @staticmethod
-    def forward(ctx, z, x, power):
+    def forward(ctx: Any, z: torch.Tensor, x: torch.Tensor, power: int) -> torch.Tensor:
         ctx.save_for_backward(z, x)
         ctx.power = power
         return _accumulate_moments(z, x, power)
 
     @staticmethod
     @once_differentiable
-    def backward(ctx, grad):
+    def backward(ctx: Any, grad: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         z, x = ctx.saved_tensors
         grad_z = torch.empty_like(z) if ctx.needs_input_grad[0] else None
         grad_x = torch.empty_like(x) if ctx.needs_input_grad[1] else None
 
-        def use(part, y, partial):
+        def use(part: slice, y: torch.Tensor, partial: torch.Tensor) -> None:
             if grad_x is not None:
                 grad_x[:, part] = (partial * y[:, :, None, :]).sum(-1)
             if grad_z is not None:
@@ -111,13 +112,13 @@ class _Contract(torch.autograd.Function):
     """``(z, T) -> m(y_i)' T_k y_i``, ``(batch, nodes, columns)``."""
 
     @staticmethod
-    def forward(ctx, z, moments, power):
+    def forward(ctx: Any, z: torch.Tensor, moments: torch.Tensor, power: int) -> torch.Tensor:
         ctx.save_for_backward(z, moments)
         ctx.power = power
         columns = moments.shape[-1] // (z.shape[-1] + 1)
         out = z.new_empty(z.shape[0], z.shape[1], columns)
 
-        def use(part, y, partial):
+        def use(part: slice, y: torch.Tensor, partial: torch.Tensor) -> None:
             out[:, part] = partial.mul_(y[:, :, None, :]).sum(-1)
 
         _contract(z, moments, columns, power, use)
@@ -125,15 +126,16 @@ class _Contract(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx, grad):
+    def backward(ctx: Any, grad: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         z, moments = ctx.saved_tensors
-        grad_z = torch.empty_like(z) if ctx.needs_input_grad[0] else None
+        grad_z = None
+        if ctx.needs_input_grad[0]:
+            slopes = grad_z = torch.empty_like(z)
 
-        def use(part, y, partial):
-            slope = partial.mul_(grad[:, part, :, None]).sum(2)[..., 1:]
-            grad_z[:, part] = slope * (ctx.power * math.sqrt(0.5))
+            def use(part: slice, y: torch.Tensor, partial: torch.Tensor) -> None:
+                slope = partial.mul_(grad[:, part, :, None]).sum(2)[..., 1:]
+                slopes[:, part] = slope * (ctx.power * math.sqrt(0.5))
 
-        if grad_z is not None:
             _contract(z, moments, grad.shape[-1], ctx.power, use)
         grad_moments = _accumulate_moments(z, grad, ctx.power) if ctx.needs_input_grad[1] else None
         return grad_z, grad_moments, None
@@ -173,6 +175,15 @@ def matmul(z: torch.Tensor, x: torch.Tensor, graph: KernelGraph) -> torch.Tensor
 
 
 def cross(z: torch.Tensor, other: torch.Tensor, x: torch.Tensor, graph: KernelGraph) -> torch.Tensor:
-    """Edges from ``z (batch, nodes, dim)`` to ``other (batch, others, dim)``, times
-    ``x (batch, others, columns)``: ``(batch, nodes, columns)``, no diagonal taken out."""
+    """Edges from ``z`` to ``other``, times ``x``; no diagonal is taken out.
+
+    Args:
+        z: ``(batch, nodes, dim)``.
+        other: ``(batch, others, dim)``.
+        x: ``(batch, others, columns)``.
+        graph: whose edges.
+
+    Returns:
+        ``(batch, nodes, columns)``.
+    """
     return _Contract.apply(z, _Moments.apply(other, x, graph.power), graph.power)

@@ -55,7 +55,7 @@ class ThresholdGraph:
         """:meth:`affinity` that may overwrite its argument."""
         if self.binary:
             return cosine.gt_(self.tau)
-        return torch.nn.functional.threshold_(cosine, self.tau, 0.0)
+        return torch.threshold_(cosine, self.tau, 0.0)
 
 
 @dataclasses.dataclass(frozen=True)

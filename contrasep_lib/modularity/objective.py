@@ -17,16 +17,17 @@ Example:
 from __future__ import annotations
 
 import math
+from types import ModuleType
 
 import torch
 
 from contrasep_lib.modularity import factorised, tiled
 from contrasep_lib.modularity.graphs import Graph, KernelGraph, ThresholdGraph
-from contrasep_lib.nodes.nodeset import NodeSet
 from contrasep_lib.modularity.packing import Packed, pack
+from contrasep_lib.nodes.nodeset import NodeSet
 
 
-def backend(graph: Graph):
+def backend(graph: Graph) -> ModuleType:
     """The module whose ``gram`` and ``matmul`` serve a graph: factorised for kernels, else tiled."""
     if isinstance(graph, KernelGraph):
         return factorised
@@ -39,7 +40,7 @@ def check_assign(nodes: NodeSet, assign: torch.Tensor) -> None:
     """Raise ValueError unless ``assign`` is finite ``(batch, nodes, K)`` with K of at least 1."""
     wanted = tuple(nodes.z.shape[:2])
     if assign.dim() != 3 or tuple(assign.shape[:2]) != wanted or assign.shape[2] < 1:
-        raise ValueError(f"assign: shape {wanted + ('K >= 1',)} wanted, as z has, got {tuple(assign.shape)}")
+        raise ValueError(f"assign: shape {(*wanted, 'K >= 1')} wanted, as z has, got {tuple(assign.shape)}")
     if not assign.is_floating_point():
         raise ValueError(f"assign: floating point wanted, got {assign.dtype}")
     if not (torch.isfinite(assign.detach()).all(-1) | ~nodes.valid).all():
@@ -99,8 +100,10 @@ def _degrees(nodes: NodeSet, packed: Packed, graph: Graph) -> torch.Tensor:
 
 
 def modularity(nodes: NodeSet, assign: torch.Tensor, graph: Graph) -> torch.Tensor:
-    """Modularity Q of each graph of a batch, ``(batch,)``; arguments and errors as for
-    :func:`quantities`. A graph without edges has Q = 0."""
+    """Modularity Q of each graph of a batch, ``(batch,)``.
+
+    Arguments and errors are those of :func:`quantities`. A graph without edges has Q = 0.
+    """
     check_assign(nodes, assign)
     packed = pack(nodes, assign)
     return modularity_from_gram(_gram(packed, assign, graph)).to(packed.out_dtype)
@@ -176,7 +179,7 @@ def modularity_matvec(nodes: NodeSet, vector: torch.Tensor, graph: Graph) -> tor
     if columns.dim() != 3 or columns.shape[:2] != nodes.z.shape[:2]:
         wanted = tuple(nodes.z.shape[:2])
         raise ValueError(
-            f"vector: shape {wanted} or {wanted + ('columns',)} wanted, got {tuple(vector.shape)}"
+            f"vector: shape {wanted} or {(*wanted, 'columns')} wanted, got {tuple(vector.shape)}"
         )
     if not columns.is_floating_point() or not (torch.isfinite(columns).all(-1) | ~nodes.valid).all():
         raise ValueError("vector: finite floating point values wanted in valid nodes")

@@ -73,11 +73,11 @@ class GraphOperator:
                 gram = self._backend.gram(self.z[None], columns[None], self.graph).double()
         return float(modularity_from_gram(gram))
 
-    def restrict(self, index: torch.Tensor) -> "GraphOperator":
+    def restrict(self, index: torch.Tensor) -> GraphOperator:
         """The graph among some of the nodes."""
         return GraphOperator(self.z[index], self.weight[index], self.graph)
 
-    def attraction(self, sample: "GraphOperator", assign: torch.Tensor) -> torch.Tensor:
+    def attraction(self, sample: GraphOperator, assign: torch.Tensor) -> torch.Tensor:
         """How much each node belongs to the communities of a sample of nodes, ``(nodes, K)``.
 
         The derivative of Q with respect to this graph's assignments, with the sums over

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from typing import Any, TypeAlias
 
 import torch
 from torch.autograd.function import once_differentiable
@@ -15,6 +16,8 @@ from torch.autograd.function import once_differentiable
 from contrasep_lib.modularity.graphs import ThresholdGraph
 from contrasep_lib.modularity.threads import in_shares
 
+Sums: TypeAlias = "tuple[torch.Tensor | None, torch.Tensor | None]"
+"""``vector' A`` and ``z' (M o (left' right))`` of :func:`_walk`, None where not asked for."""
 
 _TILE_ELEMENTS = {"cpu": 1 << 18, "cuda": 1 << 25}
 """What a core's cache holds, and what keeps a GPU busy."""
@@ -70,19 +73,24 @@ def _settle_ties(cosine: torch.Tensor, left: torch.Tensor, right: torch.Tensor, 
     cosine[batch, row, column] = torch.where(exact > tau, value.maximum(above), value.minimum(limit))
 
 
-def _add_product(out, tile, rows, columns, xt):
+def _add_product(out: torch.Tensor, tile: torch.Tensor, rows: slice, columns: slice, xt: torch.Tensor) -> None:
     """``out += x' A`` for a symmetric matrix of which ``tile`` is one tile and its mirror image."""
     out[..., columns] += xt[..., rows] @ tile
     if rows.start != columns.start:
         out[..., rows] += xt[..., columns] @ tile.transpose(1, 2)
 
 
-def _walk(zt, graph, vector=None, left=None, right=None):
+def _walk(
+    zt: torch.Tensor,
+    graph: ThresholdGraph,
+    vector: torch.Tensor | None = None,
+    sides: tuple[torch.Tensor, torch.Tensor] | None = None,
+) -> Sums:
     """All sums over pairs, in one walk over the tiles.
 
     Returns ``vector' A`` for ``vector (batch, columns, nodes)`` in float64, and
-    ``z' (M o (left' right))`` for a symmetric ``left' right``, where M tells the edges;
-    each is None where it is not asked for. Sums are accumulated in float64.
+    ``z' (M o (left' right))`` for ``sides`` of a symmetric ``left' right``, where M tells the
+    edges; each is None where it is not asked for. Sums are accumulated in float64.
     """
     part = None if vector is None else vector.to(zt.dtype)
     # Below 0 most pairs are edges: the missing ones are summed and taken from all pairs,
@@ -90,12 +98,12 @@ def _walk(zt, graph, vector=None, left=None, right=None):
     complement = graph.binary and graph.tau < 0
     steps = _tiling(zt)[1]
 
-    def one(share: int, shares: int):
-        return _walk_share(zt, graph, complement, part, left, right, share, shares)
+    def one(share: int, shares: int) -> Sums:
+        return _walk_share(zt, graph, complement, part, sides, share, shares)
 
     done = in_shares(one, steps * (steps + 1) // 2, zt.device)
     product, slopes = (None if parts[0] is None else sum(parts) for parts in zip(*done))
-    if complement and product is not None:
+    if complement and vector is not None and product is not None:
         product = vector.double().sum(-1, keepdim=True) - product
         # Nodes without an edge must not keep the rounding of this difference as one.
         noise = 1e-14 * vector.double().abs().sum(-1, keepdim=True)
@@ -103,33 +111,49 @@ def _walk(zt, graph, vector=None, left=None, right=None):
     return product, slopes
 
 
-def _walk_share(zt, graph, complement, part, left, right, share, shares):
+def _walk_share(
+    zt: torch.Tensor,
+    graph: ThresholdGraph,
+    complement: bool,
+    part: torch.Tensor | None,
+    sides: tuple[torch.Tensor, torch.Tensor] | None,
+    share: int,
+    shares: int,
+) -> Sums:
     """The sums over one share of the tiles; with ``complement``, over the missing edges."""
     product = None if part is None else torch.zeros_like(part, dtype=torch.float64)
-    slopes = None if left is None else torch.zeros_like(zt, dtype=torch.float64)
+    slopes = None if sides is None else torch.zeros_like(zt, dtype=torch.float64)
     for rows, columns, cosine in _tiles(zt, graph.tau, share, shares):
-        if slopes is not None:
+        if slopes is not None and sides is not None:
+            left, right = sides
             slope = left[..., rows].transpose(1, 2) @ right[..., columns]
             torch.ops.aten.threshold_backward.grad_input(slope, cosine, graph.tau, grad_input=slope)
             _add_product(slopes, slope, rows, columns, zt)
-        if product is not None:
+        if product is not None and part is not None:
             tile = cosine.le_(graph.tau) if complement else graph.affinity_(cosine)
             _add_product(product, tile, rows, columns, part)
     return product, slopes
+
+
+def _product(zt: torch.Tensor, graph: ThresholdGraph, vector: torch.Tensor) -> torch.Tensor:
+    """``vector' A`` in float64."""
+    product, _ = _walk(zt, graph, vector)
+    assert product is not None
+    return product
 
 
 class _Gram(torch.autograd.Function):
     """``(z', x') -> x' A x``."""
 
     @staticmethod
-    def forward(ctx, zt, xt, graph):
+    def forward(ctx: Any, zt: torch.Tensor, xt: torch.Tensor, graph: ThresholdGraph) -> torch.Tensor:
         ctx.save_for_backward(zt, xt)
         ctx.graph = graph
-        return _walk(zt, graph, xt)[0] @ xt.double().transpose(1, 2)
+        return _product(zt, graph, xt) @ xt.double().transpose(1, 2)
 
     @staticmethod
     @once_differentiable
-    def backward(ctx, grad):
+    def backward(ctx: Any, grad: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         zt, xt = ctx.saved_tensors
         # A (x G) instead of (A x) G: the second takes small differences of large sums.
         mixed = (grad + grad.transpose(1, 2)) @ xt.double()
@@ -140,27 +164,29 @@ class _Matmul(torch.autograd.Function):
     """``(z', x') -> x' A``."""
 
     @staticmethod
-    def forward(ctx, zt, xt, graph):
+    def forward(ctx: Any, zt: torch.Tensor, xt: torch.Tensor, graph: ThresholdGraph) -> torch.Tensor:
         ctx.save_for_backward(zt, xt)
         ctx.graph = graph
-        return _walk(zt, graph, xt)[0].to(xt.dtype)
+        return _product(zt, graph, xt).to(xt.dtype)
 
     @staticmethod
     @once_differentiable
-    def backward(ctx, grad):
+    def backward(ctx: Any, grad: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         zt, xt = ctx.saved_tensors
         grad = grad.contiguous()
         return _gradients(ctx, zt, xt, grad, torch.cat([grad, xt], 1), torch.cat([xt, grad], 1))
 
 
-def _gradients(ctx, zt, xt, vector, left, right):
+def _gradients(
+    ctx: Any, zt: torch.Tensor, xt: torch.Tensor, vector: torch.Tensor, left: torch.Tensor, right: torch.Tensor
+) -> tuple[torch.Tensor | None, torch.Tensor | None, None]:
     """Gradients of both functions with respect to z', x' and (none) the graph."""
     need_z = ctx.needs_input_grad[0] and not ctx.graph.binary
     need_x = ctx.needs_input_grad[1]
     grad_x = grad_z = None
     if need_z or need_x:
-        sides = (left, right) if need_z else (None, None)
-        grad_x, grad_z = _walk(zt, ctx.graph, vector if need_x else None, *sides)
+        sides = (left, right) if need_z else None
+        grad_x, grad_z = _walk(zt, ctx.graph, vector if need_x else None, sides)
     return (
         None if grad_z is None else grad_z.to(zt.dtype),
         None if grad_x is None else grad_x.to(xt.dtype),
@@ -189,8 +215,17 @@ def matmul(z: torch.Tensor, x: torch.Tensor, graph: ThresholdGraph) -> torch.Ten
 
 
 def cross(z: torch.Tensor, other: torch.Tensor, x: torch.Tensor, graph: ThresholdGraph) -> torch.Tensor:
-    """Edges from ``z (batch, nodes, dim)`` to ``other (batch, others, dim)``, times
-    ``x (batch, others, columns)``: ``(batch, nodes, columns)``, no diagonal taken out."""
+    """Edges from ``z`` to ``other``, times ``x``; no diagonal is taken out.
+
+    Args:
+        z: ``(batch, nodes, dim)``.
+        other: ``(batch, others, dim)``.
+        x: ``(batch, others, columns)``.
+        graph: whose edges.
+
+    Returns:
+        ``(batch, nodes, columns)``.
+    """
     xt = _nodes_last(x)
     out = x.new_empty(x.shape[0], x.shape[2], z.shape[1])
     budget = _TILE_ELEMENTS.get(z.device.type, _TILE_ELEMENTS["cpu"])

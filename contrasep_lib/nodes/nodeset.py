@@ -63,7 +63,7 @@ class NodeSet:
         weight: torch.Tensor | None = None,
         valid: torch.Tensor | None = None,
         shape: tuple[int, ...] | None = None,
-    ) -> "NodeSet":
+    ) -> NodeSet:
         """Fill in unit weights, all-valid nodes and ``shape = (nodes,)`` where not given."""
         if z.dim() != 3:
             raise ValueError(f"z: floating point (batch, nodes, dim) wanted, got {z.dtype} {tuple(z.shape)}")

@@ -95,7 +95,7 @@ def sdr(estimates: np.ndarray, sources: np.ndarray, filter_length: int = 512) ->
     delays (Vincent, Gribonval, Fevotte, 2006); means stay in. The normal equations are those of
     Scheibler, "SDR - medium rare with fast computations", 2022, with `DIAGONAL_LOAD` on the unit
     diagonal so that silent and periodic sources can be solved. They are computed here with scipy
-    because fast_bss_eval 0.1.3 takes three times as long (see docs/benchmarks.md): its transforms
+    because fast_bss_eval 0.1.3 takes three times as long (see docs/experiments/benchmarks.md): its transforms
     are up to twice the length that ``filter_length`` lags need, and it solves the Toeplitz
     system as a dense one.
 

@@ -12,8 +12,9 @@ from __future__ import annotations
 import dataclasses
 import math
 import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Callable, Iterable, Mapping, Sequence
+from typing import Any
 
 from contrasep_lib.errors import ContrasepError
 from contrasep_lib.io.atomic import atomic_open
@@ -59,7 +60,7 @@ def make_row(
     utt: str,
     speaker: str,
     score: UtteranceScore,
-    oracles: Mapping[str, float | None],
+    oracles: Mapping[str, Any],
     evidence: Evidence,
 ) -> Row:
     """Put together a line.
@@ -68,7 +69,7 @@ def make_row(
         utt: utterance id.
         speaker: its ``utt2spk`` entry, the mixture's speakers joined by ``_``.
         score: from `score_utterance`.
-        oracles: from `oracle_improvements`.
+        oracles: from `oracle_improvements`: name -> dB, or None.
         evidence: from `read_evidence`.
     """
     return Row(

@@ -132,7 +132,7 @@ def stitch(
 
 
 def _windows(
-    nodes, row, window, hop, k_max, null, seed, min_share
+    nodes: NodeSet, row: int, window: int, hop: int, k_max: int, null: Null | None, seed: int, min_share: float
 ) -> tuple[list[tuple[int, int]], list[Community]]:
     """Count and partition each window with a valid node."""
     frames = nodes.shape[0]
@@ -174,7 +174,9 @@ def _communities(piece: NodeSet, decision: CountDecision, number: int, offset: i
     return out
 
 
-def _stitched(nodes, row, spans, communities, min_frames) -> Stitched:
+def _stitched(
+    nodes: NodeSet, row: int, spans: list[tuple[int, int]], communities: list[Community], min_frames: float
+) -> Stitched:
     weight = torch.where(nodes.valid[row], nodes.weight[row], 0).to("cpu", torch.float64).numpy()
     average_frame = weight.sum() / max(nodes.shape[0], 1)
     owner = _owners(nodes, row, spans, communities)
@@ -313,7 +315,7 @@ def _join(
             alike[i, j] = _likeness(groups[i], groups[j], communities)
     alive = set(range(len(groups)))
     while len(alive) > 1:
-        i, j = np.unravel_index(alike.argmax(), alike.shape)
+        i, j = (int(at) for at in np.unravel_index(alike.argmax(), alike.shape))
         wanted = most is not None and len(alive) > most
         if alike[i, j] < (-1.5 if wanted else math.cos(same)):
             break
@@ -322,10 +324,10 @@ def _join(
             continue
         groups[j] = sorted(groups[i] + groups[j])
         seen[j] |= seen[i]
-        alive.discard(int(i))
+        alive.discard(i)
         alike[i, :] = alike[:, i] = -np.inf
-        for other in alive - {int(j)}:
-            a, b = max(other, int(j)), min(other, int(j))
+        for other in alive - {j}:
+            a, b = max(other, j), min(other, j)
             alike[a, b] = _likeness(groups[a], groups[b], communities)
     return [groups[i] for i in sorted(alive)]
 
@@ -335,18 +337,24 @@ def _likeness(a: list[int], b: list[int], communities: list[Community]) -> float
 
     With drift only the latter is large.
     """
-    mean = [unit(sum(communities[c].mass * communities[c].centroid for c in group)) for group in (a, b)]
+    mean = [_centroid(group, communities) for group in (a, b)]
     times = np.array([[abs(communities[i].window - communities[j].window) for j in b] for i in a])
-    i, j = np.unravel_index(times.argmin(), times.shape)
+    i, j = (int(at) for at in np.unravel_index(times.argmin(), times.shape))
     near = [_around(group, at, communities) for group, at in ((a, i), (b, j))]
     return max(float(mean[0] @ mean[1]), float(near[0] @ near[1]))
 
 
 def _around(group: list[int], at: int, communities: list[Community]) -> np.ndarray:
-    return unit(sum(communities[c].mass * communities[c].centroid for c in group[max(at - 1, 0) : at + 2]))
+    return _centroid(group[max(at - 1, 0) : at + 2], communities)
 
 
-def _owners(nodes, row, spans, communities) -> np.ndarray:
+def _centroid(group: list[int], communities: list[Community]) -> np.ndarray:
+    return unit(np.sum([communities[c].mass * communities[c].centroid for c in group], axis=0))
+
+
+def _owners(
+    nodes: NodeSet, row: int, spans: list[tuple[int, int]], communities: list[Community]
+) -> np.ndarray:
     """For each node its community in the window whose middle is nearest; -1 on invalid nodes."""
     total = nodes.z.shape[1]
     per_frame = total // max(nodes.shape[0], 1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from typing import Any, Iterator
 
@@ -92,7 +93,7 @@ class EpochIterator(AbsIterFactory):
         """Keys of this process's share of each batch of an epoch."""
         keys = self.dataset.keys(epoch if self.train else 0, self.items)
         bounds = [len(keys) * number // self.batches for number in range(self.batches + 1)]
-        return [keys[start:end][self.rank :: self.world] for start, end in zip(bounds, bounds[1:])]
+        return [keys[start:end][self.rank :: self.world] for start, end in itertools.pairwise(bounds)]
 
     def first_items(self) -> Iterator[dict[str, Any]]:
         """The items of the first epoch one by one, not batched."""

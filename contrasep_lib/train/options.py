@@ -49,7 +49,7 @@ class TrainOptions:
         segment_seconds: length of a training segment, seconds; shorter signals are padded, of
             longer ones a random part is taken. ``null`` takes all of every signal.
         balance: with ``dynamic`` and ``single``: share of each corpus, e.g. ``{wsj0: 0.5, audiomnist:
-            0.5}``, brought to a sum of 1 (docs/training.md); ``null``: all utterances alike.
+            0.5}``, brought to a sum of 1 (docs/howto/training.md); ``null``: all utterances alike.
         speed: with ``dynamic`` and ``single``: factors of speed, each equally likely, multiples of
             0.01; a talker at another speed counts as another speaker.
         batch_size: items in a batch, over all GPUs together.

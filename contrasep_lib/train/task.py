@@ -81,7 +81,6 @@ class ContrasepTask(AbsTask):
     @classmethod
     def build_preprocess_fn(cls, args: argparse.Namespace, train: bool) -> None:
         """None: items come ready from the dataset."""
-        return None
 
     @classmethod
     def required_data_names(cls, train: bool = True, inference: bool = False) -> tuple[str, ...]:

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# WSJ0-3mix: three talkers from WSJ0 (LDC93S6A), named by --wsj0 DIR or in db.sh; docs/wsj0.md.
+# WSJ0-3mix: three talkers from WSJ0 (LDC93S6A), named by --wsj0 DIR or in db.sh; docs/howto/wsj0.md.
 # See run.sh --help.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)

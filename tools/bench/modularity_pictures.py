@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Draw the pictures of docs/modularity.md on counting, diagnostics and long recordings.
+"""Draw the pictures of docs/concepts/counting.md on counting, diagnostics and long recordings.
 
 Writes ``counting_null.png``, ``diagnostics.png`` and ``stitching.png`` to a folder. All data
 are planted clouds on the unit sphere in 20 dimensions; nothing is read.

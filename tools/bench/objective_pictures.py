@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Draws the two pictures of docs/modularity.md that explain the objective.
+"""Draws the two pictures of docs/concepts/modularity.md that explain the objective.
 
     tools/bench/objective_pictures.py --out docs/img
 """

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Throughput of training: waiting for data, the loader alone, and ESPnet's deep clustering beside ours.
 
-    tools/bench/training.py --out docs/bench_training.json
+    tools/bench/training.py --out docs/experiments/bench_training.json
     tools/bench/training.py --dump egs/mini_librispeech_2mix/dump/tr_single --ngpu 1 --out gpu.json
-    tools/bench/training.py --table docs/bench_training.json
+    tools/bench/training.py --table docs/experiments/bench_training.json
 
 Batches are mixtures of two talkers, mixed on the fly from a dumped set of single speakers. What is
 timed, in blocks of --seconds that take turns, each with its median, least and most:

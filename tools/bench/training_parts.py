@@ -187,7 +187,8 @@ class Learner:
         if isinstance(model, EspnetDPCL):
             return [(sys.modules[__name__], "stft", "features"), (model.separator, "forward", "backbone")]
         features = [(model, name, "features") for name in ("_inside", "_nodes", "_weight")]
-        return features + [
+        return [
+            *features,
             (espnet_model, "stft", "features"), (model.inputs, "forward", "features"),
             (model.granularity, "targets", "features"), (model.backbone, "forward", "backbone"),
             (espnet_model, "unit_norm", "unit norm"), (espnet_model, "similarity", "statistics"),

@@ -8,9 +8,9 @@ import dataclasses
 import torch
 
 from contrasep_lib.modularity.graphs import Graph
-from contrasep_lib.nodes.nodeset import NodeSet
 from contrasep_lib.modularity.operator import GraphOperator, one_hot
 from contrasep_lib.modularity.packing import pack
+from contrasep_lib.nodes.nodeset import NodeSet
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,7 +79,9 @@ class Solver(abc.ABC):
             modularity=assign.new_tensor([quality for *_, quality in parts]).to(packed.out_dtype),
         )
 
-    def _solve_one(self, z, weight, num_communities, graph, seed):
+    def _solve_one(
+        self, z: torch.Tensor, weight: torch.Tensor, num_communities: int, graph: Graph, seed: int
+    ) -> tuple[torch.Tensor, torch.Tensor, float]:
         """Ordered assignment, hard labels and Q of one graph of valid nodes."""
         operator = GraphOperator(z, weight, graph)
         if operator.two_m <= 0:

@@ -50,7 +50,7 @@ class DirectSolver(Solver):
             small = operator.restrict(
                 random_sample(operator.nodes, self.sample, generator, operator.z.device)
             )
-        best_quality, best = -torch.inf, None
+        best_quality, best = -torch.inf, small.z[:, :0]
         for _ in range(self.restarts):
             noise = torch.randn(small.nodes, num_communities, generator=generator, dtype=torch.float64)
             assign, quality = ascend(small, noise.to(small.z), self.steps)
@@ -68,14 +68,14 @@ def ascend(operator: GraphOperator, logits: torch.Tensor, steps: int) -> tuple[t
     degrees = operator.degrees.unsqueeze(1)
     inverse = torch.where(degrees > 0, 1 / degrees, torch.zeros_like(degrees))
     rate = 4.0 * logits.shape[1]
-    best_quality, best, best_logits = -torch.inf, None, logits
+    best_quality, best, best_logits = -torch.inf, logits, logits
     direction = torch.zeros_like(logits)
     for _ in range(steps):
         assign = logits.softmax(1)
         pull = operator.modularity_matmul(assign)
         quality = float((assign.double() * pull.double()).sum()) / operator.two_m
         if quality > best_quality:
-            moved = 1.0 if best is None else float((assign - best).abs().amax())
+            moved = 1.0 if best_quality == -torch.inf else float((assign - best).abs().amax())
             best_quality, best, best_logits = quality, assign, logits
             if moved < _STILL:
                 break

@@ -60,7 +60,7 @@ def spherical_kmeans(
     if len(z) > sample:
         index = random_sample(len(z), sample, generator, z.device)
         some, some_weight = z[index], weight[index]
-    best_score, best = -torch.inf, None
+    best_score, best = -torch.inf, some[:0]
     for _ in range(restarts):
         centroids = _seed(some, some_weight, num_clusters, generator)
         centroids, _, score = _iterate(some, some_weight, centroids, iterations)
@@ -96,10 +96,10 @@ def _iterate(
     z: torch.Tensor, weight: torch.Tensor, centroids: torch.Tensor, iterations: int
 ) -> tuple[torch.Tensor, torch.Tensor, float]:
     """Lloyd updates until labels stand still: centroids, labels and the score reached."""
-    labels = None
+    labels = torch.full((len(z),), -1, device=z.device)
     for _ in range(iterations):
         cosine, new = (z @ centroids.T).max(-1)
-        if labels is not None and torch.equal(new, labels):
+        if torch.equal(new, labels):
             break
         labels = new
         sums = (one_hot(labels, len(centroids), z.dtype) * weight.unsqueeze(-1)).T @ z

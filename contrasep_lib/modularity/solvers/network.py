@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import itertools
 
 import torch
 
-from contrasep_lib.nodes.nodeset import NodeSet
 from contrasep_lib.modularity.objective import modularity_loss
 from contrasep_lib.modularity.operator import GraphOperator
 from contrasep_lib.modularity.solvers.base import Solver, random_sample
+from contrasep_lib.nodes.nodeset import NodeSet
 
 _CHUNK_NODES = 65536
 
@@ -36,36 +37,42 @@ class ModularityNetwork(torch.nn.Module):
                 f"got {dim}, {hidden}, {num_communities}"
             )
         layers: list[torch.nn.Module] = []
-        for before, after in zip(widths[:-1], widths[1:]):
+        for before, after in itertools.pairwise(widths):
             layers += [torch.nn.Linear(before, after), torch.nn.SELU()]
         self.layers = torch.nn.Sequential(*layers[:-1])
 
     @property
     def dim(self) -> int:
         """Dimension of the embeddings it takes."""
-        return self.layers[0].in_features
+        return self._linear(0).in_features
 
     @property
     def num_communities(self) -> int:
         """How many communities it tells apart."""
-        return self.layers[-1].out_features
+        return self._linear(-1).out_features
+
+    def _linear(self, place: int) -> torch.nn.Linear:
+        layer = self.layers[place]
+        assert isinstance(layer, torch.nn.Linear)
+        return layer
 
     def forward(self, z: torch.Tensor) -> torch.Tensor:
         """Soft assignments ``(..., K)`` of embeddings ``(..., dim)``."""
         return self.layers(z).softmax(-1)
 
-    def restricted(self, outputs: torch.Tensor) -> "ModularityNetwork":
+    def restricted(self, outputs: torch.Tensor) -> ModularityNetwork:
         """A copy that keeps only some of the outputs, ``(K',)`` int64."""
         part = copy.deepcopy(self)
-        last = self.layers[-1]
+        last = self._linear(-1)
         # torch's skip_init would load its compiler; the drawn weights are replaced at once
         with torch.random.fork_rng(devices=[]):
-            part.layers[-1] = torch.nn.Linear(
+            kept = torch.nn.Linear(
                 last.in_features, len(outputs), device=last.weight.device, dtype=last.weight.dtype
             )
         with torch.no_grad():
-            part.layers[-1].weight.copy_(last.weight[outputs])
-            part.layers[-1].bias.copy_(last.bias[outputs])
+            kept.weight.copy_(last.weight[outputs])
+            kept.bias.copy_(last.bias[outputs])
+        part.layers[-1] = kept
         return part
 
 
@@ -142,13 +149,13 @@ class NetworkSolver(Solver):
                 torch.manual_seed(seed)
                 network = ModularityNetwork(z.shape[1], num_communities).to(z.device)
         else:
-            network = self._restricted(z, weight, num_communities)
+            network = self._restricted(self.network, z, weight, num_communities)
         dtype = next(network.parameters()).dtype
         with torch.enable_grad():
             network.train()
             optimiser = _Adam(network, self.learning_rate)
             for step in range(self.steps):
-                some = slice(None)
+                some: slice | torch.Tensor = slice(None)
                 if len(z) > self.batch_nodes:
                     some = random_sample(len(z), self.batch_nodes, generator, z.device)
                 nodes = NodeSet.from_embeddings(z[None, some], weight[None, some])
@@ -158,13 +165,15 @@ class NetworkSolver(Solver):
                 optimiser.step(loss)
         return self._apply(network, z).to(z.dtype), None
 
-    def _restricted(self, z: torch.Tensor, weight: torch.Tensor, num_communities: int) -> ModularityNetwork:
-        width, dim = self.network.num_communities, self.network.dim
+    def _restricted(
+        self, trained: ModularityNetwork, z: torch.Tensor, weight: torch.Tensor, num_communities: int
+    ) -> ModularityNetwork:
+        width, dim = trained.num_communities, trained.dim
         if num_communities > width:
             raise ValueError(f"num_communities: at most the network's {width} wanted, got {num_communities}")
         if dim != z.shape[1]:
             raise ValueError(f"z: embeddings of the network's dimension {dim} wanted, got {z.shape[1]}")
-        network = copy.deepcopy(self.network).to(z.device).requires_grad_()
+        network = copy.deepcopy(trained).to(z.device).requires_grad_()
         if num_communities == width:
             return network
         mass = weight.double() @ self._apply(network, z).double()

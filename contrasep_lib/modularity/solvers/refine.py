@@ -36,7 +36,7 @@ def sweep(
     tolerance = 8 * torch.finfo(operator.z.dtype).eps
     best_labels, best_quality = labels, -torch.inf
     ranking = best_labels[:0]
-    moves = target = None
+    moves, target = 0, labels
     for _ in range(max_sweeps):
         current = one_hot(labels, num_communities, degrees.dtype)
         edges = operator.matmul(current)

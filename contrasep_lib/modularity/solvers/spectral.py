@@ -97,10 +97,10 @@ def vector_partitions(
     if dims == 0 or num_communities == 1:
         return [torch.zeros(nodes, dtype=torch.int64, device=points.device)]
     anchors = torch.stack([_spread(points, num_communities, generator) for _ in range(restarts)])
-    labels = None
+    labels = torch.full((restarts, nodes), -1, device=points.device)
     for _ in range(50):
         new = (anchors @ points.T).argmax(1)
-        if labels is not None and torch.equal(new, labels):
+        if torch.equal(new, labels):
             break
         labels = new
         members = one_hot(labels, num_communities, points.dtype)

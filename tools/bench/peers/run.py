@@ -8,7 +8,7 @@
     ../../tools/bench/peers/run.py rtf --peers exp/peer_tcn --model ../../contrasep_lib/pretrained/small
 
 ``train`` goes on where the same command was killed. ``results`` separates, scores, and writes the
-experiment's and the recipe's RESULTS.md. See docs/benchmarks.md.
+experiment's and the recipe's RESULTS.md. See docs/experiments/benchmarks.md.
 """
 
 from __future__ import annotations
