@@ -15,6 +15,14 @@ def test_configurations_of_all_recipes_load(path):
     assert load_config(path)["mix"].rate == 8000
 
 
+def test_the_configuration_without_an_end_is_that_of_many_talkers():
+    many, long = (load_config(ROOT / "conf" / f"{name}.yaml") for name in ("attractor_many", "long"))
+    assert long["features"] == many["features"] and long["model"].trained() == many["model"].trained()
+    options = long["finetune"]
+    assert set(options.num_spk) == {1, 2, 3, 4, 5} and options.num_spk.count(1) >= len(options.num_spk) / 10
+    assert options.best_mode == "max" and options.budget_minutes is None and options.patience is None
+
+
 def test_defaults_and_overrides(tmp_path):
     (tmp_path / "c.yaml").write_text("mix: {seed: 4, max_gain_db: 5}\n")
     config = load_config(tmp_path / "c.yaml", ["mix.seed=7", "mix.sets.tt=9", "separate.separator=mixture"])
