@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 # in ``separate_<set>``: seconds, audio_seconds and device
 SPEED = "speed.json"

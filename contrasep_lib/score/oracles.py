@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Mapping
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
@@ -27,8 +28,8 @@ def oracle_improvements(
     Returns:
         name -> mean improvement over the sources, dB; None for single-speaker mixtures.
     """
-    from contrasep_lib.score.ratios import pairwise_si_snr, si_snr
     from contrasep_lib.oracles.base import Scene
+    from contrasep_lib.score.ratios import pairwise_si_snr, si_snr
 
     if len(sources) == 1:
         return dict.fromkeys(oracles)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Iterable
+from collections.abc import Iterable
 
 from contrasep_lib.errors import ContrasepError
-from contrasep_lib.nodes.options import FeatureOptions
 from contrasep_lib.io.dumpset import DumpSet, SeparatedSet, require_same_keys
+from contrasep_lib.nodes.options import FeatureOptions
 from contrasep_lib.score.options import ScoreOptions
 from contrasep_lib.score.oracles import oracle_improvements
 from contrasep_lib.score.tables import Evidence, Row, make_row, read_evidence

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Mapping
+from collections.abc import Mapping
 
 from contrasep_lib.config.choices import choice
 from contrasep_lib.score.metrics.base import Column, Metric, Mixture, Value
