@@ -145,7 +145,7 @@ def _fields(row: Row) -> dict[str, Any]:
 
 def _row(fields: Mapping[str, Any]) -> Row:
     """The row of the columns that a table has."""
-    own = {name: fields.get(name) for name in COLUMNS}
+    own: dict[str, Any] = {name: fields.get(name) for name in COLUMNS}
     oracles = {
         OLD_ORACLES.get(name) or name.removeprefix(ORACLE_PREFIX): value
         for name, value in fields.items() if name in OLD_ORACLES or name.startswith(ORACLE_PREFIX)
