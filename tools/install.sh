@@ -59,7 +59,7 @@ if [ -n "$torch_index" ]; then
 fi
 # bytecode now: jobs start side by side, and where Python may not write it each start would cost seconds
 uv pip install --compile-bytecode --constraint "$root/tools/constraints.txt" --override "$root/tools/overrides.txt" \
-    --editable "$root[test]"
+    --editable "$root[all,test]"
 printf '%s\n%s\n' "$wanted" "$torch_index" >"$stamp.tmp"
 mv "$stamp.tmp" "$stamp"
 echo "install.sh: done; $("$venv/bin/python" -c 'import platform; print("Python", platform.python_version())') in $venv" >&2

@@ -9,6 +9,7 @@ import sys
 
 from contrasep_lib import __version__
 from contrasep_lib.errors import ContrasepError
+from contrasep_lib.extras import missing_extra
 
 # name -> (stage, one line of help); the module is contrasep_lib.bin.NAME with underscores
 COMMANDS = {
@@ -92,6 +93,12 @@ def main(arguments: list[str] | None = None) -> int:
         module.run(parsed)
     except ContrasepError as error:
         print(f"contrasep {name}: {error}", file=sys.stderr)
+        return 1
+    except ImportError as error:
+        missing = missing_extra(error)
+        if missing is None:
+            raise
+        print(f"contrasep {name}: {missing}", file=sys.stderr)
         return 1
     except BrokenPipeError:
         # the reader of a pipe has seen enough; keep the interpreter from complaining at exit

@@ -32,6 +32,7 @@ def run(args: argparse.Namespace) -> None:
     # the same cores, and the order of sums would depend on how many there are.
     for library in ("OMP", "OPENBLAS", "MKL"):
         os.environ[f"{library}_NUM_THREADS"] = "1"
+    from contrasep_lib.extras import missing_extra
     from contrasep_lib.io.dumpset import DumpSet, SeparatedSet
     from contrasep_lib.score.sets import Scorer
     from contrasep_lib.score.tables import merge_parts, write_rows
@@ -51,5 +52,9 @@ def run(args: argparse.Namespace) -> None:
         rows = merge_parts(tables, dump.keys, out / "scores.tsv")
         from contrasep_lib.report.plots import draw_set
 
-        draw_set(out, rows, dump, separated, config["score"].plots, config["features"])
+        try:
+            draw_set(out, rows, dump, separated, config["score"].plots, config["features"])
+        except ImportError as error:
+            # scores are worth having without plots
+            print(f"score: no plots: {missing_extra(error) or error}")
         shutil.rmtree(parts)

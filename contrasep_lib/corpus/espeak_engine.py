@@ -20,6 +20,7 @@ import wave
 from typing import Any, Iterator, Sequence
 
 from contrasep_lib.errors import ContrasepError
+from contrasep_lib.extras import missing_extra
 from contrasep_lib.io.atomic import atomic_path
 
 SYNCHRONOUS = 2
@@ -68,9 +69,11 @@ class Engine:
 
             self._library = ctypes.CDLL(espeakng_loader.get_library_path())
             data = espeakng_loader.get_data_path().encode()
-        except (ImportError, OSError, RuntimeError) as error:
+        except ImportError as error:
+            raise ContrasepError(f"eSpeak NG: {missing_extra(error) or error}") from None
+        except (OSError, RuntimeError) as error:
             raise ContrasepError(
-                f"eSpeak NG cannot be loaded ({error}); install it with: pip install espeakng-loader"
+                f"eSpeak NG cannot be loaded ({error}); install it again: pip install --force-reinstall espeakng-loader"
             ) from None
         kind = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.c_void_p)
         self._chunks: list[bytes] = []

@@ -7,6 +7,7 @@ import os
 import numpy as np
 
 from contrasep_lib.errors import ContrasepError
+from contrasep_lib.extras import missing_extra
 
 # containers of audio alone: no playlist or list of files, which would name other files
 CONTAINERS = "aac,ac3,aiff,amr,ape,asf,au,caf,flac,matroska,webm,mov,mp3,mpegts,nistsphere,ogg,tta,voc,w64,wav,wv"
@@ -26,8 +27,8 @@ def decode_audio(path: str | os.PathLike) -> tuple[np.ndarray, int]:
     """
     try:
         import av
-    except ImportError:
-        raise ContrasepError(f"{path}: decoding it needs PyAV; install the package 'av'") from None
+    except ImportError as error:
+        raise ContrasepError(f"{path}: {missing_extra(error) or error}") from None
 
     parts: list[np.ndarray] = []
     rate = 0

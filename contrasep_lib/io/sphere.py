@@ -20,6 +20,7 @@ from pathlib import Path
 import numpy as np
 
 from contrasep_lib.errors import ContrasepError
+from contrasep_lib.extras import missing_extra
 from contrasep_lib.io.atomic import atomic_open
 
 MAGIC = b"NIST_1A\n"
@@ -147,7 +148,10 @@ def _read(path: str | os.PathLike) -> tuple[SphereHeader, np.ndarray]:
 
 def _decode_shorten(data: bytes, count: int, path: str | os.PathLike) -> np.ndarray:
     """Samples of a whole file's bytes, ``(count,)`` int16."""
-    import av
+    try:
+        import av
+    except ImportError as error:
+        raise ContrasepError(f"{path}: {missing_extra(error) or error}") from None
 
     ones = max(FEWEST_BYTES_OF_ONES, (count + 2 * BLOCK) * BITS_PER_SAMPLE_OF_ONES // 8)
     blocks: list[np.ndarray] = []
