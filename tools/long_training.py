@@ -188,7 +188,7 @@ def development(model: Any, folder: Path, limit: int) -> Any:
     from contrasep_lib.io.dumpset import DumpSet
     from contrasep_lib.modularity.graphs import KernelGraph
     from contrasep_lib.modularity.solvers.kmeans import KMeansSolver
-    from contrasep_lib.score.metrics import best_matching, pairwise_si_snr, si_snr
+    from contrasep_lib.score.ratios import best_matching, pairwise_si_snr, si_snr
 
     dump = DumpSet(folder)
     for key in dump.keys[:limit]:

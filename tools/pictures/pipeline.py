@@ -60,7 +60,7 @@ def analysed(corpus: Path, utterances: list[str], start: float, seconds: float, 
     """All that is drawn, from one mixture."""
     import torch
 
-    from contrasep_lib.score.metrics import score_utterance
+    from contrasep_lib.score.utterance import score_utterance
     from contrasep_lib.separate.shipped import load_separator
 
     sources = sources_of(corpus, utterances, start, seconds)
@@ -75,7 +75,7 @@ def analysed(corpus: Path, utterances: list[str], start: float, seconds: float, 
         "mixture": mixture, "outputs": done.outputs, "z": nodes.z[0].numpy()[heard],
         "weight": nodes.weight[0].numpy()[heard], "labels": done.assignment[heard].argmax(1),
         "masks": np.clip(magnitude(done.outputs) / (magnitude(mixture) + 1e-7), 0, 1), "centroids": done.centroids,
-        "probabilities": done.probabilities, "si_snri": score.si_snri_count_estimated,
+        "probabilities": done.probabilities, "si_snri": score["si_snri_count_estimated"],
     }
 
 
