@@ -50,7 +50,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _pack(args: argparse.Namespace) -> str:
-    from contrasep_lib.bin.common import progress_of
+    from contrasep_lib.io.parallel import progress_of
     from contrasep_lib.corpus.packing import pack, read_spoken, size_of
 
     size = size_of(args.size)
@@ -68,7 +68,7 @@ def _pack(args: argparse.Namespace) -> str:
 
 
 def _unpack(args: argparse.Namespace) -> str:
-    from contrasep_lib.bin.common import progress_of
+    from contrasep_lib.io.parallel import progress_of
     from contrasep_lib.corpus.packing import read_index, unpack
 
     index = read_index(args.unpack)

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import argparse
-from typing import Any, Callable, Sequence, TypeVar
-
-from contrasep_lib.errors import ContrasepError
+from collections.abc import Sequence
+from typing import Any, TypeVar
 
 Item = TypeVar("Item")
 
@@ -52,90 +51,7 @@ def add_part(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_corpus(parser: argparse.ArgumentParser, holds: str, *names: str) -> None:
-    """Options of stage 0 of a corpus that can be downloaded.
-
-    Those of `add_config`, ``--out``, ``--nj``, ``--corpus`` and ``--download-dir``.
-
-    Args:
-        parser: receives the options.
-        holds: what is in the folder of a local copy, for the help.
-        names: further names of ``--corpus``.
-    """
-    add_config(parser)
-    parser.add_argument("--out", required=True, metavar="DIR", help="sources folder")
-    parser.add_argument("--nj", type=positive, default=1, metavar="N", help="processes (default: %(default)s)")
-    parser.add_argument(
-        "--corpus", *names, metavar="DIR", help=f"local copy, the folder that holds {holds}; nothing is downloaded then"
-    )
-    add_download_dir(parser)
-
-
-def add_download_dir(parser: argparse.ArgumentParser) -> None:
-    """``--download-dir DIR``."""
-    parser.add_argument(
-        "--download-dir", default="downloads", metavar="DIR", help="for downloads (default: %(default)s)"
-    )
-
-
 def share(items: Sequence[Item], which: tuple[int, int]) -> list[Item]:
     """The J-th of N contiguous shares of ``items``, whose sizes differ by one at most."""
     job, jobs = which
     return list(items[len(items) * (job - 1) // jobs : len(items) * job // jobs])
-
-
-def progress(items: Sequence[Item], what: str) -> Any:
-    """``items`` under a progress bar: drawn on a terminal, a line now and then in a log.
-
-    Used as ``with progress(items, what) as shown``, so that the bar is closed before a fault is told.
-    """
-    import sys
-
-    from tqdm import tqdm
-
-    interval = 0.2 if sys.stderr.isatty() else 10.0
-    return tqdm(items, desc=what, mininterval=interval, ascii=not sys.stderr.isatty())
-
-
-def progress_of(total: float, what: str) -> Any:
-    """A progress bar over ``total`` seconds of audio, as `progress` draws them; its ``update(seconds)`` moves it."""
-    import math
-    import sys
-
-    from tqdm import tqdm
-
-    interval, form = 0.2 if sys.stderr.isatty() else 10.0, "{l_bar}{bar}| {n:.0f}/{total:.0f} s [{elapsed}<{remaining}]"
-    # headers and tables round, and nothing passes a whole bar
-    total = max(math.ceil(total), 1)
-    return tqdm(total=total, desc=what, mininterval=interval, ascii=not sys.stderr.isatty(), bar_format=form)
-
-
-class _Spread:
-    """``work(*item)`` as a function of one argument that can be sent to a process."""
-
-    def __init__(self, work: Callable[..., Any]) -> None:
-        self.work = work
-
-    def __call__(self, item: Sequence[Any]) -> Any:
-        return self.work(*item)
-
-
-def in_processes(work: Callable[..., Any], items: Sequence[Sequence[Any]], nj: int, what: str) -> list[Any]:
-    """``[work(*item) for item in items]`` on ``nj`` processes, in order, under a progress bar.
-
-    Raises:
-        ContrasepError: the first fault of ``work``, or a process that died.
-    """
-    if nj == 1 or len(items) < 2:
-        with progress(items, what) as shown:
-            return [work(*item) for item in shown]
-    from concurrent.futures import ProcessPoolExecutor
-    from concurrent.futures.process import BrokenProcessPool
-
-    try:
-        with ProcessPoolExecutor(min(nj, len(items))) as pool:
-            results = pool.map(_Spread(work), items, chunksize=max(1, len(items) // (nj * 8)))
-            with progress(range(len(items)), what) as shown:
-                return [result for _, result in zip(shown, results)]
-    except BrokenProcessPool:
-        raise ContrasepError(f"{what}: a worker process was killed; out of memory? use a smaller --nj") from None

@@ -13,11 +13,7 @@ from contrasep_lib.extras import missing_extra
 
 # name -> (stage, one line of help); the module is contrasep_lib.bin.NAME with underscores
 COMMANDS = {
-    "make-espeak": ("0", "let eSpeak NG speak the embedded corpus"),
-    "fetch-audiomnist": ("0", "download or check AudioMNIST, join its digits to strings"),
-    "fetch-librispeech": ("0", "download or check Mini LibriSpeech"),
-    "prepare-commonvoice": ("0", "check and decode a local copy of Common Voice"),
-    "prepare-wsj0": ("0", "check and decode WSJ0 by the lists of WSJ0-mix"),
+    "prepare-corpus": ("0", "make single-speaker sets of a corpus: downloaded, spoken or a local copy"),
     "make-lists": ("0", "draw the mixtures: speakers, utterances, gains; or take the corpus's lists"),
     "mix": ("0", "mix the sources of a list"),
     "prepare-data": ("1", "make Kaldi-style data directories"),

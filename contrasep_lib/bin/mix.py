@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import argparse
 
-from contrasep_lib.bin.common import add_config, add_part, progress, read_config, share
+from contrasep_lib.bin.common import add_config, add_part, read_config, share
+from contrasep_lib.io.parallel import progress
 from contrasep_lib.errors import ContrasepError
 
 

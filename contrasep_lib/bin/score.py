@@ -11,7 +11,8 @@ import os
 import shutil
 from pathlib import Path
 
-from contrasep_lib.bin.common import add_config, part, positive, progress, read_config, share
+from contrasep_lib.bin.common import add_config, part, positive, read_config, share
+from contrasep_lib.io.parallel import progress
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -14,7 +14,8 @@ import typing
 from pathlib import Path
 from typing import Any, Callable
 
-from contrasep_lib.bin.common import add_config, add_part, positive, progress, progress_of, read_config, share
+from contrasep_lib.bin.common import add_config, add_part, positive, read_config, share
+from contrasep_lib.io.parallel import progress, progress_of
 from contrasep_lib.errors import ContrasepError, is_out_of_memory
 
 if typing.TYPE_CHECKING:

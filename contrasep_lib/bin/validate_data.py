@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 import sys
 
-from contrasep_lib.bin.common import in_processes, positive
+from contrasep_lib.bin.common import positive
+from contrasep_lib.io.parallel import in_processes
 from contrasep_lib.errors import ContrasepError
 
 

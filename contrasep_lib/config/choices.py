@@ -271,7 +271,7 @@ def choice_of(family: str, default: str | None, later: bool = False) -> Any:
     return dataclasses.field(default_factory=lambda: options_class(family, default)(), metadata=metadata)
 
 
-def choices_of(family: str, default: Iterable[str], later: bool = False) -> Any:
+def choices_of(family: str, default: Iterable[str], later: bool = False, inline: bool = False) -> Any:
     """A dataclass field that holds several members of a family: name -> options.
 
     In a configuration it is a mapping, ``{supcon: {weight: 1.0, temperature: 0.1}}``, in which a number stands for
@@ -280,9 +280,10 @@ def choices_of(family: str, default: Iterable[str], later: bool = False) -> Any:
     Args:
         family, later: as for `choice_of`.
         default: names of the members that stand where a configuration is silent.
+        inline: the mapping is the section itself; the field is then its only one.
     """
     chosen = tuple(default)
     return dataclasses.field(
         default_factory=lambda: {name: options_class(family, name)() for name in chosen},
-        metadata={"choices": family, "default": chosen, "later": later},
+        metadata={"choices": family, "default": chosen, "later": later, "inline": inline},
     )

@@ -63,6 +63,9 @@ def build(options: type[Options], values: Any, where: str) -> Options:
     if not isinstance(values, dict):
         raise ContrasepError(f"{where}: expected a mapping, got {values!r}")
     fields = {field.name: field for field in dataclasses.fields(options)}  # type: ignore[arg-type]
+    for name, field in fields.items():
+        if field.metadata.get("inline"):
+            return options(**{name: _field(field, None, values, where)})
     refuse_unknown(values, fields, where, "key")
     hints = typing.get_type_hints(options)
     made = {key: _field(fields[key], hints[key], value, f"{where}.{key}") for key, value in values.items()}
@@ -187,6 +190,8 @@ def _tree(value: Any, keep: Any, named: bool = True) -> Any:
         tree: dict[str, Any] = {"name": value.name} if named and is_choice(value) else {}  # type: ignore[attr-defined]
         for field in dataclasses.fields(value):
             inner = getattr(value, field.name)
+            if field.metadata.get("inline"):
+                return {name: _tree(part, keep, named=False) for name, part in inner.items()}
             if keep(field, inner):
                 # the names of several parts are the keys already
                 tree[field.name] = (

@@ -11,18 +11,21 @@ from __future__ import annotations
 import dataclasses
 import os
 import shutil
+import sys
 from collections import Counter
 from pathlib import Path
 from typing import Iterable, Mapping, Sequence
 
+from contrasep_lib.corpus.base import Corpus, Request
 from contrasep_lib.corpus.commonvoice_table import CLIPS, TABLE, Clip, list_languages, read_clips
 from contrasep_lib.corpus.librispeech import spread_choice
 from contrasep_lib.corpus.options import CommonvoiceOptions
-from contrasep_lib.corpus.single import Utterance, write_single_set
+from contrasep_lib.corpus.single import Utterance, claim_folder, write_single_set
 from contrasep_lib.corpus.splits import find_split, read_split, speakers_of
 from contrasep_lib.errors import ContrasepError
 from contrasep_lib.io.audio import read_audio, resample_audio, write_wav
 from contrasep_lib.io.decode import decode_audio
+from contrasep_lib.io.parallel import in_processes
 
 NAMED = 3
 
@@ -193,3 +196,31 @@ def _utterance(clip: Clip, heard: Heard) -> Utterance:
     return Utterance(
         clip.utt_id, clip.speaker, heard.path, clip.text, clip.gender, heard.samples, heard.rate, clip.language
     )
+
+
+class Commonvoice(Corpus):
+    """A local copy of Common Voice, all of its languages or some."""
+
+    takes = frozenset({"corpus"})
+
+    def prepare(self, request: Request) -> dict[str, int]:
+        """Write ``tr``, ``cv``, ``dev``, ``tt``, and ``wav`` for clips that libsndfile does not read."""
+        if request.corpus is None:
+            raise ContrasepError(
+                "Common Voice is not downloaded, because its download asks for an account "
+                "(https://commonvoice.mozilla.org/datasets); name a local copy with --corpus DIR"
+            )
+        clips, notes = find_clips(request.corpus, self.options)
+        claim_folder(Path(request.out), {"corpus": "commonvoice", "rate": self.options.rate})
+        work = [
+            (os.fspath(clip.path), os.path.join(request.out, "wav", clip.speaker, f"{clip.utt_id}.wav"), self.options.rate)
+            for clip in clips
+        ]
+        results = in_processes(hear_clip, work, request.jobs, "reading Common Voice")
+        heard = {clip.utt_id: result for clip, result in zip(clips, results) if not result.fault}
+        if errors := [result.fault for result in results if result.fault]:
+            notes.append(counted(errors, "clips cannot be used and are left out"))
+        for note in notes:
+            print(f"{request.corpus}: {note}", file=sys.stderr)
+        sets = split_clips([clip for clip in clips if clip.utt_id in heard], self.options)
+        return write_sets(request.out, sets, heard)

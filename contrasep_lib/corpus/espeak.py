@@ -17,7 +17,7 @@ import random
 import zlib
 from pathlib import Path
 
-from contrasep_lib.config import as_tree
+from contrasep_lib.corpus.base import Corpus, Request
 from contrasep_lib.corpus.espeak_engine import Engine, Line, speak_all
 from contrasep_lib.corpus.options import EspeakOptions
 from contrasep_lib.corpus.sentences import SENTENCES
@@ -206,7 +206,7 @@ def make_corpus(options: EspeakOptions, folder: str | os.PathLike, jobs: int = 1
         "corpus": "espeak",
         "synthetic": True,
         "espeak_ng": engine.version,
-        "options": as_tree(options),
+        "options": dataclasses.asdict(options),
         "sentences": zlib.crc32("\n".join(SENTENCES).encode()),
         "voices": [dataclasses.asdict(voice) for voice in training + test],
     })  # fmt: skip
@@ -243,3 +243,11 @@ def make_corpus(options: EspeakOptions, folder: str | os.PathLike, jobs: int = 1
     for name, utterances in sets.items():
         write_single_set(folder / name, utterances)
     return {name: len(utterances) for name, utterances in sets.items()}
+
+
+class Espeak(Corpus):
+    """Speaks the embedded corpus; see `make_corpus`."""
+
+    def prepare(self, request: Request) -> dict[str, int]:
+        """Write ``tr``, ``cv``, ``tt`` of synthetic speech."""
+        return make_corpus(self.options, request.out, request.jobs)

@@ -18,6 +18,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Sequence
 
+from contrasep_lib.corpus.base import Corpus, Request
 from contrasep_lib.corpus.download import download, unpack_part
 from contrasep_lib.corpus.options import LibrispeechOptions
 from contrasep_lib.corpus.single import Utterance, normalise_text, write_single_set
@@ -238,3 +239,14 @@ def read_genders(path: Path) -> dict[str, str]:
         if not line.startswith(";") and len(fields) > 2 and fields[1] in ("M", "F"):
             genders[fields[0]] = fields[1].lower()
     return genders
+
+
+class Librispeech(Corpus):
+    """Mini LibriSpeech; see `fetch` and the function `prepare`."""
+
+    takes = frozenset({"corpus", "extra_train"})
+
+    def prepare(self, request: Request) -> dict[str, int]:
+        """Write ``tr``, ``cv``, ``tt``, ``dev`` and, where dev-clean-2 is there, ``tt_dev``."""
+        corpus = request.corpus or fetch(request.download_dir, request.extra_train)
+        return prepare(corpus, request.out, self.options, request.extra_train, request.jobs)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Literal
+from typing import Any, Literal
 
-from contrasep_lib.config import LATER
+from contrasep_lib.config import choice, choices_of, options_class
 
 
+@choice("corpus", "espeak", target="contrasep_lib.corpus.espeak:Espeak")
 @dataclasses.dataclass(frozen=True)
 class EspeakOptions:
     """The embedded corpus, spoken by eSpeak NG.
@@ -28,9 +29,10 @@ class EspeakOptions:
     def __post_init__(self) -> None:
         for name in ("train_voices", "test_voices", "sentences_per_voice"):
             if getattr(self, name) < 2:
-                raise ValueError(f"{name}: at least 2 wanted, got {getattr(self, name)}")
+                raise ValueError(f"{name}: expected at least 2, got {getattr(self, name)}")
 
 
+@choice("corpus", "librispeech", target="contrasep_lib.corpus.librispeech:Librispeech")
 @dataclasses.dataclass(frozen=True)
 class LibrispeechOptions:
     """Mini LibriSpeech (SLR31).
@@ -48,9 +50,10 @@ class LibrispeechOptions:
 
     def __post_init__(self) -> None:
         if not 0 < self.valid_fraction < 1:
-            raise ValueError(f"valid_fraction: between 0 and 1 wanted, got {self.valid_fraction}")
+            raise ValueError(f"valid_fraction: expected a number between 0 and 1, got {self.valid_fraction}")
 
 
+@choice("corpus", "audiomnist", target="contrasep_lib.corpus.audiomnist_corpus:Audiomnist")
 @dataclasses.dataclass(frozen=True)
 class AudiomnistOptions:
     """Spoken digits of AudioMNIST, joined to strings.
@@ -79,33 +82,34 @@ class AudiomnistOptions:
 
     def __post_init__(self) -> None:
         if not 3 <= self.speakers <= 60:
-            raise ValueError(f"speakers: 3 to 60 wanted, got {self.speakers}")
+            raise ValueError(f"speakers: expected 3 to 60, got {self.speakers}")
         if not 2 <= self.takes <= 50:
-            raise ValueError(f"takes: 2 to 50 wanted, got {self.takes}")
+            raise ValueError(f"takes: expected 2 to 50, got {self.takes}")
         known = {f"{number:02d}" for number in range(1, self.speakers + 1)}
         unknown = sorted(set(self.test_speakers) - known)
         if unknown or not self.test_speakers:
             raise ValueError(
-                f"test_speakers: some of 01 to {self.speakers:02d} wanted, got {', '.join(unknown) or 'none'}"
+                f"test_speakers: expected some of 01 to {self.speakers:02d}, got {', '.join(unknown) or 'none'}"
             )
         if not known - set(self.test_speakers):
             raise ValueError("test_speakers: no speaker is left to train on")
         if not 0 < self.valid_fraction < 1:
-            raise ValueError(f"valid_fraction: between 0 and 1 wanted, got {self.valid_fraction}")
+            raise ValueError(f"valid_fraction: expected a number between 0 and 1, got {self.valid_fraction}")
         # else a speaker's last digits could be too many for one string and too few for two
         if len(self.digits) != 2 or not 1 <= self.digits[0] or not 2 * self.digits[0] - 1 <= self.digits[1]:
             raise ValueError(
-                f"digits: [fewest, most] wanted, at least 1 and most at least twice the fewest less 1, "
+                f"digits: expected [fewest, most], at least 1 and most at least twice the fewest less 1, "
                 f"got {list(self.digits)}"
             )
         if len(self.pause_seconds) != 2 or not 0 <= self.pause_seconds[0] <= self.pause_seconds[1] <= 10:
             raise ValueError(
-                f"pause_seconds: [shortest, longest] wanted, from 0 to 10, got {list(self.pause_seconds)}"
+                f"pause_seconds: expected [shortest, longest], from 0 to 10, got {list(self.pause_seconds)}"
             )
         if not 4000 <= self.rate <= 48000:
-            raise ValueError(f"rate: 4000 to 48000 Hz wanted, got {self.rate}")
+            raise ValueError(f"rate: expected 4000 to 48000 Hz, got {self.rate}")
 
 
+@choice("corpus", "commonvoice", target="contrasep_lib.corpus.commonvoice:Commonvoice")
 @dataclasses.dataclass(frozen=True)
 class CommonvoiceOptions:
     """Common Voice: one folder a language.
@@ -133,11 +137,26 @@ class CommonvoiceOptions:
             raise ValueError(f"rate: expected 4000 to 48000 Hz, got {self.rate}")
 
 
+@choice("corpus", "wsj0", target="contrasep_lib.corpus.wsj0:Wsj0")
+@dataclasses.dataclass(frozen=True)
+class Wsj0Options:
+    """WSJ0 (LDC93S6A), by the lists of WSJ0-mix."""
+
+
 @dataclasses.dataclass(frozen=True)
 class CorpusOptions:
-    """Each recipe reads the entry of its own corpus, and of corpora it pretrains on beside it."""
+    """Corpora by their names, ``corpus: {librispeech: {valid_fraction: 0.2}}``: a recipe's own, and those beside it.
 
-    espeak: EspeakOptions = EspeakOptions()
-    librispeech: LibrispeechOptions = LibrispeechOptions()
-    audiomnist: AudiomnistOptions = dataclasses.field(default=AudiomnistOptions(), metadata=LATER)
-    commonvoice: CommonvoiceOptions = dataclasses.field(default=CommonvoiceOptions(), metadata=LATER)
+    Attributes:
+        corpora: name -> options, of those that the configuration mentions; see `of`.
+    """
+
+    corpora: dict[str, Any] = choices_of("corpus", (), inline=True)
+
+    def of(self, name: str) -> Any:
+        """Options of a corpus, its defaults where the configuration does not mention it.
+
+        Raises:
+            ContrasepError: no such corpus.
+        """
+        return self.corpora[name] if name in self.corpora else options_class("corpus", name)()

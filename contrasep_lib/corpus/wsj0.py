@@ -8,18 +8,21 @@ lie. All faults of a corpus are told at once, before anything is mixed.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import os
 import sys
 from pathlib import Path
 from typing import Callable, Mapping, Sequence
 
+from contrasep_lib.corpus.base import Corpus, Request
 from contrasep_lib.corpus.single import Utterance, write_single_set
-from contrasep_lib.corpus.wsj0_lists import find_levels, list_name, read_lists
+from contrasep_lib.corpus.wsj0_lists import fetch_lists, find_levels, list_name, read_lists
 from contrasep_lib.corpus.wsj0_tree import REHEARSAL, completeness, file_key, find_files, missing_faults
 from contrasep_lib.errors import ContrasepError
 from contrasep_lib.io.atomic import write_text
 from contrasep_lib.io.audio import read_audio, write_wav
 from contrasep_lib.io.datadir import audio_length
+from contrasep_lib.io.parallel import in_processes
 from contrasep_lib.io.scp import write_table
 from contrasep_lib.io.sphere import MAGIC, read_checked
 from contrasep_lib.mix.levels import UTT2LEVEL
@@ -211,3 +214,22 @@ def _raise_all(path: Path, faults: Sequence[str]) -> None:
     raise ContrasepError(
         f"{len(faults)} fault{plural}{more}; all are in {path}; mend them and run again, what is decoded is kept"
     )
+
+
+class Wsj0(Corpus):
+    """WSJ0 (LDC93S6A): every file that the lists of WSJ0-mix name is found, checked and decoded."""
+
+    takes = frozenset({"corpus", "mix_lists", "num_spk"})
+
+    def prepare(self, request: Request) -> dict[str, int]:
+        """Write ``tr``, ``cv``, ``tt``, the lists, and ``wsj0_files.tsv``, which says of every file whether it is there."""
+        if not request.corpus:
+            raise ContrasepError(
+                "WSJ0 comes from the LDC (LDC93S6A): name the folder that holds it by --wsj0 DIR, or once in db.sh"
+            )
+        if request.num_spk is None:
+            raise ContrasepError("--num-spk: expected the number of speakers per mixture, which chooses WSJ0-mix's lists")
+        lists = request.mix_lists or fetch_lists(request.download_dir, request.num_spk)
+        run_all = functools.partial(in_processes, nj=request.jobs, what="checking and decoding")
+        published = self.mix.active_level == "published"
+        return prepare(request.corpus, lists, request.num_spk, request.out, published, run_all)

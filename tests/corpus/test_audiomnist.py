@@ -36,7 +36,7 @@ def command(contrasep, tmp_path):
     )
 
     def call(corpus, *more, out="out", **how):
-        return contrasep("fetch-audiomnist", "--config", "c.yaml", "--out", out, "--corpus", corpus, *more, **how)
+        return contrasep("prepare-corpus", "audiomnist", "--config", "c.yaml", "--out", out, "--corpus", corpus, *more, **how)
 
     return call
 
@@ -225,7 +225,7 @@ def test_each_fault_has_its_line(copy, command, tmp_path, name):
     done = command(copy.parent)
     lines = [line for line in done.stderr.splitlines() if line and "checking" not in line]
     assert done.returncode == 1 and "Traceback" not in done.stderr
-    assert len(lines) == len(set(lines)) and lines[-1].endswith(f"faults found: {len(lines) - 1}, listed above; nothing was made")
+    assert len(lines) == len(set(lines)) and lines[-1].endswith(f"{len(lines) - 1} errors found, listed above; nothing was made")
     for words in says:
         assert sum(words in line for line in lines) == 1, (words, lines)
     assert not (tmp_path / "out").exists()
@@ -237,7 +237,7 @@ def test_all_faults_are_told_at_once(copy, command):
     done = command(copy, "--nj", 2)
     for name in ("meta without a speaker", "a strange folder", "recordings gone", "wrong names", "wrong rate", "a folder gone"):
         assert all(words in done.stderr for words in FAULTS[name][1]), name
-    assert "faults found: 10, listed above" in done.stderr
+    assert "10 errors found, listed above" in done.stderr
 
 
 def test_speakers_and_takes_beyond_those_wanted_are_left_alone(copy, command):

@@ -88,7 +88,7 @@ def command(split, tmp_path, contrasep):
     (tmp_path / "c.yaml").write_text(f"corpus: {{commonvoice: {{split: {split}, valid_fraction: 0.2}}}}\n")
 
     def call(corpus, *more, out="out", **how):
-        return contrasep("prepare-commonvoice", "--config", "c.yaml", "--out", out, "--corpus", corpus, *more, **how)
+        return contrasep("prepare-corpus", "commonvoice", "--config", "c.yaml", "--out", out, "--corpus", corpus, *more, **how)
 
     return call
 
@@ -186,7 +186,7 @@ def test_share_of_validation(tmp_path, split, fraction, counts, valid):
 
 
 def test_no_corpus(corpus, command, tmp_path, contrasep):
-    done = contrasep("prepare-commonvoice", "--config", tmp_path / "c.yaml", "--out", "out")
+    done = contrasep("prepare-corpus", "commonvoice", "--config", tmp_path / "c.yaml", "--out", "out")
     assert done.returncode == 1 and done.stderr.count("\n") == 1
     assert "name a local copy with --corpus DIR" in done.stderr and "account" in done.stderr
     done = command(corpus.parent)

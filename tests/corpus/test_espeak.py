@@ -144,7 +144,7 @@ def test_kill_and_rerun(tmp_path, monkeypatch):
     root = Path(__file__).resolve().parents[2]
     environment = {**os.environ, "PYTHONPATH": os.fspath(root)}
 
-    program = [sys.executable, "-m", "contrasep_lib.bin.main", "make-espeak"]
+    program = [sys.executable, "-m", "contrasep_lib.bin.main", "prepare-corpus", "espeak"]
     command = [*program, "--config", "../train.yaml", "--out", "sources", "--nj", "2"]
     for name in ("killed", "whole"):
         (tmp_path / name).mkdir()

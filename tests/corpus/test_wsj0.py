@@ -76,7 +76,7 @@ def make_tree(tmp_path, layout="disks", suffix=".wv1"):
 @pytest.fixture
 def prepare(contrasep, config, lists, tmp_path):
     def call(tree, *options, num_spk=2):
-        whole = ["prepare-wsj0", "--config", config, "--set", "mix.active_level=published", "--mix-lists", lists]
+        whole = ["prepare-corpus", "wsj0", "--config", config, "--set", "mix.active_level=published", "--mix-lists", lists]
         return contrasep(*whole, "--corpus", tree, "--num-spk", num_spk, "--out", tmp_path / "out", *options)
 
     return call
@@ -225,7 +225,7 @@ def test_levels_are_needed_only_where_they_are_asked_for(tmp_path, prepare, list
 
 
 def test_no_folder_of_wsj0(contrasep, config, lists, tmp_path, prepare):
-    done = contrasep("prepare-wsj0", "--config", config, "--mix-lists", lists, "--num-spk", 2, "--out", "o")
+    done = contrasep("prepare-corpus", "wsj0", "--config", config, "--mix-lists", lists, "--num-spk", 2, "--out", "o")
     assert done.returncode == 1 and "--wsj0 DIR, or once in db.sh" in done.stderr and done.stderr.count("\n") == 1
     done = prepare(tmp_path / "nowhere")
     assert done.returncode == 1 and "no such folder; --wsj0" in done.stderr

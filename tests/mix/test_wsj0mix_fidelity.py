@@ -109,7 +109,7 @@ def test_every_byte(corpus, config, contrasep, tmp_path, num_spk, mode, rate, le
     options = ["--config", config]
     for setting in (f"mode={mode}", f"rate={rate}", f"active_level={level}", "sets={tr: 9, cv: 9, tt: 9}"):
         options += ["--set", f"mix.{setting}"]
-    contrasep("prepare-wsj0", *options, "--corpus", folder / "disks", "--mix-lists", folder / "lists", "--num-spk", num_spk,
+    contrasep("prepare-corpus", "wsj0", *options, "--corpus", folder / "disks", "--mix-lists", folder / "lists", "--num-spk", num_spk,
               "--out", "sources", check=True)
     contrasep("make-lists", *options, "--sources", "sources", "--num-spk", num_spk, "--out", "lists", check=True)
     levels = published() if level == "published" else None

@@ -7,7 +7,7 @@
 A rehearsal tree (tools/rehearse_wsj0.py) of the scale is made first, or taken from --tree. Then, timed by
 the clock:
 
-- the stage: contrasep prepare-wsj0, make-lists, and NJ jobs of contrasep mix per set, min mode at 8 kHz, as
+- the stage: contrasep prepare-corpus wsj0, make-lists, and NJ jobs of contrasep mix per set, min mode at 8 kHz, as
   the recipe calls them; also its largest process, as the system tells it;
 - the plain loop: one process that takes the list line by line, decodes and resamples each source, scales,
   mixes and writes by soundfile, as such scripts do. With --plain-lines it takes so many lines of each list,
@@ -62,7 +62,7 @@ def run_together(commands: Sequence[list[str]]) -> None:
 def make_stage(work: Path, tree: Path, config: Path, nj: int) -> None:
     """Stage 0 as the recipe runs it."""
     whole = ["--config", config]
-    run_together([contrasep("prepare-wsj0", *whole, "--corpus", tree, "--mix-lists", tree / "lists", "--num-spk", 2,
+    run_together([contrasep("prepare-corpus", "wsj0", *whole, "--corpus", tree, "--mix-lists", tree / "lists", "--num-spk", 2,
                             "--out", work / "sources", "--nj", nj)])
     run_together([contrasep("make-lists", *whole, "--sources", work / "sources", "--num-spk", 2, "--out", work / "lists")])
     for name in SETS:

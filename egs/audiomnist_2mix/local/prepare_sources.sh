@@ -1,4 +1,4 @@
 #!/usr/bin/env bash
 # AudioMNIST: downloaded, or a local copy with --corpus DIR.
 set -euo pipefail
-exec contrasep fetch-audiomnist "$@"
+exec contrasep prepare-corpus audiomnist "$@"

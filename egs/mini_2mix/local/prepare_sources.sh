@@ -1,4 +1,4 @@
 #!/usr/bin/env bash
 # Sentences spoken by eSpeak NG; nothing is downloaded.
 set -euo pipefail
-exec contrasep make-espeak "$@"
+exec contrasep prepare-corpus espeak "$@"

@@ -5,4 +5,4 @@ set -euo pipefail
 db=./db.sh
 [ -f "$db" ] || db=$(dirname "${BASH_SOURCE[0]}")/../db.sh
 . "$db"
-exec contrasep prepare-wsj0 ${WSJ0:+--corpus "$WSJ0"} ${MIX_LISTS:+--mix-lists "$MIX_LISTS"} "$@"
+exec contrasep prepare-corpus wsj0 ${WSJ0:+--corpus "$WSJ0"} ${MIX_LISTS:+--mix-lists "$MIX_LISTS"} "$@"
