@@ -11,12 +11,23 @@ Item = TypeVar("Item")
 
 
 def add_config(parser: argparse.ArgumentParser, required: bool = True) -> None:
-    """``--config FILE`` and repeatable ``--set section.key=value``."""
-    parser.add_argument("--config", required=required, metavar="FILE", help="configuration (YAML)")
+    """Repeatable ``--config FILE[,FILE..]`` and ``--set section.key=value``."""
+    parser.add_argument(
+        "--config", required=required, action="extend", type=config_files, metavar="FILE[,FILE..]",
+        help="configuration (YAML); of several files, or repeated options, later ones over earlier ones",
+    )
     parser.add_argument(
         "--set", action="append", default=[], metavar="SECTION.KEY=VALUE", dest="overrides",
         help="replace a value of the configuration; may be repeated",
     )
+
+
+def config_files(text: str) -> list[str]:
+    """Type of ``--config``, whose action is ``extend``: files separated by commas."""
+    files = text.split(",")
+    if not all(files):
+        raise argparse.ArgumentTypeError(f"expected files separated by commas, got '{text}'")
+    return files
 
 
 def read_config(args: argparse.Namespace) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from contrasep_lib.bin.common import add_config
 from contrasep_lib.errors import ContrasepError
 
 
@@ -26,11 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="put these tags into the recipe's committed results, or with none of them write its page again",
     )
     parser.add_argument("--recipe", metavar="NAME", help="name of the recipe")
-    parser.add_argument("--config", metavar="FILE", help="configuration (YAML)")
-    parser.add_argument(
-        "--set", action="append", default=[], metavar="SECTION.KEY=VALUE", dest="overrides",
-        help="replace a value of the configuration; may be repeated",
-    )
+    add_config(parser, required=False)
     parser.add_argument("--sets", nargs="+", metavar="DIR", help="dump/SET of every test set")
     parser.add_argument("--label", metavar="TEXT", help="the corpus, e.g. 'real speech (LibriSpeech)'")
     parser.add_argument(
@@ -67,7 +64,7 @@ def _report_tag(args: argparse.Namespace) -> Path:
     from contrasep_lib.report.results import build_results, read_system, write_results
 
     system = None if args.system is None else read_system(args.system)
-    results = build_results(args.exp, args.sets, args.recipe, args.config, read_config(args), args.label, system)
+    results = build_results(args.exp, args.sets, args.recipe, args.config[-1], read_config(args), args.label, system)
     cost = None if system is None else of_system(system)
     if cost is None and args.model is not None:
         from contrasep_lib.train.record import cost_of_model

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+import yaml
 
 from contrasep_lib.config import as_tree, load_config
 from contrasep_lib.errors import ContrasepError
@@ -92,3 +93,25 @@ def test_bases_that_cannot_be_read(tmp_path, text, words):
     path.write_text(text)
     with pytest.raises(ContrasepError, match=words):
         load_config(path)
+
+
+def test_of_several_files_the_later_one_counts(tmp_path):
+    (tmp_path / "data.yaml").write_text("mix: {sets: {tr: 5}, seed: 1}\nmodel: {layers: 9}\n")
+    (tmp_path / "tf.yaml").write_text("mix: {seed: 2}\nmodel: {width: 8}\n")
+    config = load_config([tmp_path / "data.yaml", tmp_path / "tf.yaml"], ["mix.max_gain_db=1"])
+    assert (config["mix"].sets, config["mix"].seed, config["mix"].max_gain_db) == ({"tr": 5}, 2, 1.0)
+    assert (config["model"].layers, config["model"].width) == (9, 8)
+    assert load_config([tmp_path / "tf.yaml", tmp_path / "data.yaml"])["mix"].seed == 1
+    (tmp_path / "tf.yaml").write_text("mix: {sed: 2}\n")
+    with pytest.raises(ContrasepError, match="tf.yaml with .*data.yaml: mix: unknown key 'sed'"):
+        load_config([tmp_path / "data.yaml", tmp_path / "tf.yaml"])
+
+
+def test_commands_take_several_configurations(contrasep, tmp_path):
+    for name, text in {"a": "mix: {seed: 1, rate: 16000}", "b": "mix: {seed: 2}", "c": "mix: {seed: 3}"}.items():
+        (tmp_path / f"{name}.yaml").write_text(text)
+    for words in (["--config", "a.yaml,b.yaml", "--config", "c.yaml"], ["--config=a.yaml", "--config=b.yaml,c.yaml"]):
+        shown = yaml.safe_load(contrasep("check-config", *words, check=True).stdout)
+        assert (shown["mix"]["seed"], shown["mix"]["rate"]) == (3, 16000)
+    done = contrasep("check-config", "--config", "a.yaml,,b.yaml")
+    assert done.returncode == 2 and "expected files separated by commas, got 'a.yaml,,b.yaml'" in done.stderr
