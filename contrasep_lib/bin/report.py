@@ -1,8 +1,8 @@
 """Write RESULTS.md and results.json of a tag, or a recipe's comparison of its tags.
 
-With --exp: the tag's pages from its score tables. With --recipe-dir: DIR/EXPDIR/RESULTS.md from all
-DIR/EXPDIR/*/results.json. With --publish besides: the recipe's committed DIR/results.json and DIR/RESULTS.md,
-whose rows of these tags are replaced.
+With --exp: the tag's pages from its score tables, then the RESULTS.md beside its folder, which compares the tags there.
+With --recipe-dir: that page alone, DIR/EXPDIR/RESULTS.md, from all DIR/EXPDIR/*/results.json. With --publish besides:
+the recipe's committed DIR/results.json and DIR/RESULTS.md, whose rows of these tags are replaced.
 """
 
 from __future__ import annotations
@@ -40,6 +40,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Entry point of ``contrasep report``."""
+    from contrasep_lib.report.compare import publish, write_comparison
+
     if args.recipe_dir is None:
         if args.publish is not None:
             raise ContrasepError("--publish: expected together with --recipe-dir")
@@ -47,9 +49,8 @@ def run(args: argparse.Namespace) -> None:
             if getattr(args, option) is None:
                 raise ContrasepError(f"--{option}: expected together with --exp")
         print(f"report: {_report_tag(args)}")
+        write_comparison(Path(args.exp).parent, ".")
         return
-    from contrasep_lib.report.compare import publish, write_comparison
-
     if args.publish is None:
         print(f"report: {write_comparison(args.recipe_dir, args.expdir)}")
     else:

@@ -95,18 +95,6 @@ def test_bases_that_cannot_be_read(tmp_path, text, words):
         load_config(path)
 
 
-def test_of_several_files_the_later_one_counts(tmp_path):
-    (tmp_path / "data.yaml").write_text("mix: {sets: {tr: 5}, seed: 1}\nmodel: {layers: 9}\n")
-    (tmp_path / "tf.yaml").write_text("mix: {seed: 2}\nmodel: {width: 8}\n")
-    config = load_config([tmp_path / "data.yaml", tmp_path / "tf.yaml"], ["mix.max_gain_db=1"])
-    assert (config["mix"].sets, config["mix"].seed, config["mix"].max_gain_db) == ({"tr": 5}, 2, 1.0)
-    assert (config["model"].layers, config["model"].width) == (9, 8)
-    assert load_config([tmp_path / "tf.yaml", tmp_path / "data.yaml"])["mix"].seed == 1
-    (tmp_path / "tf.yaml").write_text("mix: {sed: 2}\n")
-    with pytest.raises(ContrasepError, match="tf.yaml with .*data.yaml: mix: unknown key 'sed'"):
-        load_config([tmp_path / "data.yaml", tmp_path / "tf.yaml"])
-
-
 def test_commands_take_several_configurations(contrasep, tmp_path):
     for name, text in {"a": "mix: {seed: 1, rate: 16000}", "b": "mix: {seed: 2}", "c": "mix: {seed: 3}"}.items():
         (tmp_path / f"{name}.yaml").write_text(text)
