@@ -8,9 +8,11 @@ Usage: run.sh [options]        (underscores in option names do as well as dashes
   --stop-stage N       last stage (default 6)
       0 corpus and mixtures   1 data directories   2 dump to ark   3 pretraining
       4 finetuning            5 separation         6 scores
-  --config FILE        configuration (default $config)
+  --config FILE,..     configuration (default ${configs[*]}), the recipe's own or the toolkit's; of several files, or
+                       where it is repeated, later ones over earlier ones; the recipe's conf/data.yaml stands under all
   --set SECTION.KEY=V  replace one value of the configuration; may be repeated
-  --separator NAME     model, oracle_frame, oracle_ibm, oracle_irm, oracle_psm or mixture
+  --refuse-unread      a --set that nothing in the configuration reads is an error, not a warning
+  --separator NAME     model, mixture, or oracle_NAME (contrasep list oracles)
   --num-spk K          talkers per mixture (default $num_spk)
   --test-spk K,L       counts of talkers of the test sets, which stages 0 to 2 make and 5 and 6 score,
                        all with one model (default ${test_spk:-that of --num-spk})
@@ -28,13 +30,14 @@ Usage: run.sh [options]        (underscores in option names do as well as dashes
   --skip-train         leave stages 3 and 4 out
   --test-sets A,B      dumped sets that are separated and scored, of any counts of talkers
                        (default: the test sets of dump; others' e.g. ../wsj0_3mix/dump/tt_3mix)
-  --corpus DIR         local copy of the corpus, instead of a download${corpus_option:+ (also --$corpus_option)}
+  --corpus DIR         local copy of the corpus, instead of a download
+  --corpus-dir NAME=DIR
+                       local copy of the corpus NAME, this recipe's or another one's that pretrain.balance or
+                       finetune.balance names; may be repeated; also --NAME DIR
   --mix-lists DIR      folder of the mixtures' lists, of a corpus that has lists of its own
   --activlev NAME      levels of the sources: published (with such lists), p56 or rms
   --download-dir DIR   where downloads go (default downloads)
   --extra-train        also train on the corpus's extra utterances
-  --audiomnist DIR     local copy of AudioMNIST, where pretrain.balance names it beside the corpus
-  --wsj0 DIR           WSJ0, likewise; goes with --mix-lists
   --mixdir DIR         mixtures   (default mixtures)
   --datadir DIR        data dirs  (default data)
   --dumpdir DIR        dumps      (default dump)
@@ -44,7 +47,7 @@ Folders are relative to the recipe; those to read may also be relative to where 
 EOF
 }
 
-die() { echo "$(basename "$recipe_dir")/run.sh: $*" >&2; exit 2; }
+die() { echo "$recipe/run.sh: $*" >&2; exit 2; }
 log() { echo "$(date '+%H:%M:%S') $*"; }
 
 to_read() {  # to_read FOLDER: as it is, or relative to the caller
@@ -52,72 +55,91 @@ to_read() {  # to_read FOLDER: as it is, or relative to the caller
 }
 
 caller=$PWD
-recipe_dir=. label= config=conf/oracle.yaml num_spk=2 own_num_spk=2 test_spk=
-stage=0 stop_stage=6 nj=$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 1) ngpu=0 tag= model_tag= model_dir= init_param= skip_train=false print_tag=false
-corpus= corpus_option= download_dir= extra_train=false own_lists=false mix_lists= test_sets= budget_minutes=
+recipe_dir=. recipe= own= label= configs=(conf/oracle.yaml) config_given=false num_spk=2 own_num_spk=2 test_spk=
+stage=0 stop_stage=6 nj=$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 1) ngpu=0 tag= model_tag= model_dir= init_param= skip_train=false print_tag=false refuse_unread=false
+download_dir= extra_train=false own_lists=false mix_lists= test_sets= budget_minutes=
 mixdir=mixtures datadir=data dumpdir=dump expdir=exp
 overrides=()
-audiomnist= wsj0=  # corpora beside the recipe's own
+declare -A corpus_dirs=() corpus_words=()  # corpus -> its folder, and the option that names it
 command_line="./run.sh"
 recipe_options=0  # options up to --- are the recipe's own, not the user's
 
 parse_options() {  # parse_options ARGUMENTS..
-    local name value variable
+    local name value variable corpus
     while [ $# -gt 0 ]; do
+        corpus=
         name=${1%%=*}
         name=${name//_/-}
         case $1 in
-            ---) recipe_options=done own_num_spk=$num_spk; shift; continue ;;
+            ---) end_recipe_options; shift; continue ;;
             --*=*) value=${1#*=}; set -- "$name" "$value" "${@:2}" ;;
         esac
         [ "$recipe_options" = done ] && command_line+=" $(printf '%q' "$name")"
-        [ "$name" != "--${corpus_option:--}" ] || name=--corpus
         case $name in
             --help|-h) usage; exit 0 ;;
             --skip-train) skip_train=true; shift; continue ;;
             --extra-train) extra_train=true; shift; continue ;;
+            --refuse-unread) refuse_unread=true; shift; continue ;;
             --own-lists) own_lists=true; shift; continue ;;
             --print-tag) print_tag=true; shift; continue ;;
-            --audiomnist|--wsj0) ;;
-            --stage|--stop-stage|--config|--set|--separator|--num-spk|--test-spk|--nj|--ngpu|--tag|--model-tag|--model-dir|--init-param|--corpus|--download-dir|\
-            --budget-minutes|--mix-lists|--activlev|--test-sets|--corpus-option|--mixdir|--datadir|--dumpdir|--expdir|--recipe-dir|--label) ;;
-            *) die "unknown option '$1'; see run.sh --help" ;;
+            --stage|--stop-stage|--config|--set|--separator|--num-spk|--test-spk|--nj|--ngpu|--tag|--model-tag|--model-dir|--init-param|--corpus|--corpus-dir|--download-dir|\
+            --budget-minutes|--mix-lists|--activlev|--test-sets|--mixdir|--datadir|--dumpdir|--expdir|--recipe-dir|--label) ;;
+            *)
+                corpus=${name#--}
+                corpus=${corpus//-/_}
+                [[ $name = --* ]] && [ -n "$(recipe_of "$corpus")" ] || die "unknown option '$1'; see run.sh --help"
+                ;;
         esac
         [ $# -ge 2 ] || die "$name needs a value; see run.sh --help"
         value=$2
         [ "$recipe_options" = done ] && command_line+=" $(printf '%q' "$value")"
         shift 2
+        [ -z "$corpus" ] || { name_corpus "$corpus" "$value" "$name $value"; continue; }
         case $name in
             --set) overrides+=(--set "$value") ;;
             --separator) overrides+=(--set "separate.separator=$value") ;;
             --activlev) overrides+=(--set "mix.active_level=$value") ;;
+            --config) $config_given || configs=(); config_given=true; configs+=("$value") ;;
+            --corpus) name_corpus "$own" "$value" "--corpus $value" ;;
+            --corpus-dir) name_corpus "${value%%=*}" "${value#*=}" "--corpus-dir $value" ;;
             *) variable=${name#--}; printf -v "${variable//-/_}" '%s' "$value" ;;
         esac
     done
 }
 
+end_recipe_options() {  # what follows is the user's
+    recipe_options=done config_given=false own_num_spk=$num_spk
+    recipe=$(basename "$recipe_dir")
+    own=${recipe%_*mix*}
+}
+
+name_corpus() {  # name_corpus CORPUS DIR WORDS: a local copy, as the WORDS of an option name it
+    [[ $3 != "--corpus-dir "* || $3 = *?=?* ]] || die "--corpus-dir: expected NAME=DIR, got '$2'"
+    [ "$1" = "$own" ] || [ -n "$(recipe_of "$1")" ] || die "$3: no recipe ../$1_Nmix prepares the corpus '$1'"
+    corpus_dirs[$1]=$2 corpus_words[$1]=$3
+}
+
 check_options() {  # what can be told from the words alone
     local name
     for name in stage stop_stage nj ngpu num_spk; do
-        [[ ${!name} =~ ^[0-9]+$ ]] || die "--${name//_/-}: a whole number wanted, got '${!name}'"
+        [[ ${!name} =~ ^[0-9]+$ ]] || die "--${name//_/-}: expected a whole number, got '${!name}'"
     done
-    [ "$nj" -ge 1 ] || die "--nj: at least 1 job wanted, got 0"
-    [ "$num_spk" -ge 1 ] || die "--num-spk: at least 1 talker wanted, got 0"
-    [[ ,$test_spk, =~ ^(,[1-9][0-9]*)+,$ || -z $test_spk ]] || die "--test-spk: counts of talkers wanted, e.g. 2,3, got '$test_spk'"
-    [ -z "$(tr , '\n' <<<"$test_spk" | sort | uniq -d)" ] || die "--test-spk: a count stands twice in '$test_spk'"
+    [ "$nj" -ge 1 ] || die "--nj: expected at least 1 job, got 0"
+    [ "$num_spk" -ge 1 ] || die "--num-spk: expected at least 1 talker, got 0"
+    [[ ,$test_spk, =~ ^(,[1-9][0-9]*)+,$ || -z $test_spk ]] || die "--test-spk: expected counts of talkers, e.g. 2,3, got '$test_spk'"
+    [ -z "$(tr , '\n' <<<"$test_spk" | sort | uniq -d)" ] || die "--test-spk: the same count twice in '$test_spk'"
     [ -z "$test_spk" ] || ! $own_lists ||
         die "--test-spk: this corpus has a list for each count; test other counts by --test-sets, e.g. ../wsj0_3mix/dump/tt_3mix"
     [ "$stage" -le "$stop_stage" ] || die "--stage $stage lies after --stop-stage $stop_stage"
     [[ $budget_minutes =~ ^([0-9]*[1-9][0-9]*([.][0-9]+)?|[0-9]+[.][0-9]*[1-9][0-9]*)?$ ]] ||
-        die "--budget-minutes: a positive number wanted, got '$budget_minutes'"
+        die "--budget-minutes: expected a positive number, got '$budget_minutes'"
     for name in tag model_tag; do
-        [[ ${!name} =~ ^[A-Za-z0-9._=-]*$ ]] || die "--${name//_/-}: letters, digits and ._=- wanted, got '${!name}'"
+        [[ ${!name} =~ ^[A-Za-z0-9._=-]*$ ]] || die "--${name//_/-}: expected letters, digits and ._=-, got '${!name}'"
     done
 }
 
 check_places() {  # files and folders that were named, from the recipe's folder
     local name
-    [ -f "$config" ] || [[ $config = /* ]] || [ ! -f "$caller/$config" ] || config=$caller/$config
     if [ -n "$init_param" ]; then
         [[ $init_param = /* ]] || [ ! -f "$caller/$init_param" ] || init_param=$(cd "$caller" && realpath "$init_param")
         [ -f "$init_param" ] || die "--init-param $init_param: no such file; name a model.pth"
@@ -128,15 +150,9 @@ check_places() {  # files and folders that were named, from the recipe's folder
         [ -f "$model_dir/finetune/model.pth" ] || die "--model-dir $model_dir: no finetune/model.pth in it; name the folder of a trained experiment"
         skip_train=true
     fi
-    if [ -n "$corpus" ]; then
-        corpus=$(to_read "$corpus")
-        [ -d "$corpus" ] || die "--${corpus_option:-corpus} $corpus: no such folder; name the folder that holds the corpus"
-    fi
-    for name in audiomnist wsj0; do
-        [ -n "${!name}" ] || continue
-        printf -v "$name" '%s' "$(to_read "${!name}")"
+    for name in "${!corpus_dirs[@]}"; do
+        corpus_dirs[$name]=$(to_read "${corpus_dirs[$name]}")
+        [ -d "${corpus_dirs[$name]}" ] || die "${corpus_words[$name]}: no such folder; name the folder that holds the corpus"
     done
-    [ -z "$audiomnist" ] || [ -d "$audiomnist" ] || die "--audiomnist $audiomnist: no such folder; name the folder that holds 01, 02, .."
-    [ -z "$wsj0" ] || [ -d "$wsj0" ] || die "--wsj0 $wsj0: no such folder; name the folder that holds the corpus"
     [ -z "$mix_lists" ] || mix_lists=$(to_read "$mix_lists")
 }

@@ -6,6 +6,7 @@ set -euo pipefail
 utils=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 . "$utils/options.sh"
 . "$utils/experiment.sh"
+. "$utils/markers.sh"
 . "$utils/steps.sh"
 . "$utils/stages_data.sh"
 . "$utils/stages_model.sh"
@@ -14,13 +15,11 @@ utils=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 parse_options "$@"
 check_options
 cd "$recipe_dir"
-recipe=$(basename "$PWD")
 check_places
 . ./path.sh
 . ./cmd.sh
 read_settings
 find_further
-name_experiment
 if $print_tag; then
     echo "$tag"
     exit
@@ -29,7 +28,7 @@ name_folders
 log "$recipe: $tag ($command_line)"
 
 wanted() { [ "$stage" -le "$1" ] && [ "$stop_stage" -ge "$1" ]; }  # wanted STAGE
-# not in a condition: a fault in a stage ends the run
+# not in a condition: an error in a stage ends the run
 if wanted 0; then stage_0; fi
 if wanted 1; then stage_1; fi
 if wanted 2; then stage_2; fi

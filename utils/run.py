@@ -43,7 +43,7 @@ def parse(arguments):
         value = arguments.pop(0)
         if option == "--max-jobs-run":
             if not value.isdigit() or int(value) < 1:
-                fail(f"--max-jobs-run: a whole number of at least 1 wanted, got '{value}'")
+                fail(f"--max-jobs-run: expected a whole number of at least 1, got '{value}'")
             at_once = int(value)
         elif option not in GRID_OPTIONS:
             fail(f"unknown option '{option}'; see run.py --help")
@@ -51,11 +51,11 @@ def parse(arguments):
     if arguments and (match := re.fullmatch(r"([A-Za-z_]\w*)=(\d+)(?::(\d+))?", arguments[0])):
         variable, first, last = match[1], int(match[2]), int(match[3] or match[2])
         if not 1 <= first <= last:
-            fail(f"'{arguments[0]}': a range like JOB=1:4 wanted")
+            fail(f"expected a range like JOB=1:4, got '{arguments[0]}'")
         numbers = list(range(first, last + 1))
         arguments.pop(0)
     if len(arguments) < 2:
-        fail("a log file and a command wanted; see run.py --help")
+        fail("expected a log file and a command; see run.py --help")
     if variable and variable not in arguments[0] and len(numbers) > 1:
         fail(f"the log '{arguments[0]}' must hold {variable}, or the jobs would share it")
     return at_once, variable, numbers, arguments[0], arguments[1:]
@@ -114,7 +114,7 @@ def main(arguments):
             if draw:
                 share = sum(100 if job.done() else percent(log) for job, log in zip(jobs, logs)) / len(jobs)
                 words = f"  {share:3.0f} %  {sum(job.done() for job in jobs)}/{len(jobs)} jobs"
-                # one that draws no bar, as training into a log, has lines to tell
+                # one that draws no bar, as training into a log, has lines to show
                 if len(jobs) == 1 and not share:
                     words = f"  {last_line(logs[0]) or words.strip()}"
                 print(f"\r{words[:width]:{width}}", end="", file=sys.stderr, flush=True)

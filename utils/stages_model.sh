@@ -8,58 +8,43 @@ train_phase() {  # train_phase PHASE TRAIN_SETS VALID_SETS [options]
         --out "$model/$1" --ngpu "$ngpu" --processes "$nj" "${@:4}"
 }
 
-phase_sets() {  # phase_sets PHASE SET: the dumped sets that a phase reads of tr or cv, e.g. wsj0=tr_single,..
-    local names name found=
-    names=$(balanced "$1")
-    case $(get "$1.data") in
-        fixed) echo "${2}_${num_spk}mix"; return ;;
-    esac
-    [ -n "$names" ] || found="${2}_single"
-    for name in $names; do
-        if [ "$name" = "$own" ]; then found+=",$own=${2}_single"; else found+=",$name=${2}_${name}_single"; fi
-    done
-    echo "${found#,}"
+phase_sets() {  # phase_sets PHASE SET: the dumped sets that a phase reads of tr or cv, e.g. wsj0=tr_wsj0_single,..
+    local data=${1}_data balance=${1}_balance[@] name found=
+    [ "${!data}" != fixed ] || { echo "${2}_${num_spk}mix"; return; }
+    for name in ${!balance+"${!balance}"}; do found+=",$name=$(single_of "$name" "$2")"; done
+    found=${found#,}
+    echo "${found:-$(single_of "$own" "$2")}"
 }
 
-markers() {  # markers SETS..: the .done of dumped sets, named as phase_sets does
-    local word
-    for word in ${*//,/ }; do echo "$dumpdir/${word#*=}/.done"; done
+train_when_due() {  # train_when_due PHASE INIT_PARAM INPUTS..: INIT_PARAM may be empty
+    local phase=$1 init=${2:+--init-param} train_on valid_on word markers=()
+    train_on=$(phase_sets "$phase" tr)
+    valid_on=$(phase_sets "$phase" cv)
+    for word in ${train_on//,/ } ${valid_on//,/ }; do markers+=("$dumpdir/${word#*=}/.done"); done
+    if due "$phase" "$model/$phase" "$on_change" "" "${markers[@]}" "${@:3}"; then
+        train_phase "$phase" "$train_on" "$valid_on" ${init:+"$init" "$2"}
+        mark "$model/$phase"
+    fi
 }
-
-pretrains() { [ "$(get pretrain.epochs)" -gt 0 ]; }
 
 stage_3() {
-    pretrains || return 0
+    $pretrains || return 0
     log "stage 3: pretraining"
-    local train_on valid_on silence init=(${init_param:+--init-param "$init_param"})
-    train_on=$(phase_sets pretrain tr)
-    valid_on=$(phase_sets pretrain cv)
-    silence="silence_db=$(get separate.silence_db)"
-    run_step "$model/pretrain" features,mix,model,pretrain "$(markers "$train_on" "$valid_on") $init_param" "$silence" \
-        "$on_change" train_phase pretrain "$train_on" "$valid_on" ${init[@]+"${init[@]}"}
+    train_when_due pretrain "$init_param" ${init_param:+"$init_param"}
 }
 
 # ---------------------------------------------------------------- stage 4
-train_communities() {
-    $train_cmd "$communities/log/train.log" \
-        contrasep train-modularity "${settings[@]}" --model "$model/finetune/model.pth" \
-        --mixtures "$dumpdir/tr_${num_spk}mix" --singles "$dumpdir/cv_single" --out "$communities"
-}
-
 stage_4() {
     log "stage 4: finetuning, modularity network"
-    local train_on valid_on silence before init=(${init_param:+--init-param "$init_param"})
-    train_on=$(phase_sets finetune tr)
-    valid_on=$(phase_sets finetune cv)
-    silence="silence_db=$(get separate.silence_db)"
-    before=$(markers "$train_on" "$valid_on")
-    if pretrains; then
-        before+=" $model/pretrain/.done" init=(--init-param "$model/pretrain/model.pth")
+    if $pretrains; then
+        train_when_due finetune "$model/pretrain/model.pth" "$model/pretrain/.done"
     else
-        before+=" $init_param"
+        train_when_due finetune "$init_param" ${init_param:+"$init_param"}
     fi
-    run_step "$model/finetune" features,mix,model,finetune "$before" "$silence" \
-        "$on_change" train_phase finetune "$train_on" "$valid_on" ${init[@]+"${init[@]}"}
-    run_step "$communities" features,model,modularity \
-        "$model/finetune/.done $dumpdir/tr_${num_spk}mix/.done $dumpdir/cv_single/.done" "" clear train_communities
+    if due modularity "$communities" clear "" "$model/finetune/.done" "$dumpdir/tr_${num_spk}mix/.done" "$dumpdir/cv_single/.done"; then
+        $train_cmd "$communities/log/train.log" \
+            contrasep train-modularity "${settings[@]}" --model "$model/finetune/model.pth" \
+            --mixtures "$dumpdir/tr_${num_spk}mix" --singles "$dumpdir/cv_single" --out "$communities"
+        mark "$communities"
+    fi
 }

@@ -5,7 +5,7 @@ find_tests() {  # dumped sets of mixtures that are scored, one folder a line
     IFS=, read -r -a given <<<"$test_sets"
     for set in ${given[@]+"${given[@]}"}; do
         set=$(to_read "${set%/}")
-        [ -d "$set" ] || { echo "$recipe/run.sh: --test-sets: $set: no such folder; name a dumped set, e.g. dump/tt_2mix" >&2; exit 1; }
+        [ -d "$set" ] || { die "--test-sets: $set: no such folder; name a dumped set, e.g. dump/tt_2mix"; }
         printf '%s\n' "$set"
     done
     [ -z "$test_sets" ] || return 0
@@ -14,7 +14,7 @@ find_tests() {  # dumped sets of mixtures that are scored, one folder a line
         for set in $(sets_of "$count"); do
             [[ $set = tt* ]] && [ -d "$dumpdir/${set}_${count}mix" ] && { printf '%s\n' "$dumpdir/${set}_${count}mix"; found=true; }
         done
-        $found || { echo "$recipe/run.sh: no test set of $count talkers in $dumpdir; run stage 2 first" >&2; exit 1; }
+        $found || die "no test set of $count talkers in $dumpdir; run stage 2 first"
     done
 }
 
@@ -37,19 +37,20 @@ separate_set() {  # separate_set DUMP
 }
 
 stage_5() {
-    local dump reads trained trained_marks
+    local dump made_by=() trained=()
     log "stage 5: separation by $separator"
     read_tests
-    reads=features,separate trained=() trained_marks=
     if [ "$separator" = model ]; then
-        reads+=,model,modularity
         trained=(--model "$model/finetune/model.pth" --modularity "$communities" --ngpu "$ngpu")
-        trained_marks="$model/finetune/.done $communities/.done"
+        made_by=("$model/finetune/.done" "$communities/.done")
         # a model from elsewhere, the package's among them, is known by its files
-        [ -z "$model_dir" ] || trained_marks="$model/finetune/model.pth $(printf '%s ' "$communities"/*.*)"
+        [ -z "$model_dir" ] || made_by=("$model/finetune/model.pth" "$communities"/*.*)
     fi
     for dump in "${tests[@]}"; do
-        run_step "$exp/separate_${dump##*/}" "$reads" "$dump/.done $trained_marks" "" clear separate_set "$dump"
+        if due separate "$exp/separate_${dump##*/}" clear "" "$dump/.done" ${made_by[@]+"${made_by[@]}"}; then
+            separate_set "$dump"
+            mark "$exp/separate_${dump##*/}"
+        fi
     done
 }
 
@@ -69,15 +70,16 @@ stage_6() {
     read_tests
     for dump in "${tests[@]}"; do
         set=${dump##*/}
-        run_step "$exp/score_$set" features,separate,score "$dump/.done $exp/separate_$set/.done" "" clear score_set "$dump"
+        if due score "$exp/score_$set" clear "" "$dump/.done" "$exp/separate_$set/.done"; then
+            score_set "$dump"
+            mark "$exp/score_$set"
+        fi
     done
     # stage 0 knows where the speech is not the corpus's own
     [ ! -f "$sources/label" ] || label=$(<"$sources/label")
     [ "$separator" != model ] || trained=(--model "$model/finetune/model.pth")
     contrasep report "${settings[@]}" --exp "$exp" --recipe "$recipe" --sets "${tests[@]}" --label "$label" \
         ${trained[@]+"${trained[@]}"} --command "$command_line" --seconds "$SECONDS"
-    # the recipe's own table compares the experiments of its default folder
-    [ "$expdir" != exp ] || contrasep report --recipe-dir .
     echo
     cat "$exp/RESULTS.md"
     echo

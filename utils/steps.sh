@@ -1,34 +1,14 @@
-# What the stages share: steps that are done once, numbers of jobs, sets. Sourced by recipe.sh; functions only.
+# What the stages share: numbers of jobs, sets. Sourced by recipe.sh; functions only.
 
-# done_marker FOLDER SECTIONS "INPUTS" "VALUES" [--mark | --begin clear|refuse]
-done_marker() {
-    local folder=$1 sections=$2 inputs=$3 values=$4
-    shift 4
-    # shellcheck disable=SC2086  # inputs and values are lists of words
-    contrasep done "$folder" --sections "$sections" --inputs $inputs --values $values "${settings[@]}" "$@"
-}
-
-# run_step FOLDER SECTIONS "INPUTS" "VALUES" clear|refuse FUNCTION [ARGUMENTS]: run FUNCTION unless FOLDER is done
-run_step() {
-    local folder=$1 status=0
-    done_marker "$1" "$2" "$3" "$4" || status=$?
-    case $status in
-        0) log "  $folder is done"; return ;;
-        3) ;;
-        *) exit "$status" ;;
-    esac
-    done_marker "$1" "$2" "$3" "$4" --begin "$5"
-    "${@:6}"
-    done_marker "$1" "$2" "$3" "$4" --mark
-}
-
-jobs_for() {  # jobs_for TABLE: as many jobs as asked for, capped at the lines of the table
-    local lines
-    [ -f "$1" ] || { echo "$recipe/run.sh: $1: not there; run the earlier stage that makes it first" >&2; exit 1; }
-    lines=$(wc -l <"$1")
+jobs_for() {  # jobs_for TABLES..: as many jobs as asked for, capped at the lines of the tables
+    local lines table
+    for table; do
+        [ -f "$table" ] || die "$table: not there; run the earlier stage that makes it first"
+    done
+    lines=$(cat "$@" | wc -l)
     if [ "$nj" -gt "$lines" ]; then
-        echo "$recipe/run.sh: --nj $nj capped at the $lines utterances of $1" >&2
-        echo "$lines"
+        echo "$recipe/run.sh: --nj $nj capped at the $((lines)) utterances of $1${2:+ ..}" >&2
+        echo "$((lines))"
     else
         echo "$nj"
     fi
@@ -44,7 +24,7 @@ all_counts() {  # counts of talkers of all mixtures, that of training first
 
 sets_of() {  # sets_of COUNT: sets of mixtures of so many talkers; only test sets differ in it from training
     local set
-    for set in $sets; do
+    for set in "${sets[@]}"; do
         [[ $1 != "$num_spk" && $set != tt* ]] || echo "$set"
     done
 }
@@ -57,4 +37,14 @@ mixture_sets() {  # mixture_sets COUNT: those that stage 0 listed, e.g. tr cv tt
         found=true
     done
     $found || die "$mixdir/${1}mix: no mixtures there; run stage 0 first"
+}
+
+sources_of() { if [ "$1" = "$own" ]; then echo "$sources"; else echo "${sources}_$1"; fi; }  # sources_of CORPUS
+single_of() { if [ "$1" = "$own" ]; then echo "${2}_single"; else echo "${2}_${1}_single"; fi; }  # single_of CORPUS SET
+
+training_sets() {  # training_sets CORPUS: those whose single speakers are read, e.g. tr cv
+    local set found
+    [ "$1" = "$own" ] || { echo tr; echo cv; return; }
+    found=$(mixture_sets "$num_spk") || exit
+    for set in $found; do [[ $set = tt* ]] || echo "$set"; done
 }

@@ -15,8 +15,8 @@ inside brackets, braces and quotes do not separate.
   --dry-run      print the commands, run nothing
 
 All other options go to every run: --config, --set, --nj, --stage, --corpus, ...; see run.sh --help.
-Each run has the tag that run.sh derives. A run that fails becomes a row that says so, and the sweep
-goes on; the exit status is 1 then. The same command again goes on where the sweep stopped.
+Each run has the tag that run.sh derives. A value that nothing in a run's configuration reads fails that
+run. A run that fails becomes a row that says so, and the sweep goes on; the exit status is 1 then. The same command again goes on where the sweep stopped.
 
   cd egs/mini_2mix
   ../../utils/sweep.sh model.temperature=0.1,0.5,1.0 --config conf/tf.yaml
@@ -66,7 +66,8 @@ mkdir -p "$folder/log"
 tags=()
 for n in "${!runs[@]}"; do
     eval "options=(${runs[n]})"
-    tags[n]=$("$recipe/run.sh" "${options[@]}" --print-tag 2>"$folder/log/run.$((n + 1)).err") || tags[n]=
+    # runs that differ in nothing that is read are no sweep
+    tags[n]=$("$recipe/run.sh" "${options[@]}" --refuse-unread --print-tag 2>"$folder/log/run.$((n + 1)).err") || tags[n]=
 done
 twice=$(printf '%s\n' "${tags[@]}" | sort | uniq -d | grep -m 1 . || true)
 [ -z "$twice" ] || die "two runs share the tag $twice; their values must differ in letters, digits or ._=-, configurations in the name of the file"

@@ -10,12 +10,23 @@ Item = TypeVar("Item")
 
 
 def add_config(parser: argparse.ArgumentParser, required: bool = True) -> None:
-    """``--config FILE`` and repeatable ``--set section.key=value``."""
-    parser.add_argument("--config", required=required, metavar="FILE", help="configuration (YAML)")
+    """Repeatable ``--config FILE[,FILE..]`` and ``--set section.key=value``."""
+    parser.add_argument(
+        "--config", required=required, action="extend", type=config_files, metavar="FILE[,FILE..]",
+        help="configuration (YAML); of several files, or repeated options, later ones over earlier ones",
+    )
     parser.add_argument(
         "--set", action="append", default=[], metavar="SECTION.KEY=VALUE", dest="overrides",
         help="replace a value of the configuration; may be repeated",
     )
+
+
+def config_files(text: str) -> list[str]:
+    """Type of ``--config``, whose action is ``extend``: files separated by commas."""
+    files = text.split(",")
+    if not all(files):
+        raise argparse.ArgumentTypeError(f"expected files separated by commas, got '{text}'")
+    return files
 
 
 def read_config(args: argparse.Namespace) -> dict[str, Any]:
@@ -25,6 +36,19 @@ def read_config(args: argparse.Namespace) -> dict[str, Any]:
     return load_config(args.config, args.overrides)
 
 
+def paired(args: argparse.Namespace, *options: str) -> list[tuple[str, ...]]:
+    """The values of options that take one for each set, set by set.
+
+    Raises:
+        ContrasepError: one of them has more values than another.
+    """
+    values = [getattr(args, option) for option in options]
+    for option, given in zip(options, values):
+        if len(given) != len(values[0]):
+            raise ContrasepError(f"--{option}: expected {len(values[0])} values, one for each of --{options[0]}, got {len(given)}")
+    return list(zip(*values))
+
+
 def positive(text: str) -> int:
     """Type of options that count something."""
     try:
@@ -32,7 +56,7 @@ def positive(text: str) -> int:
     except ValueError:
         value = 0
     if value < 1:
-        raise argparse.ArgumentTypeError(f"a whole number of at least 1 wanted, got '{text}'")
+        raise argparse.ArgumentTypeError(f"expected a whole number of at least 1, got '{text}'")
     return value
 
 
@@ -40,7 +64,7 @@ def part(text: str) -> tuple[int, int]:
     """Type of ``--part J/N``: the J-th of N shares, counted from 1."""
     job, _, jobs = text.partition("/")
     if not (job.isdigit() and jobs.isdigit() and 1 <= int(job) <= int(jobs)):
-        raise argparse.ArgumentTypeError(f"J/N with 1 <= J <= N wanted, got '{text}'")
+        raise argparse.ArgumentTypeError(f"expected J/N with 1 <= J <= N, got '{text}'")
     return int(job), int(jobs)
 
 

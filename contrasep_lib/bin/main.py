@@ -28,7 +28,7 @@ COMMANDS = {
     "sweep-report": ("any", "write table and plot of a sweep"),
     "check-config": ("any", "check a configuration and print it whole"),
     "list": ("any", "list backbones, objectives, solvers and other parts that a configuration chooses"),
-    "done": ("any", "check or set a stage's .done marker"),
+    "resolve": ("any", "print what a run of a recipe takes from its configuration"),
 }
 
 

@@ -39,7 +39,7 @@ def run(args: argparse.Namespace) -> None:
     options = read_config(args)["mix"]
     if unknown := sorted(set(args.sets or ()) - options.sets.keys()):
         raise ContrasepError(f"--sets: '{unknown[0]}' is not in mix.sets; known: {', '.join(options.sets)}")
-    needed, cached = 0, 0
+    needed = 0
     for name in args.sets or options.sets:
         sources = Path(args.sources) / name
         if (name == "dev" or name.startswith("tt_")) and not (sources / "utt2spk").is_file():
@@ -48,9 +48,8 @@ def run(args: argparse.Namespace) -> None:
         mixtures = _mixtures(args, options, name)
         write_list(Path(args.out) / f"{name}.txt", mixtures)
         seconds = {utt: float(text) for utt, text in read_table(sources / "utt2dur").items()}
-        needed += mixture_bytes(mixtures, seconds, options)
-        cached = max(cached, cache_bytes(mixtures, seconds, options))
-    require_space(Path(args.out).parent, needed + cached)
+        needed += mixture_bytes(mixtures, seconds, options) + cache_bytes(mixtures, seconds, options)
+    require_space(Path(args.out).parent, needed)
 
 
 def _mixtures(args: argparse.Namespace, options: MixOptions, name: str) -> list[Mixture]:

@@ -1,8 +1,8 @@
 """Write RESULTS.md and results.json of a tag, or a recipe's comparison of its tags.
 
-With --exp: the tag's pages from its score tables. With --recipe-dir: DIR/EXPDIR/RESULTS.md from all
-DIR/EXPDIR/*/results.json. With --publish besides: the recipe's committed DIR/results.json and DIR/RESULTS.md,
-whose rows of these tags are replaced.
+With --exp: the tag's pages from its score tables, then the RESULTS.md beside its folder, which compares the tags there.
+With --recipe-dir: that page alone, DIR/EXPDIR/RESULTS.md, from all DIR/EXPDIR/*/results.json. With --publish besides:
+the recipe's committed DIR/results.json and DIR/RESULTS.md, whose rows of these tags are replaced.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from contrasep_lib.bin.common import add_config
 from contrasep_lib.errors import ContrasepError
 
 
@@ -26,11 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="put these tags into the recipe's committed results, or with none of them write its page again",
     )
     parser.add_argument("--recipe", metavar="NAME", help="name of the recipe")
-    parser.add_argument("--config", metavar="FILE", help="configuration (YAML)")
-    parser.add_argument(
-        "--set", action="append", default=[], metavar="SECTION.KEY=VALUE", dest="overrides",
-        help="replace a value of the configuration; may be repeated",
-    )
+    add_config(parser, required=False)
     parser.add_argument("--sets", nargs="+", metavar="DIR", help="dump/SET of every test set")
     parser.add_argument("--label", metavar="TEXT", help="the corpus, e.g. 'real speech (LibriSpeech)'")
     parser.add_argument(
@@ -43,6 +40,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Entry point of ``contrasep report``."""
+    from contrasep_lib.report.compare import publish, write_comparison
+
     if args.recipe_dir is None:
         if args.publish is not None:
             raise ContrasepError("--publish: expected together with --recipe-dir")
@@ -50,9 +49,8 @@ def run(args: argparse.Namespace) -> None:
             if getattr(args, option) is None:
                 raise ContrasepError(f"--{option}: expected together with --exp")
         print(f"report: {_report_tag(args)}")
+        write_comparison(Path(args.exp).parent, ".")
         return
-    from contrasep_lib.report.compare import publish, write_comparison
-
     if args.publish is None:
         print(f"report: {write_comparison(args.recipe_dir, args.expdir)}")
     else:
@@ -67,7 +65,7 @@ def _report_tag(args: argparse.Namespace) -> Path:
     from contrasep_lib.report.results import build_results, read_system, write_results
 
     system = None if args.system is None else read_system(args.system)
-    results = build_results(args.exp, args.sets, args.recipe, args.config, read_config(args), args.label, system)
+    results = build_results(args.exp, args.sets, args.recipe, args.config[-1], read_config(args), args.label, system)
     cost = None if system is None else of_system(system)
     if cost is None and args.model is not None:
         from contrasep_lib.train.record import cost_of_model

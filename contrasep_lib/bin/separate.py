@@ -146,7 +146,7 @@ def _device(args: argparse.Namespace, job: int) -> str:
 def _identity(args: argparse.Namespace, config: dict[str, Any]) -> str:
     """Key of all that the separation of an utterance depends on."""
     from contrasep_lib.config import as_tree
-    from contrasep_lib.io.done import stage_key
+    from contrasep_lib.io.done import FORMATS, stage_key
     from contrasep_lib.io.dumpset import speaker_tables
 
     names, inputs = ["features", "separate"], [Path(args.dump) / "wav.scp", *speaker_tables(args.dump)]
@@ -156,7 +156,7 @@ def _identity(args: argparse.Namespace, config: dict[str, Any]) -> str:
         names += ["model", "modularity"]
         trained = (Path(args.modularity) / name for name in (NETWORK, NULL))
         inputs += [args.model, *(path for path in trained if path.is_file())]
-    return stage_key({name: as_tree(config[name]) for name in names}, inputs, {})
+    return stage_key({name: as_tree(config[name]) for name in names}, inputs, {"format": str(FORMATS["separate"].format)})
 
 
 def _oracle(args: argparse.Namespace, config: dict[str, Any], dump: DumpSet) -> Callable[[str], Separation]:

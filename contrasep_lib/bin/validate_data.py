@@ -13,7 +13,7 @@ from contrasep_lib.errors import ContrasepError
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of ``contrasep validate-data``."""
     parser.add_argument("folders", nargs="+", metavar="DIR", help="data directory")
-    parser.add_argument("--rate", type=positive, metavar="HZ", help="sampling rate wanted (default: one for all)")
+    parser.add_argument("--rate", type=positive, metavar="HZ", help="sampling rate expected of mixtures (default: one for all)")
     parser.add_argument("--no-audio", action="store_true", help="check the tables alone")
     parser.add_argument("--nj", type=positive, default=1, help="processes")
 
@@ -36,8 +36,10 @@ def _validate(folder: str, args: argparse.Namespace) -> bool:
     names = ["wav.scp", *(path.name for path in speaker_tables(folder))] if wav else []
     if wav and not args.no_audio:
         durations = tables.get("utt2dur", {})
+        # single speakers keep the rate of their corpus
+        rate = args.rate if len(names) > 1 else None
         work = [
-            (utt, [tables[name][utt] for name in names if utt in tables.get(name, {})], args.rate, durations.get(utt))
+            (utt, [tables[name][utt] for name in names if utt in tables.get(name, {})], rate, durations.get(utt))
             for utt in wav
         ]
         checked = in_processes(validate_audio, work, args.nj, f"checking {folder}")

@@ -1,36 +1,82 @@
-"""Done markers: a stage is done when its ``.done`` holds the key of what it depends on.
+"""Keys of what a step made: of the configuration it reads and of the meaning of its output.
 
-The key is a SHA-256 over the sections of the configuration that the stage reads, the contents
-of its input files, named values from the command line, and the version of the toolkit; never a
-time stamp. Because the ``.done`` of earlier stages are among the inputs, a change anywhere
-upstream changes every later key.
+A stage of a recipe has one step or several, each with a folder of its own. Its ``.done`` (``utils/markers.sh``) holds
+the key of all that the step depends on and the names and sizes of its outputs; never a time stamp.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import os
-import shutil
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from contrasep_lib import __version__
+from contrasep_lib.config import as_key
 from contrasep_lib.errors import ContrasepError
-from contrasep_lib.io.atomic import write_text
-
-MARKER = ".done"
-BEGUN = ".begun"
 
 
-def stage_key(sections: Mapping[str, Any], inputs: Iterable[str | os.PathLike], values: Mapping[str, str]) -> str:
-    """Key of a stage.
+@dataclasses.dataclass(frozen=True)
+class Step:
+    """What the output of a step depends on beside its input files.
+
+    Attributes:
+        format: counts the meanings that the step's output has had; raise it when the same configuration and inputs
+            give another output, and what was made before is made again.
+        reads: sections of the configuration, or single values (``section.key``).
+        of_model: sections that it reads beside where a model separates, not an oracle.
+    """
+
+    format: int
+    reads: tuple[str, ...] = ()
+    of_model: tuple[str, ...] = ()
+
+
+FORMATS = {
+    "sources": Step(1, ("corpus",)),
+    "mixtures": Step(1, ("mix",)),
+    "data": Step(1),
+    "dump": Step(1, ("dump", "mix.rate")),
+    "pretrain": Step(1, ("features", "mix", "model", "pretrain", "separate.silence_db")),
+    "finetune": Step(1, ("features", "mix", "model", "finetune", "separate.silence_db")),
+    "modularity": Step(1, ("features", "model", "modularity")),
+    "separate": Step(1, ("features", "separate"), ("model", "modularity")),
+    "score": Step(1, ("features", "separate", "score")),
+}
+
+
+def step_keys(config: Mapping[str, Any]) -> dict[str, str]:
+    """Key of each step of `FORMATS` under a configuration: 64 hexadecimal digits.
 
     Args:
-        sections: configuration subtrees that the stage reads, as plain values.
-        inputs: files whose contents the stage depends on; their order does not matter.
-        values: further dependencies, e.g. the number of speakers.
+        config: from `contrasep_lib.config.load_config`.
+    """
+    keys = {}
+    for name, step in FORMATS.items():
+        of_model = step.of_model if config["separate"].separator == "model" else ()
+        read = {path: _value(config, path) for path in (*step.reads, *of_model)}
+        keys[name] = _digest({"step": name, "format": step.format, "reads": read})
+    return keys
+
+
+def _value(config: Mapping[str, Any], path: str) -> Any:
+    section, _, key = path.partition(".")
+    return as_key(getattr(config[section], key) if key else config[section])
+
+
+def _digest(document: Any) -> str:
+    return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
+
+
+def stage_key(sections: Mapping[str, Any], inputs: Iterable[str | os.PathLike[str]], values: Mapping[str, str]) -> str:
+    """Key of an output by all that it depends on: 64 hexadecimal digits.
+
+    Args:
+        sections: configuration subtrees that it depends on, as plain values.
+        inputs: files whose contents it depends on; their order does not matter.
+        values: further dependencies, e.g. the format of a step.
 
     Raises:
         ContrasepError: an input is not there, which means that an earlier stage has not run.
@@ -41,51 +87,4 @@ def stage_key(sections: Mapping[str, Any], inputs: Iterable[str | os.PathLike], 
             digests.append([Path(path).name, hashlib.sha256(Path(path).read_bytes()).hexdigest()])
         except FileNotFoundError:
             raise ContrasepError(f"{path}: not there; run the earlier stage that makes it first") from None
-    document = {"version": __version__, "sections": sections, "inputs": sorted(digests), "values": dict(values)}
-    return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
-
-
-def is_done(folder: str | os.PathLike, key: str) -> bool:
-    """Whether the marker of ``folder`` holds ``key``."""
-    try:
-        return (Path(folder) / MARKER).read_text(encoding="utf-8").strip() == key
-    except (FileNotFoundError, NotADirectoryError):
-        return False
-
-
-def begin(folder: str | os.PathLike, key: str, refuse_other: bool = False) -> None:
-    """Make a stage's folder ready for a run under ``key``.
-
-    What an interrupted run under the same key left is kept. What another configuration made is
-    removed, or refused; a folder that no stage made is always refused.
-
-    Args:
-        refuse_other: refuse instead of removing (for output that is dear to make).
-
-    Raises:
-        ContrasepError: the folder holds something else; the mend is in the message.
-    """
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    try:
-        begun = (folder / BEGUN).read_text(encoding="utf-8").strip()
-    except FileNotFoundError:
-        if any(folder.iterdir()):
-            raise ContrasepError(f"{folder}: not empty and not made by a stage; move it or name another") from None
-        begun = ""
-    if begun not in ("", key):
-        if refuse_other:
-            raise ContrasepError(
-                f"{folder}: made with other settings or by another version; delete it, or name another folder"
-            )
-        (folder / MARKER).unlink(missing_ok=True)
-        for entry in folder.iterdir():
-            # the note of what was begun goes last, so that a kill leaves a folder known as a stage's
-            if entry.name != BEGUN:
-                shutil.rmtree(entry) if entry.is_dir() and not entry.is_symlink() else entry.unlink()
-    write_text(folder / BEGUN, key + "\n")
-
-
-def mark_done(folder: str | os.PathLike, key: str) -> None:
-    """Write the marker atomically."""
-    write_text(Path(folder) / MARKER, key + "\n")
+    return _digest({"sections": sections, "inputs": sorted(digests), "values": dict(values)})

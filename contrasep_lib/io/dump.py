@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import dataclasses
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -68,9 +68,15 @@ class Dumper:
         size = self.options.shard
         return [(start // size + 1, keys[start : start + size]) for start in range(0, len(keys), size)]
 
-    def is_whole(self, shard: int) -> bool:
-        """Whether a shard is written; its statistics are the last of its files."""
-        return (self.folder / f"stats.{shard}.ark").is_file()
+    def is_whole(self, shard: int, tracks: Iterable[str]) -> bool:
+        """Whether all files of a shard are there, with the audio of ``tracks``; each appears only when whole."""
+        names = [f"utt2num_samples.{shard}", f"stats.{shard}.ark"]
+        names += [f"{name}.{shard}.{suffix}" for name in self._matrices(tracks) for suffix in ("ark", "scp")]
+        return all((self.folder / name).is_file() for name in names)
+
+    def _matrices(self, tracks: Iterable[str]) -> list[str]:
+        """Names of a shard's arks with an scp: audio and, where they are wanted, spectra."""
+        return [*tracks, *(["feats"] if self.options.spectra != "none" else [])]
 
     def write_shard(self, shard: int, keys: list[str], tables: Mapping[str, Mapping[str, str]]) -> None:
         """Read, check and write the utterances of one shard.
@@ -129,14 +135,12 @@ class Dumper:
         """
         import kaldiio
 
-        shards = [shard for shard, _ in self.shards()]
+        shards, tracks = [shard for shard, _ in self.shards()], self.tables()
         for shard in shards:
-            if not self.is_whole(shard):
+            if not self.is_whole(shard, tracks):
                 raise ContrasepError(f"{self.folder}: shard {shard} of {len(shards)} is missing; run stage 2 again")
-        names = {f"{track}.scp": f"{track}.{{}}.scp" for track in self.tables()}
+        names = {f"{name}.scp": f"{name}.{{}}.scp" for name in self._matrices(tracks)}
         names["utt2num_samples"] = "utt2num_samples.{}"
-        if self.options.spectra != "none":
-            names["feats.scp"] = "feats.{}.scp"
         joined: dict[str, str] = {}
         for name, pattern in names.items():
             joined = {}

@@ -31,7 +31,7 @@ def read_outcomes(folder: str | os.PathLike) -> list[tuple[str | None, str | Non
             the exit status, and ``log/run.N.err``, the error output of the N-th run.
 
     Returns:
-        (tag or None, fault or None) of the runs that have ended, in the order of the sweep.
+        (tag or None, error or None) of the runs that have ended, in the order of the sweep.
 
     Raises:
         ContrasepError: no table, or a line of another form.
@@ -45,13 +45,13 @@ def read_outcomes(folder: str | os.PathLike) -> list[tuple[str | None, str | Non
     for number, line in enumerate(lines, 1):
         tag, tab, status = line.partition("\t")
         if not tab or not status.isdigit():
-            raise ContrasepError(f"{table}:{number}: a tag, a tab and a status wanted; run the sweep again")
-        fault = None if status == "0" else last_fault(Path(folder) / "log" / f"run.{number}.err", int(status))
-        outcomes.append((tag or None, fault))
+            raise ContrasepError(f"{table}:{number}: expected a tag, a tab and a status; run the sweep again")
+        error = None if status == "0" else last_error(Path(folder) / "log" / f"run.{number}.err", int(status))
+        outcomes.append((tag or None, error))
     return outcomes
 
 
-def last_fault(path: str | os.PathLike, status: int) -> str:
+def last_error(path: str | os.PathLike, status: int) -> str:
     """The last line of an error output that says something.
 
     The job runner's closing line (``run.py: 1 of 2 jobs failed ..``) says less than the job's own
@@ -76,7 +76,7 @@ def gather(sweep: Sweep, outcomes: Sequence[tuple[str | None, str | None]]) -> d
 
     Returns:
         ``sweep`` (name), ``swept`` (key -> values), ``runs``: each with ``values``, ``tag``,
-        ``fault`` (None when it has results) and, from the tag's results.json, the `KEPT` keys
+        ``error`` (None when it has results) and, from the tag's results.json, the `KEPT` keys
         (None where there are no results); every set holds ``bound`` besides, dB.
 
     Raises:
@@ -87,15 +87,15 @@ def gather(sweep: Sweep, outcomes: Sequence[tuple[str | None, str | None]]) -> d
                              "give the words that the sweep was called with")
     runs = []
     missing = [(None, "not run yet")] * (len(sweep.runs) - len(outcomes))
-    for run, (tag, fault) in zip(sweep.runs, [*outcomes, *missing]):
+    for run, (tag, error) in zip(sweep.runs, [*outcomes, *missing]):
         results: Mapping[str, Any] = dict.fromkeys(KEPT)
-        if fault is None:
+        if error is None:
             try:
                 results = _tag_results(sweep.exp / str(tag) / "results.json")
-            except ContrasepError as error:
-                fault = str(error)
+            except ContrasepError as caught:
+                error = str(caught)
         values = {key: _plain(value) for key, value in run.values.items()}
-        runs.append({"values": values, "tag": tag, "fault": fault, **{key: results[key] for key in KEPT}})
+        runs.append({"values": values, "tag": tag, "error": error, **{key: results[key] for key in KEPT}})
     swept = {key: [_plain(value) for value in values] for key, values in sweep.swept.items()}
     return {"sweep": sweep.name, SWEEP_KEY: swept, "runs": runs}
 
@@ -161,13 +161,13 @@ def sweep_page(results: Mapping[str, Any], recipe: str, command: str) -> str:
 
 
 def _run_table(runs: Sequence[Mapping[str, Any]], name: str | None) -> list[str]:
-    """Lines of the table of a set, or of faults alone where no run has a set."""
+    """Lines of the table of a set, or of errors alone where no run has a set."""
     keys = list(runs[0]["values"])
     found = [run["sets"][name] for run in runs if name in (run["sets"] or {})]
     columns = score_columns(found) if found else {}
     bounded = any(means["bound"] is not None for means in found)
-    faults = len(found) < len(runs)
-    header = [*keys, "tag", "supervision", *(["count"] if found else []), *(["fault"] if faults else []),
+    errors = len(found) < len(runs)
+    header = [*keys, "tag", "supervision", *(["count"] if found else []), *(["error"] if errors else []),
               *columns, *(["bound"] if bounded else [])]
     rows = []
     for run in runs:
@@ -175,8 +175,8 @@ def _run_table(runs: Sequence[Mapping[str, Any]], name: str | None) -> list[str]
         words = [*map(shown_value, run["values"].values()), run["tag"] or "-", run["supervision"] or "-"]
         if found:
             words.append("-" if means is None else count_cell(means))
-        if faults:
-            words.append("-" if means is not None else run["fault"] or f"{name} not scored")
+        if errors:
+            words.append("-" if means is not None else run["error"] or f"{name} not scored")
         scores = [*columns.values(), *(["bound"] if bounded else [])]
         rows.append([*_escaped(words), *(score_cell(means or {}, score) for score in scores)])
     return markdown_table(header, rows, words=len(header) - len(columns) - bounded)

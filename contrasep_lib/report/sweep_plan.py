@@ -16,10 +16,11 @@ import yaml
 
 from contrasep_lib.config import SECTIONS, as_tree, load_config, refuse_unknown, section_options
 from contrasep_lib.errors import ContrasepError
+from contrasep_lib.recipe import find_configs
 
 HELP = "see utils/sweep.sh --help"
 # run.sh's options that take no value; every other one does
-FLAGS = ("--skip-train", "--extra-train")
+FLAGS = ("--skip-train", "--extra-train", "--refuse-unread")
 REFUSED = {
     "--tag": "every run of a sweep has a tag of its own; name the sweep with --name",
     "--print-tag": "a sweep finds the tags by itself; --dry-run prints its commands",
@@ -103,7 +104,7 @@ def split_values(text: str) -> list[str]:
     if "" in values:
         raise ContrasepError(f"'{text}': a value is empty; write null, '' or fewer commas")
     if re.search(r"[\n\r\t]", text):
-        raise ContrasepError(f"'{text!r}': values of one line without tabs wanted")
+        raise ContrasepError(f"expected values of one line without tabs, got {text!r}")
     return values
 
 
@@ -132,7 +133,7 @@ def plan_sweep(words: Sequence[str], recipe: str | os.PathLike, name: str | None
         name: of the sweep; None joins the keys.
 
     Raises:
-        ContrasepError: a wrong call, with the mend.
+        ContrasepError: a wrong call, with the fix.
     """
     swept, options = _parse(words)
     if not swept:
@@ -140,7 +141,7 @@ def plan_sweep(words: Sequence[str], recipe: str | os.PathLike, name: str | None
     if name is None:
         name = "_".join(swept)
     elif not re.fullmatch(r"[A-Za-z0-9._=-]+", name):
-        raise ContrasepError(f"--name: letters, digits and ._=- wanted, got '{name}'")
+        raise ContrasepError(f"--name: expected letters, digits and ._=-, got '{name}'")
     _refuse_given_twice(swept, options)
     given = {option: value for option, value, _ in options}
     overrides = [value for option, value, _ in options if option == "--set"]
@@ -190,10 +191,10 @@ def _parse(words: Sequence[str]) -> tuple[dict[str, list[str]], list[tuple[str, 
             continue
         key, equals, text = word.partition("=")
         if not equals or not key:
-            raise ContrasepError(f"'{word}': KEY=VALUE,VALUE or an option wanted; {HELP}")
+            raise ContrasepError(f"expected KEY=VALUE,VALUE or an option, got '{word}'; {HELP}")
         _check_key(key)
         if key in swept:
-            raise ContrasepError(f"{key}: stands twice; list all its values once")
+            raise ContrasepError(f"{key}: named twice; list all its values once")
         swept[key] = _values(key, text)
     return swept, options
 
@@ -204,7 +205,7 @@ def _check_key(key: str) -> None:
     section, _, leaf = key.partition(".")
     leaf = leaf.partition(".")[0]
     if not leaf:
-        raise ContrasepError(f"{key}: SECTION.KEY=VALUE,VALUE or config=FILE,FILE wanted; {HELP}")
+        raise ContrasepError(f"{key}: expected SECTION.KEY=VALUE,VALUE or config=FILE,FILE; {HELP}")
     refuse_unknown([section], SECTIONS, key, "section")
     refuse_unknown([leaf], [field.name for field in dataclasses.fields(section_options(section))], section, "key")
 
@@ -220,7 +221,7 @@ def _values(key: str, text: str) -> list[str]:
         raise ContrasepError(f"{key}=: no values; write {key}=VALUE,VALUE")
     for value in values:
         if values.count(value) > 1:
-            raise ContrasepError(f"{key}: value '{value}' stands twice; leave one out")
+            raise ContrasepError(f"{key}: value '{value}' named twice; leave one out")
     return values
 
 
@@ -232,13 +233,11 @@ def _refuse_given_twice(swept: Iterable[str], options: Iterable[tuple[str, str, 
 
 
 def _differing(files: Iterable[str], overrides: Sequence[str], recipe: Path) -> set[str]:
-    """The sections in which configurations differ; a file that cannot be read fails in its own run."""
+    """The sections in which configurations differ; one with an error fails in its own run."""
     trees = []
     for file in files:
         try:
-            # as run.sh does: in the recipe, or else where the caller stands
-            inside = recipe / file
-            trees.append(as_tree(load_config(inside if inside.is_file() else file, overrides)))
+            trees.append(as_tree(load_config(find_configs([file], recipe), overrides)))
         except ContrasepError:
             continue
     return {section for section in SECTIONS if any(tree[section] != trees[0][section] for tree in trees)}

@@ -69,14 +69,14 @@ class Separator:
 
 
 def load_separator(
-    model: str, device: str = "cpu", config: str | None = None, overrides: Sequence[str] = ()
+    model: str, device: str = "cpu", config: str | Sequence[str] | None = None, overrides: Sequence[str] = ()
 ) -> Separator:
     """Load a model with all that separation takes.
 
     Args:
         model: name or folder, see `folder_of`.
         device: where it computes.
-        config: configuration, for a folder without ``config.yaml``.
+        config: configuration (one file or several), for a folder without ``config.yaml``.
         overrides: ``section.key=value`` settings that replace values of the configuration.
 
     Raises:
@@ -87,10 +87,9 @@ def load_separator(
     from contrasep_lib.separate.learned import Communities, Learned
 
     folder = folder_of(model)
-    path = Path(config) if config else folder / CONFIG
-    if not config and not path.is_file():
+    if not config and not (folder / CONFIG).is_file():
         raise ContrasepError(f"--model {model}: no {CONFIG} in it; name its configuration by --config")
-    options = load_config(path, overrides)
+    options = load_config(config or folder / CONFIG, overrides)
     trained = load_model(folder / MODEL, device, options["features"], options["model"])
     communities = Communities.load(folder / MODULARITY, options["modularity"])
     learned = Learned(trained, communities, options["modularity"], options["separate"])

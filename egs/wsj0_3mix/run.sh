@@ -8,6 +8,5 @@ exec "$here/../../utils/recipe.sh" \
     --label "read speech (WSJ0)" \
     --num-spk 3 \
     --config conf/oracle.yaml \
-    --corpus-option wsj0 \
     --own-lists \
     --- "$@"

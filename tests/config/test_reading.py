@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+import yaml
 
 from contrasep_lib.config import as_tree, load_config
 from contrasep_lib.errors import ContrasepError
@@ -92,3 +93,13 @@ def test_bases_that_cannot_be_read(tmp_path, text, words):
     path.write_text(text)
     with pytest.raises(ContrasepError, match=words):
         load_config(path)
+
+
+def test_commands_take_several_configurations(contrasep, tmp_path):
+    for name, text in {"a": "mix: {seed: 1, rate: 16000}", "b": "mix: {seed: 2}", "c": "mix: {seed: 3}"}.items():
+        (tmp_path / f"{name}.yaml").write_text(text)
+    for words in (["--config", "a.yaml,b.yaml", "--config", "c.yaml"], ["--config=a.yaml", "--config=b.yaml,c.yaml"]):
+        shown = yaml.safe_load(contrasep("check-config", *words, check=True).stdout)
+        assert (shown["mix"]["seed"], shown["mix"]["rate"]) == (3, 16000)
+    done = contrasep("check-config", "--config", "a.yaml,,b.yaml")
+    assert done.returncode == 2 and "expected files separated by commas, got 'a.yaml,,b.yaml'" in done.stderr

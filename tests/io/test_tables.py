@@ -1,7 +1,10 @@
-"""Two-column tables, atomic writes, done markers."""
+"""Two-column tables, atomic writes, keys of steps."""
+
+import dataclasses
 
 import pytest
 
+from contrasep_lib.config import load_config
 from contrasep_lib.errors import ContrasepError
 from contrasep_lib.io import done
 from contrasep_lib.io.atomic import atomic_open, atomic_path, write_text
@@ -70,7 +73,7 @@ def test_a_failed_write_leaves_what_was_there(tmp_path):
     assert (tmp_path / "a.wav").exists()
 
 
-def test_the_key_follows_all_it_depends_on(tmp_path, monkeypatch):
+def test_the_key_follows_all_it_depends_on(tmp_path):
     scp = tmp_path / "wav.scp"
     scp.write_text("a 1\n")
     key = done.stage_key({"mix": {"seed": 1}}, [scp], {"k": "2"})
@@ -78,32 +81,29 @@ def test_the_key_follows_all_it_depends_on(tmp_path, monkeypatch):
     scp.touch()
     others = [done.stage_key({"mix": {"seed": 2}}, [scp], {"k": "2"}), done.stage_key({"mix": {"seed": 1}}, [scp], {"k": "3"})]
     assert key == done.stage_key({"mix": {"seed": 1}}, [scp], {"k": "2"}) and key not in others
-    monkeypatch.setattr(done, "__version__", "9")
-    assert key != done.stage_key({"mix": {"seed": 1}}, [scp], {"k": "2"})
-    monkeypatch.undo()
     scp.write_text("a 2\n")
     assert key != done.stage_key({"mix": {"seed": 1}}, [scp], {"k": "2"})
     with pytest.raises(ContrasepError, match="earlier stage"):
         done.stage_key({}, [tmp_path / "none"], {})
 
 
-def test_begin_keeps_own_output_and_clears_or_refuses_other(tmp_path):
-    folder = tmp_path / "dump"
-    done.begin(folder, "one")
-    (folder / "shard").write_text("x")
-    done.begin(folder, "one")
-    assert (folder / "shard").exists() and not done.is_done(folder, "one")
-    done.mark_done(folder, "one")
-    assert done.is_done(folder, "one") and not done.is_done(folder, "two")
-    with pytest.raises(ContrasepError, match="other settings"):
-        done.begin(folder, "two", refuse_other=True)
-    assert (folder / "shard").exists()
-    done.begin(folder, "two")
-    assert not (folder / "shard").exists() and not done.is_done(folder, "one")
+def test_keys_of_steps_follow_what_a_step_reads_and_the_meaning_of_its_output(config, monkeypatch):
+    def changed(*overrides, steps=None):
+        monkeypatch.setattr(done, "FORMATS", steps or formats)
+        now = done.step_keys(load_config(config, [separator, *overrides]))
+        return {name for name in formats if now[name] != before[name]}
 
-
-def test_a_folder_of_somebody_else_is_never_cleared(tmp_path):
-    (tmp_path / "thesis.tex").write_text("x")
-    with pytest.raises(ContrasepError, match="not made by a stage"):
-        done.begin(tmp_path, "one")
-    assert (tmp_path / "thesis.tex").exists()
+    formats, separator = dict(done.FORMATS), "separate.separator=model"
+    before = done.step_keys(load_config(config, [separator]))
+    assert changed() == set() and len(set(before.values())) == len(formats)
+    assert changed("dump.shard=3") == {"dump"}
+    assert changed("mix.seed=3") == {"mixtures", "pretrain", "finetune"}
+    assert changed("mix.rate=16000") == {"mixtures", "pretrain", "finetune", "dump"}
+    assert changed("finetune.epochs=3") == {"finetune"} and changed("modularity.seed=3") == {"modularity", "separate"}
+    assert changed("corpus.espeak.seed=3") == {"sources"} and changed("score.plots=4") == {"score"}
+    # an oracle reads no model
+    separator = "separate.separator=oracle_ibm"
+    before = done.step_keys(load_config(config, [separator]))
+    assert changed("modularity.seed=3") == {"modularity"}
+    raised = {**formats, "dump": dataclasses.replace(formats["dump"], format=formats["dump"].format + 1)}
+    assert changed(steps=raised) == {"dump"}

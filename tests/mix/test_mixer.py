@@ -185,7 +185,7 @@ def test_a_cache_changes_no_byte_and_decodes_once(sources_dir, config, contrasep
     assert digest(tmp_path / "kept") == digest(tmp_path / "plain")
     used = {utt for mixture in read_list(tmp_path / "l/tt.txt") for utt in mixture.utterances}
     assert len(read) == len(set(read)) == len(used)
-    assert sorted(path.name for path in (tmp_path / "cache").iterdir()) == sorted(f"{utt}.npy" for utt in used)
+    assert sorted(path.name for path in (tmp_path / "cache/kept").iterdir()) == sorted(f"{utt}.npy" for utt in used)
 
 
 def test_published_levels_that_are_not_there(sources_dir, config, contrasep, tmp_path):

@@ -71,15 +71,17 @@ def test_pretraining_on_two_corpora(tmp_path, audiomnist):
     assert (tmp_path / "exp/both/pretrain/model.pth").is_file()
     done = run("mini_2mix", tmp_path, *settings, *balance, "--stop-stage", 3)
     assert done.returncode == 0 and done.stdout.count("is done") == 3 + 7 + 7 + 1, done.stdout
-    # another balance is another model, of the same data
-    done = run("mini_2mix", tmp_path, *settings, *balance, "--stop-stage", 3, "--set", "pretrain.balance={audiomnist: 1.0}")
+    # another balance is another model, of the same data, however the corpus is named
+    named = ["--corpus-dir", f"audiomnist={audiomnist}", "--tag", "both"]
+    done = run("mini_2mix", tmp_path, *settings, *named, "--stop-stage", 3, "--set", "pretrain.balance={audiomnist: 1.0}")
     assert done.returncode == 0 and done.stdout.count("is done") == 3 + 7 + 7, done.stdout
     log = (tmp_path / "exp/both/pretrain/log/train.log").read_text()
     assert "--train-sets audiomnist=tr_audiomnist_single --valid-sets audiomnist=cv_audiomnist_single " in log
 
 
 @pytest.mark.parametrize("recipe, options, says", [
-    ("mini_2mix", ["--audiomnist", "/"], "trains on no AudioMNIST; add --set 'pretrain.balance={mini: 0.5, audiomnist: 0.5}'"),
+    ("mini_2mix", ["--audiomnist", "/"], "--audiomnist /: conf/toy.yaml does not train on it; add --set 'pretrain.balance={mini: 0.5, audiomnist: 0.5}'"),
+    ("mini_2mix", ["--corpus-dir", "audiomnist=/"], "--corpus-dir audiomnist=/: conf/toy.yaml does not train on it"),
     ("mini_2mix", ["--audiomnist", "no/such"], "--audiomnist no/such: no such folder"),
     ("mini_2mix", ["--set", "pretrain.balance={mini: 0.5, timit: 0.5}"], "no recipe ../timit_Nmix prepares the corpus 'timit'"),
     ("mini_2mix", ["--set", "pretrain.balance={mini: -1}"], "pretrain: balance.mini: a positive share wanted"),

@@ -56,7 +56,7 @@ def mixed(tmp_path_factory, corpus):
 
 def test_sets_of_all_counts(mixed):
     # mixtures to train on are those of the recipe's count, whatever is tested
-    assert {path.name for path in (mixed / "dump").iterdir()} == {"tr_2mix", "cv_2mix", "tr_single", "cv_single", *TESTED}
+    assert {path.name for path in (mixed / "dump").iterdir()} - {"log"} == {"tr_2mix", "cv_2mix", "tr_single", "cv_single", *TESTED}
     for count in range(1, 6):
         lists = {path.stem: path.read_text().splitlines() for path in (mixed / f"mixtures/{count}mix/lists").iterdir()}
         assert lists.keys() == ({"tr", "cv", "tt"} if count == 2 else {"tt"})
@@ -118,9 +118,9 @@ def test_sets_that_are_not_there(mixed, tmp_path):
 
 
 @pytest.mark.parametrize("recipe, options, says", [
-    ("mini_2mix", ["--test-spk", "1,,2"], "--test-spk: counts of talkers wanted, e.g. 2,3, got '1,,2'"),
+    ("mini_2mix", ["--test-spk", "1,,2"], "--test-spk: expected counts of talkers, e.g. 2,3, got '1,,2'"),
     ("mini_2mix", ["--test-spk", "0"], "got '0'"),
-    ("mini_2mix", ["--test-spk", "2,3,2"], "a count stands twice in '2,3,2'"),
+    ("mini_2mix", ["--test-spk", "2,3,2"], "the same count twice in '2,3,2'"),
     ("mini_2mix", ["--test-spk", "2,3", "--set", "mix.sets={tr: 4, cv: 2}"], "has no test set; add one to mix.sets"),
     ("wsj0_2mix", ["--test-spk", "2,3"], "this corpus has a list for each count; test other counts by --test-sets"),
 ])

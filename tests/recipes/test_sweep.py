@@ -29,7 +29,7 @@ def test_oracles_and_a_failure(tmp_path):
              "--config", "tiny.yaml", "--nj", 1, *places]
     done = sweep(*words, cwd=tmp_path)
     assert done.returncode == 1 and "1 of 3 runs failed" in done.stderr, done.stdout + done.stderr
-    assert "separate.separator: one of" in done.stderr and "Traceback" not in done.stderr
+    assert "separate.separator: unknown oracle 'none'" in done.stderr and "Traceback" not in done.stderr
     folder = tmp_path / "exp/sweep_oracles"
     written = (folder / "results.json").read_bytes()
     ibm, none, frame = json.loads(written)["runs"]
@@ -37,12 +37,22 @@ def test_oracles_and_a_failure(tmp_path):
     assert ibm["sets"]["tt_2mix"]["si_snri"] > frame["sets"]["tt_2mix"]["si_snri"] > 2
     # through files, an oracle is its own bound
     assert frame["sets"]["tt_2mix"]["si_snri"] == pytest.approx(frame["sets"]["tt_2mix"]["bound"], abs=0.02)
-    assert none["tag"] is None and "separate.separator: one of" in none["fault"]
+    assert none["tag"] is None and "separate.separator: unknown oracle 'none'" in none["error"]
     assert str(tmp_path).encode() not in written.replace(str(tmp_path / "tiny.yaml").encode(), b"")
     assert (folder / "sweep.png").read_bytes()[:4] == b"\x89PNG"
     assert (folder / "RESULTS.md").read_text() in done.stdout
     # the second run found what the first had made of stages 0 to 2
     assert done.stdout.count("dump/tt_2mix is done") == 1
+
+
+def test_a_value_that_nothing_reads_is_an_error(tmp_path):
+    done = sweep("model.width=8,16", "--config", "conf/toy.yaml", "--separator", "oracle_ibm", "--expdir", tmp_path / "exp")
+    assert done.returncode == 1 and "2 of 2 runs failed" in done.stderr
+    runs = json.loads((tmp_path / "exp/sweep_model.width/results.json").read_text())["runs"]
+    assert [run["error"] for run in runs] == [
+        "contrasep resolve: --set model.width: nothing reads it here, the separator 'oracle_ibm' has no model; leave it out"
+    ] * 2
+    assert list((tmp_path / "exp").iterdir()) == [tmp_path / "exp/sweep_model.width"]
 
 
 def test_a_dry_run_prints_commands_for_a_shell():
@@ -71,10 +81,10 @@ def test_help():
 @pytest.mark.parametrize("words, says", [
     ([], "no KEY=VALUE,VALUE to sweep over"),
     (["features.hop="], "features.hop=: no values"),
-    (["hop=1,2"], "SECTION.KEY=VALUE,VALUE or config=FILE,FILE wanted"),
+    (["hop=1,2"], "expected SECTION.KEY=VALUE,VALUE or config=FILE,FILE"),
     (["features.hop=1", "--recipe", "egs/none"], "egs/none/run.sh: no such recipe"),
     (["features.hop=1", "--recipe"], "--recipe needs a value"),
-    (["features.hop=1", "--name", "a b"], "--name: letters, digits"),
+    (["features.hop=1", "--name", "a b"], "--name: expected letters, digits"),
     (["features.hop=1", "--tag=x"], "--tag: every run of a sweep has a tag of its own"),
 ])
 def test_wrong_calls(words, says):

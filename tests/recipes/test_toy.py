@@ -23,8 +23,18 @@ def command(folder, *options):
     return [str(RUN), *toy, *places, *map(str, options)]
 
 
-def run(folder, *options, cwd="/"):
-    return subprocess.run(command(folder, *options), cwd=cwd, capture_output=True, text=True, timeout=900)
+def run(folder, *options, cwd="/", **environment):
+    return subprocess.run(
+        command(folder, *options), cwd=cwd, env={**os.environ, **environment}, capture_output=True, text=True, timeout=900
+    )
+
+
+# every interpreter imports it as it starts: jobs, their workers, programs of any name
+COUNTER = """
+import os, sys
+with open(os.environ["STARTS"], "a") as file:
+    print(" ".join(sys.orig_argv).replace(chr(10), " "), file=file)
+"""
 
 
 def digest(folder):
@@ -37,9 +47,11 @@ def digest(folder):
 
 @pytest.fixture(scope="module")
 def toy(tmp_path_factory):
-    """Stages 0 to 6, once."""
+    """Stages 0 to 6, once; interpreters that start are listed in ``starts``."""
+    counter = tmp_path_factory.mktemp("counter")
+    (counter / "sitecustomize.py").write_text(COUNTER)
     folder = tmp_path_factory.mktemp("toy")
-    done = run(folder)
+    done = run(folder, PYTHONPATH=str(counter), STARTS=str(folder / "starts"))
     assert done.returncode == 0, done.stdout + done.stderr
     return folder, done
 
@@ -58,10 +70,11 @@ def test_the_whole_pipeline(toy):
     assert scores["oracle"]["frame"] < scores["oracle"]["irm"] < scores["oracle"]["psm"]
     assert str(folder) not in (folder / "exp/toy_oracle_ibm/results.json").read_text()
     assert "synthetic speech" in done.stdout and "SI-SNRi" in done.stdout and "Audio: " in done.stdout
+    assert "| toy_oracle_ibm |" in (folder / "exp/RESULTS.md").read_text()
     score = folder / "exp/toy_oracle_ibm/score_tt_2mix"
     assert len((score / "scores.tsv").read_text().splitlines()) == 5
     assert (score / "histogram.png").read_bytes()[:4] == b"\x89PNG" and list((score / "plots").glob("*.png"))
-    log = (folder / "dump/tt_2mix/log/dump.1.log").read_text().splitlines()
+    log = (folder / "dump/log/dump.1.log").read_text().splitlines()
     assert log[0].startswith("# contrasep dump") and "code 0" in log[-1]
 
 
@@ -74,6 +87,44 @@ def test_a_second_run_does_nothing(toy):
     assert done.stdout.count("is done") == 2 + 5 + 5 + 1 + 1
     assert before == {path: path.stat().st_mtime_ns for path in folder.rglob("*.ark")}
     assert (folder / "exp/toy_oracle_ibm/results.json").read_bytes() == results
+
+
+def test_a_run_starts_few_interpreters(toy):
+    starts = (toy[0] / "starts").read_text().splitlines()
+    assert sum(" resolve " in start for start in starts) == 1 and sum("run.py " in start for start in starts) == 4
+    assert len(starts) <= 25, "\n".join(starts)
+
+
+def test_a_run_leaves_the_repository_as_it_is(toy):
+    status = ["git", "status", "--porcelain", "--untracked-files=all", "--", "egs", "conf", "utils"]
+    try:
+        before = subprocess.run(status, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    except (OSError, subprocess.CalledProcessError):
+        pytest.skip("no git checkout here")
+    # with the recipe's own exp/, whose experiments its page compares
+    tag = "test-of-a-clean-checkout"
+    command = [str(RUN), "--config", "conf/toy.yaml", "--separator", "mixture", "--tag", tag, "--nj", "1", "--stage", "5"]
+    try:
+        done = subprocess.run([*command, "--dumpdir", str(toy[0] / "dump")], capture_output=True, text=True, timeout=900)
+        assert done.returncode == 0, done.stderr
+        assert subprocess.run(status, cwd=ROOT, capture_output=True, text=True).stdout == before
+    finally:
+        shutil.rmtree(RUN.parent / "exp" / tag, ignore_errors=True)
+
+
+def test_a_damaged_output_is_made_again(toy, tmp_path):
+    folder = tmp_path / "copy"
+    shutil.copytree(toy[0], folder, symlinks=True)
+    audio = {path: path.read_bytes() for path in folder.rglob("*") if path.suffix in (".ark", ".wav")}
+    (folder / "dump/tr_2mix/spk1.2.ark").unlink()
+    damaged = next((folder / "mixtures/2mix/wav8k/min/tt/mix").glob("*.wav"))
+    damaged.write_bytes(damaged.read_bytes()[:100])
+    done = run(folder, "--stop-stage", 2)
+    assert done.returncode == 0, done.stderr
+    assert f"an output is missing or damaged: wav8k/min/tt/mix/{damaged.name}; made again" in done.stdout
+    assert "an output is missing or damaged: spk1.2.ark; made again" in done.stdout
+    assert done.stdout.count("is done") == 1 + 5 + 4
+    assert all(path.read_bytes() == content for path, content in audio.items())
 
 
 def test_a_changed_value_redoes_what_depends_on_it(toy, tmp_path):
@@ -118,16 +169,21 @@ def test_kills_in_stages_0_to_2_leave_no_trace(tmp_path):
     (["--stage", 2, "--stop-stage", 2], "run stage 0 first"),
     (["--no-such-option", 1], "unknown option '--no-such-option'"),
     (["--nj"], "--nj needs a value"),
-    (["--nj", "many"], "--nj: a whole number wanted"),
+    (["--nj", "many"], "--nj: expected a whole number"),
     (["--nj", 0], "at least 1 job"),
     (["--num-spk", 0], "at least 1 talker"),
     (["--stage", 3, "--stop-stage", 2], "lies after"),
     (["--separator", "oracle_best"], "separate.separator: unknown oracle 'best'; known: frame, ibm"),
     (["--set", "mix.sed=1"], "unknown key 'sed'; did you mean 'seed'"),
     (["--config", "conf/none.yaml"], "no such configuration"),
-    (["--tag", "a/b"], "--tag: letters"),
+    (["--tag", "a/b"], "--tag: expected letters"),
     (["--corpus", "no/such/corpus"], "no such folder"),
     (["--corpus", "/"], "unrecognized arguments: --corpus"),
+    (["--corpus-dir", "/"], "--corpus-dir: expected NAME=DIR, got '/'"),
+    (["--corpus-dir", "timit=/"], "no recipe ../timit_Nmix prepares the corpus 'timit'"),
+    (["--corpus-dir=wsj0=no/such"], "--corpus-dir wsj0=no/such: no such folder"),
+    (["--timit", "/"], "unknown option '--timit'"),
+    (["--mini-librispeech"], "--mini-librispeech needs a value"),
     (["--num-spk", 40, "--stop-stage", 0], "at least 40 speakers for 40 talkers in a mixture"),
 ])
 def test_wrong_calls(tmp_path, options, says):

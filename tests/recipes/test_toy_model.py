@@ -152,7 +152,7 @@ def test_time_is_shared_between_phases(toy, tmp_path):
     assert json.loads((exp / "results.json").read_text())["sets"]["tt_2mix"]["n"] == 4
     for wrong in ("0", "0.0", "-1", "ten", "1e3"):
         done = run(tmp_path, tmp_path / "exp", "--budget-minutes", wrong)
-        assert done.returncode == 2 and "--budget-minutes: a positive number wanted" in done.stderr
+        assert done.returncode == 2 and "--budget-minutes: expected a positive number" in done.stderr
 
 
 def test_wrong_initial_weights(tmp_path):

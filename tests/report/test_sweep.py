@@ -10,7 +10,7 @@ import pytest
 
 from contrasep_lib.errors import ContrasepError
 from contrasep_lib.report.compare import write_comparison
-from contrasep_lib.report.sweep import last_fault, read_outcomes, write_sweep
+from contrasep_lib.report.sweep import last_error, read_outcomes, write_sweep
 from contrasep_lib.report.sweep_plan import folder_name, plan_sweep, split_values
 from contrasep_lib.report.sweep_plot import axis_key, error_lengths, wants_log
 from contrasep_lib.score.means import mean_columns
@@ -47,16 +47,16 @@ def test_values_that_cannot_be_told_apart(text):
     ([], "no KEY=VALUE,VALUE to sweep over"),
     (["--nj", "2"], "no KEY=VALUE,VALUE to sweep over"),
     (["model.temperature="], "model.temperature=: no values; write model.temperature=VALUE,VALUE"),
-    (["model.temperature"], "'model.temperature': KEY=VALUE,VALUE or an option wanted"),
-    (["=1,2"], "'=1,2': KEY=VALUE,VALUE or an option wanted"),
-    (["temperature=1,2"], "temperature: SECTION.KEY=VALUE,VALUE or config=FILE,FILE wanted"),
+    (["model.temperature"], "expected KEY=VALUE,VALUE or an option, got 'model.temperature'"),
+    (["=1,2"], "expected KEY=VALUE,VALUE or an option, got '=1,2'"),
+    (["temperature=1,2"], "temperature: expected SECTION.KEY=VALUE,VALUE or config=FILE,FILE"),
     (["modle.temperature=1"], "unknown section 'modle'; did you mean 'model'"),
     (["model.temprature=1"], "unknown key 'temprature'; did you mean 'temperature'"),
     (["separate.separator=oracle_ibm,,mixture"], "a value is empty"),
     (["features.hop=[1"], "features.hop='[1': ']' is missing"),
     (["features.hop=a: b: c"], "features.hop='a: b: c' is not valid YAML"),
-    (["features.hop=32,64,32"], "features.hop: value '32' stands twice"),
-    (["features.hop=32", "features.hop=64"], "features.hop: stands twice"),
+    (["features.hop=32,64,32"], "features.hop: value '32' named twice"),
+    (["features.hop=32", "features.hop=64"], "features.hop: named twice"),
     (["features.hop=32", "--nj"], "--nj needs a value"),
     (["features.hop=32", "--tag", "x"], "--tag: every run of a sweep has a tag of its own"),
     (["features.hop=32", "--print_tag", "x"], "--print-tag: a sweep finds the tags by itself"),
@@ -64,7 +64,7 @@ def test_values_that_cannot_be_told_apart(text):
     (["features.hop=32", "--set", "features.hop=64"], "'features.hop' is swept over"),
     (["separate.separator=mixture", "--separator=model"], "'separate.separator' is swept over"),
 ])
-def test_wrong_calls_name_the_mend(contrasep, words, says):
+def test_wrong_calls_name_the_fix(contrasep, words, says):
     done = contrasep("sweep-plan", "--words", *words)
     assert done.returncode == 1 and done.stdout == ""
     assert done.stderr.startswith("contrasep sweep-plan: ") and done.stderr.count("\n") == 1
@@ -72,7 +72,7 @@ def test_wrong_calls_name_the_mend(contrasep, words, says):
 
 
 def test_a_name_that_is_no_folder_name():
-    with pytest.raises(ContrasepError, match="--name: letters, digits"):
+    with pytest.raises(ContrasepError, match="--name: expected letters, digits"):
         plan_sweep(["features.hop=32"], ".", "a/b")
 
 
@@ -172,7 +172,7 @@ def test_table_plot_and_results_of_a_numeric_key(tmp_path):
     finished(sweep, [means(3.0), means(5.25), means(4.0)])
     write_sweep(sweep, "toy", COMMAND)
     page = (sweep.folder / "RESULTS.md").read_text()
-    assert "# toy: sweep model.temperature" in page and COMMAND in page and "fault" not in page
+    assert "# toy: sweep model.temperature" in page and COMMAND in page and "error" not in page
     assert "## tt: 4 mixtures of 2 speakers (5 speakers in all), noise" in page
     rows = table_rows(page)
     assert rows[0] == ["model.temperature", "tag", "supervision", "count", "SI-SNRi", "SDRi", "bound"]
@@ -195,18 +195,18 @@ def test_same_inputs_same_bytes(tmp_path):
 
 def test_failed_missing_and_coming_runs_are_rows(tmp_path):
     sweep = plan_sweep(["model.width=8,16,32,64,128"], tmp_path)
-    error = "checking:  50%|#\rcontrasep train: a | b\tis wrong; mend it\n\nrun.py: 1 of 1 jobs failed, log is in x\n"
+    error = "checking:  50%|#\rcontrasep train: a | b\tis wrong; fix it\n\nrun.py: 1 of 1 jobs failed, log is in x\n"
     finished(sweep, [means(3.0), error, None, {"tt": {"n": 1}}])
     write_sweep(sweep, "toy", COMMAND)
     page = (sweep.folder / "RESULTS.md").read_text()
     assert "runs: 5, 4 of them without results" in page
     lines = [line for line in page.splitlines() if line.startswith(("| 16 ", "| 32 ", "| 64 ", "| 128 "))]
-    assert "contrasep train: a \\| b is wrong; mend it" in lines[0] and "run.py" not in page
+    assert "contrasep train: a \\| b is wrong; fix it" in lines[0] and "run.py" not in page
     assert "no t3/results.json; let the sweep run up to stage 6" in lines[1]
     assert "key 'num_spk' missing; run stage 6 of this tag again" in lines[2]
     assert lines[3] == "| 128 | - | - | - | not run yet | - | - | - |"
     runs = json.loads((sweep.folder / "results.json").read_text())["runs"]
-    assert [run["fault"] is None for run in runs] == [True, False, False, False, False]
+    assert [run["error"] is None for run in runs] == [True, False, False, False, False]
     assert runs[1]["sets"] is None and runs[1]["tag"] == "t2"
 
 
@@ -220,7 +220,7 @@ def test_a_failed_run_does_not_show_the_results_of_an_earlier_one(tmp_path):
     write_sweep(sweep, "toy", COMMAND)
     assert not (sweep.folder / "sweep.png").exists()
     rows = table_rows((sweep.folder / "RESULTS.md").read_text())
-    assert rows == [["model.width", "tag", "supervision", "fault"], ["8", "t1", "-", "exit status 1"], ["16", "t2", "-", "exit status 1"]]
+    assert rows == [["model.width", "tag", "supervision", "error"], ["8", "t1", "-", "exit status 1"], ["16", "t2", "-", "exit status 1"]]
 
 
 def test_estimated_counts_have_their_own_columns(tmp_path):
@@ -285,14 +285,14 @@ def test_outcomes_that_cannot_be_read(tmp_path):
     with pytest.raises(ContrasepError, match="2 runs, planned are 1"):
         write_sweep(sweep, "toy", COMMAND)
     (sweep.folder / "runs.tsv").write_text("t1\t0\nt2\n")
-    with pytest.raises(ContrasepError, match="runs.tsv:2: a tag, a tab and a status wanted"):
+    with pytest.raises(ContrasepError, match="runs.tsv:2: expected a tag, a tab and a status"):
         read_outcomes(sweep.folder)
 
 
 def test_the_job_runners_count_is_a_last_resort(tmp_path):
     path = tmp_path / "err"
     path.write_text("run.py: 1 of 1 jobs failed, log is in x\n")
-    assert last_fault(path, 1).startswith("run.py: ")
+    assert last_error(path, 1).startswith("run.py: ")
 
 
 def test_a_recipes_comparison_leaves_sweeps_out(tmp_path):

@@ -1,0 +1,122 @@
+"""Done markers of utils/markers.sh: what is made again, kept, cleared and refused."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+SOURCED = f"""
+set -euo pipefail
+. {ROOT}/utils/options.sh
+. {ROOT}/utils/markers.sh
+recipe=toy key_dump=${{KEY:-1}} key_finetune=${{KEY:-1}} key_mixtures=${{KEY:-1}}
+"""
+MAKE = 'if due {step} "{folder}" {on_change} "{values}" {inputs}; then echo made; {make}; mark "{folder}"; fi'
+
+
+@pytest.fixture
+def step(tmp_path):
+    """``step('dump', make='echo x >dump/wav.1.ark')``: run it if it is due; returns status, output and errors."""
+
+    def run(name="dump", folder="out", on_change="clear", values="", inputs="", make="true", key="1"):
+        body = MAKE.format(step=name, folder=folder, on_change=on_change, values=values, inputs=inputs, make=make)
+        done = subprocess.run(
+            ["bash", "-c", SOURCED + body], cwd=tmp_path, env={"PATH": "/usr/bin:/bin", "KEY": key, "LC_ALL": "C"},
+            capture_output=True, text=True,
+        )
+        return done.returncode, done.stdout, done.stderr
+
+    return run
+
+
+WRITE = "mkdir -p out/wavs out/log; printf 12345 >out/wavs/a.wav; printf 1 >'out/b c.scp'; touch out/log/x.log"
+
+
+def test_a_marker_holds_key_and_outputs(step, tmp_path):
+    assert step(make=WRITE)[:2] == (0, "made\n")
+    name, *outputs = (tmp_path / "out/.done").read_text().splitlines()
+    assert name.startswith("dump ") and len(name.split()[1]) == 64 and outputs == ["1 b c.scp", "5 wavs/a.wav"]
+    status, out, _ = step(make=WRITE)
+    assert status == 0 and "out is done" in out and "made" not in out
+
+
+@pytest.mark.parametrize("change", ["key", "values", "input", "step"])
+def test_all_that_a_step_depends_on_makes_it_again(step, tmp_path, change):
+    (tmp_path / "scp").write_text("a\n")
+    assert step(make=WRITE, inputs="scp", values="k=1")[1] == "made\n"
+    assert "is done" in step(make=WRITE, inputs="scp", values="k=1")[1]
+    (tmp_path / "scp").touch()
+    assert "is done" in step(make=WRITE, inputs="scp", values="k=1")[1]
+    if change == "input":
+        (tmp_path / "scp").write_text("b\n")
+    changed = {"key": {"key": "2"}, "values": {"values": "k=2"}, "step": {"name": "mixtures"}, "input": {}}[change]
+    (tmp_path / "out/stale").write_text("x")
+    status, out, _ = step(**{"make": WRITE, "inputs": "scp", "values": "k=1", **changed})
+    assert status == 0 and out.endswith("made\n") and "out: made with other settings or by another version; made again" in out
+    assert not (tmp_path / "out/stale").exists()
+
+
+@pytest.mark.parametrize("damage", ["rm out/wavs/a.wav", "printf 1234 >out/wavs/a.wav", "rm -r out/wavs"])
+def test_a_damaged_or_removed_output_is_made_again_and_the_rest_is_kept(step, tmp_path, damage):
+    step(make=WRITE)
+    (tmp_path / "out/notes").write_text("a file beside the outputs is no damage")
+    before = (tmp_path / "out/b c.scp").stat().st_mtime_ns
+    assert "is done" in step(make=WRITE)[1]
+    subprocess.run(["bash", "-c", damage], cwd=tmp_path, check=True)
+    # programs keep what is there: the damaged file is not
+    again = "mkdir -p out/wavs; [ -f out/wavs/a.wav ] || printf 12345 >out/wavs/a.wav"
+    status, out, _ = step(make=again)
+    assert status == 0 and "an output is missing or damaged: wavs/a.wav; made again" in out and out.endswith("made\n")
+    assert (tmp_path / "out/b c.scp").stat().st_mtime_ns == before and "is done" in step(make="false")[1]
+
+
+def test_of_training_the_model_alone_is_an_output(step, tmp_path):
+    make = "touch out/checkpoint.pth; printf 123 >out/model.pth"
+    step("finetune", make=make)
+    assert (tmp_path / "out/.done").read_text().splitlines()[1:] == ["3 model.pth"]
+    (tmp_path / "out/checkpoint.pth").unlink()
+    assert "is done" in step("finetune", make="false")[1]
+
+
+def test_what_an_interrupted_run_left_is_kept(step, tmp_path):
+    assert step(make="touch out/shard; false")[0] != 0
+    assert not (tmp_path / "out/.done").exists()
+    assert step(make="[ -f out/shard ]")[0] == 0
+
+
+def test_other_settings_are_refused_where_output_is_dear(step, tmp_path):
+    step("mixtures", make=WRITE)
+    status, _, err = step("mixtures", on_change="refuse", key="2", make=WRITE)
+    assert status != 0 and err == (
+        "toy/run.sh: out: made with other settings or by another version; delete it, or name another folder\n"
+    )
+    assert (tmp_path / "out/wavs/a.wav").exists() and "is done" in step("mixtures", make="false")[1]
+
+
+def test_markers_of_earlier_versions(step, tmp_path):
+    """Theirs is a hash alone: made again, but what was trained is not thrown away."""
+    for name in ("out", "model"):
+        (tmp_path / name).mkdir()
+        for marker in (".done", ".begun"):
+            (tmp_path / name / marker).write_text("3b1f" * 16 + "\n")
+        (tmp_path / name / "model.pth").write_text("x")
+    status, _, err = step("finetune", folder="model")
+    assert status != 0 and "model: made with other settings or by another version; delete it" in err
+    assert (tmp_path / "model/model.pth").exists()
+    status, out, _ = step(make=WRITE)
+    assert status == 0 and "by another version; made again" in out and not (tmp_path / "out/model.pth").exists()
+
+
+def test_a_folder_of_somebody_else_is_never_cleared(step, tmp_path):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out/thesis.tex").write_text("x")
+    status, _, err = step()
+    assert status != 0 and err == "toy/run.sh: out: not empty and not made by a stage; move it or name another\n"
+    assert (tmp_path / "out/thesis.tex").exists()
+
+
+def test_a_missing_input_is_one_line(step, tmp_path):
+    status, out, err = step(inputs="none/.done")
+    assert status != 0 and out == "" and err == "toy/run.sh: none/.done: not there; run the earlier stage that makes it first\n"
+    assert not (tmp_path / "out").exists()
