@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Hours of speech that training takes in per hour of one CPU core, with one measure for speed after another.
 
-    tools/bench/training_speed.py --dump DIR --json docs/bench_training_speed.json
-    tools/bench/training_speed.py --table docs/bench_training_speed.json
+    tools/bench/training_speed.py --dump DIR --json docs/experiments/bench_training_speed.json
+    tools/bench/training_speed.py --table docs/experiments/bench_training_speed.json
 
 The real loader, without processes of its own, and the real trainer's step, on the batches of a configuration. Each
 measure is added to those before it. Each variant runs in a process of its own, for what is done to the allocator cannot
