@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import io
 import json
+import sys
 import math
 import types
 from pathlib import Path
@@ -201,3 +202,19 @@ def conversation(seed, speakers=4, seconds=600, rate=12, degrees=35.0, drift=30.
 def planted():
     """The generators of this file."""
     return types.SimpleNamespace(clouds=clouds, conversation=conversation, simplex=simplex)
+
+
+@pytest.fixture
+def plugins():
+    """Undoes what a test declares in modules outside the package."""
+    from contrasep_lib.config import choices
+
+    before, loaded = set(sys.modules), set(choices._loaded)
+    yield
+    foreign = {key: options.__module__ for key, options in choices._declared.items()
+               if not options.__module__.startswith("contrasep_lib.")}
+    for key, module in foreign.items():
+        del choices._declared[key]
+        if module not in before:
+            sys.modules.pop(module, None)
+    choices._loaded &= loaded

@@ -5,7 +5,6 @@ import sys
 
 import pytest
 
-from contrasep_lib.config import choices
 
 PLUGIN = '''
 import dataclasses
@@ -46,13 +45,11 @@ class Outputs(Metric):
 
 
 @pytest.fixture
-def settings(config, tmp_path, monkeypatch):
+def settings(config, tmp_path, monkeypatch, plugins):
     """Options of the commands for a recipe whose ``local/`` holds the plugin."""
     (tmp_path / "local").mkdir()
     (tmp_path / "local" / "toy_scores.py").write_text(PLUGIN)
     monkeypatch.setattr(sys, "path", list(sys.path))
-    monkeypatch.setattr(choices, "_declared", dict(choices._declared))
-    monkeypatch.setattr(choices, "_loaded", set(choices._loaded))
     config.write_text(
         config.read_text()
         + (
@@ -61,8 +58,7 @@ def settings(config, tmp_path, monkeypatch):
             "bootstrap: 200, plots: 0}\n"
         )
     )
-    yield ["--config", config]
-    sys.modules.pop("toy_scores", None)
+    return ["--config", config]
 
 
 def test_a_metric_and_an_oracle_from_outside_reach_the_page(mixed, settings, contrasep, tmp_path):
