@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import io
 import json
+import sys
 import math
 import types
 from pathlib import Path
@@ -93,7 +94,9 @@ def contrasep(tmp_path, monkeypatch):
 @pytest.fixture
 def mixed(sources_dir, config, contrasep, tmp_path):
     """Five two-talker mixtures, their data directory and their dump: (list, tree, data, dump)."""
-    contrasep("make-lists", "--config", config, "--sources", sources_dir.parent, "--num-spk", 2, "--out", "lists", check=True)
+    contrasep(
+        "make-lists", "--config", config, "--sources", sources_dir.parent, "--num-spk", 2, "--out", "lists", check=True
+    )
     lists, tree, data, dump = (tmp_path / name for name in ("lists/tt.txt", "tree/tt", "data/tt_2mix", "dump/tt_2mix"))
     contrasep("mix", "--config", config, "--list", lists, "--sources", sources_dir, "--out", tree, check=True)
     contrasep("prepare-data", "--sources", sources_dir, "--list", lists, "--mixtures", tree, "--out", data, check=True)
@@ -103,13 +106,21 @@ def mixed(sources_dir, config, contrasep, tmp_path):
 
 
 def write_audiomnist(folder, speakers=6, takes=4, seconds=0.12):
-    """``folder/data`` with that many speakers and takes: every speaker has a pitch of their own, every digit a colour."""
+    """``folder/data`` with that many speakers and takes.
+
+    Every speaker has a pitch of their own, every digit a colour.
+    """
     rng, data = np.random.default_rng(0), folder / "data"
     meta = {}
     for number in range(1, speakers + 1):
         speaker, pitch = f"{number:02d}", 90 + 23 * number
         (data / speaker).mkdir(parents=True)
-        meta[speaker] = {"accent": "German", "age": "1234", "gender": "female" if number % 2 else "male", "native speaker": "no"}
+        meta[speaker] = {
+            "accent": "German",
+            "age": "1234",
+            "gender": "female" if number % 2 else "male",
+            "native speaker": "no",
+        }
         for digit in range(10):
             for take in range(takes):
                 time = np.arange(int(48000 * seconds * (1 + 0.05 * (digit + take)))) / 48000
@@ -191,3 +202,19 @@ def conversation(seed, speakers=4, seconds=600, rate=12, degrees=35.0, drift=30.
 def planted():
     """The generators of this file."""
     return types.SimpleNamespace(clouds=clouds, conversation=conversation, simplex=simplex)
+
+
+@pytest.fixture
+def plugins():
+    """Undoes what a test declares in modules outside the package."""
+    from contrasep_lib.config import choices
+
+    before, loaded = set(sys.modules), set(choices._loaded)
+    yield
+    foreign = {key: options.__module__ for key, options in choices._declared.items()
+               if not options.__module__.startswith("contrasep_lib.")}
+    for key, module in foreign.items():
+        del choices._declared[key]
+        if module not in before:
+            sys.modules.pop(module, None)
+    choices._loaded &= loaded

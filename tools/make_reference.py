@@ -17,6 +17,7 @@ import dataclasses
 import importlib
 import inspect
 import re
+import subprocess
 import sys
 import typing
 from collections.abc import Iterator
@@ -83,9 +84,26 @@ def option_row(action: argparse.Action) -> list[str]:
     return [shown.replace("|", "\\|"), default, cell(text)]
 
 
+def recipe_usage() -> str:
+    """What ``run.sh --help`` prints."""
+    command = ["bash", "-euc", ". utils/options.sh; usage"]
+    return subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
+
+
 def commands_page() -> str:
     """docs/reference/commands.md."""
-    lines = ["# Commands", "", GENERATED, "```", *overview().splitlines(), "```", ""]
+    lines = [
+        "# Commands",
+        "",
+        GENERATED,
+        "## run.sh of every recipe",
+        "",
+        "```",
+        *recipe_usage().splitlines(),
+        "```",
+        "",
+    ]
+    lines += ["## contrasep", "", "```", *overview().splitlines(), "```", ""]
     for name in COMMANDS:
         module, parser = parser_of(name)
         text = inspect.cleandoc(module.__doc__ or "")
@@ -240,7 +258,10 @@ def module_lines(path: Path) -> list[str]:
 def api_page() -> str:
     """docs/reference/api.md."""
     lines = ["# Python interface", "", GENERATED]
-    lines += ["Public functions and classes by package; the docstrings give arguments, shapes, units and errors in full.", ""]
+    lines += [
+        "Public functions and classes by package; the docstrings give arguments, shapes, units and errors in full.",
+        "",
+    ]
     for folder in sorted(path.parent for path in PACKAGE.rglob("__init__.py") if path.parent.name != "bin"):
         paths = sorted(folder.glob("*.py"), key=lambda path: (path.name != "__init__.py", path.name))
         modules = [line for path in paths for line in module_lines(path)]

@@ -81,7 +81,8 @@ def split_commonvoice(corpus: Path) -> list[Held]:
         main[speaker] = min(clips, key=lambda language: (-clips[language][speaker], language))
     ranked = {
         language: sorted(
-            (speaker for speaker in counts if main[speaker] == language), key=lambda speaker: (-counts[speaker], speaker)
+            (speaker for speaker in counts if main[speaker] == language),
+            key=lambda speaker: (-counts[speaker], speaker),
         )
         for language, counts in clips.items()
     }
@@ -95,7 +96,9 @@ def split_commonvoice(corpus: Path) -> list[Held]:
     held = []
     for language in sorted((*LANGUAGES, fifth)):
         if len(ranked.get(language, ())) < FEWEST_SPEAKERS:
-            raise ContrasepError(f"{corpus / language}: expected at least {FEWEST_SPEAKERS} speakers; take the whole corpus")
+            raise ContrasepError(
+                f"{corpus / language}: expected at least {FEWEST_SPEAKERS} speakers; take the whole corpus"
+            )
         for place, speaker in enumerate(ranked[language][:wanted]):
             held.append(Held(speaker, ("dev", "test")[place % 2], language))
     return held
@@ -104,7 +107,9 @@ def split_commonvoice(corpus: Path) -> list[Held]:
 def main() -> None:
     """Entry point."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--librispeech", required=True, type=Path, metavar="DIR", help=f"holds {TRAIN}, {EXTRA}, SPEAKERS.TXT")
+    parser.add_argument(
+        "--librispeech", required=True, type=Path, metavar="DIR", help=f"holds {TRAIN}, {EXTRA}, SPEAKERS.TXT"
+    )
     parser.add_argument("--commonvoice", required=True, type=Path, metavar="DIR", help="holds LANG/validated.tsv")
     parser.add_argument("--out", default="conf/splits", type=Path, metavar="DIR", help="default: %(default)s")
     args = parser.parse_args()

@@ -32,11 +32,15 @@ def main(arguments: list[str] | None = None) -> int:
     what.add_argument("--unpack", metavar="FILE", help="make dumps of this pack")
     parser.add_argument("--out", required=True, metavar="PATH", help="file to make; with --unpack the folder of dumps")
     parser.add_argument("--size", default="40M", metavar="N", help="bytes at most, e.g. 40M (default: %(default)s)")
-    parser.add_argument("--kbits", type=float, default=16.0, metavar="R", help="kbit/s of the coding (default: %(default)g)")
+    parser.add_argument(
+        "--kbits", type=float, default=16.0, metavar="R", help="kbit/s of the coding (default: %(default)g)"
+    )
     parser.add_argument(
         "--sets", nargs="+", default=["tr", "cv"], metavar="SET", help="sets to pack (default: tr cv)"
     )
-    parser.add_argument("--seed", type=int, default=0, metavar="N", help="of the choice of utterances (default: %(default)s)")
+    parser.add_argument(
+        "--seed", type=int, default=0, metavar="N", help="of the choice of utterances (default: %(default)s)"
+    )
     args = parser.parse_args(arguments)
     try:
         print(_unpack(args) if args.unpack else _pack(args))

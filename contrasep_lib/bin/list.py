@@ -11,7 +11,9 @@ import argparse
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of ``contrasep list``."""
-    parser.add_argument("family", nargs="?", metavar="FAMILY", help="backbones, objectives, solvers, ..; all families by default")
+    parser.add_argument(
+        "family", nargs="?", metavar="FAMILY", help="backbones, objectives, solvers, ..; all families by default"
+    )
     parser.add_argument("--plugins", default="", metavar="A,B", help="also modules that declare further parts")
 
 

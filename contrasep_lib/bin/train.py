@@ -19,7 +19,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--phase", required=True, choices=("pretrain", "finetune"), help="section with the options of training"
     )
     parser.add_argument("--dump", required=True, metavar="DIR", help="folder of the dumped sets")
-    parser.add_argument("--train-sets", required=True, metavar="A,B", help="sets to train on; CORPUS=A names its corpus")
+    parser.add_argument(
+        "--train-sets", required=True, metavar="A,B", help="sets to train on; CORPUS=A names its corpus"
+    )
     parser.add_argument("--valid-sets", required=True, metavar="C,D", help="sets for validation")
     parser.add_argument("--out", required=True, metavar="DIR", help="where checkpoints, log and model.pth go")
     parser.add_argument("--init-param", metavar="FILE", help="model.pth whose weights to begin with")

@@ -18,8 +18,8 @@ import random
 import shutil
 import subprocess
 import time
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Iterator, Sequence
 
 import numpy as np
 
@@ -184,7 +184,10 @@ def check_layout(data: Path, options: AudiomnistOptions) -> tuple[dict[str, str]
     """
     entries, faults = _read_meta(data / META)
     folders = {path.name for path in data.iterdir() if path.is_dir() and not path.name.startswith(".")}
-    faults += [f"{data / name}: no speaker of AudioMNIST (01 to 60); move the folder away" for name in sorted(folders - {*SPEAKERS})]
+    faults += [
+        f"{data / name}: no speaker of AudioMNIST (01 to 60); move the folder away"
+        for name in sorted(folders - {*SPEAKERS})
+    ]
     faults += [
         f"{data / META}: '{name}' is no speaker of AudioMNIST (01 to 60); fetch the file again"
         for name in sorted(entries.keys() - {*SPEAKERS})
@@ -197,7 +200,9 @@ def check_layout(data: Path, options: AudiomnistOptions) -> tuple[dict[str, str]
             faults.append(f"{data / speaker}: no such folder, {known}; fetch it again")
             continue
         if told and speaker not in entries:
-            faults.append(f"{data / META}: no speaker '{speaker}', though the folder {speaker} is there; fetch the file again")
+            faults.append(
+                f"{data / META}: no speaker '{speaker}', though the folder {speaker} is there; fetch the file again"
+            )
         faults += _check_names(data / speaker, options.takes)
     return {speaker: gender for speaker, gender in entries.items() if gender}, faults
 
@@ -218,7 +223,9 @@ def _read_meta(path: Path) -> tuple[dict[str, str], list[str]]:
         gender = entry.get("gender") if isinstance(entry, dict) else None
         entries[speaker] = GENDERS.get(gender, "") if isinstance(gender, str) else ""
         if not entries[speaker]:
-            faults.append(f"{path}: gender of speaker '{speaker}' is {gender!r}, 'male' or 'female' wanted; mend the file")
+            faults.append(
+                f"{path}: gender of speaker '{speaker}' is {gender!r}, 'male' or 'female' wanted; mend the file"
+            )
     return entries, faults
 
 

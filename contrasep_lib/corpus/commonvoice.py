@@ -13,8 +13,8 @@ import os
 import shutil
 import sys
 from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Iterable, Mapping, Sequence
 
 from contrasep_lib.corpus.base import Corpus, Request
 from contrasep_lib.corpus.commonvoice_table import CLIPS, TABLE, Clip, list_languages, read_clips
@@ -63,7 +63,9 @@ def find_clips(corpus: str | os.PathLike, options: CommonvoiceOptions) -> tuple[
     there = list_languages(corpus)
     languages = there if options.languages == "all" else sorted(set(options.languages))
     if unknown := [language for language in languages if language not in there]:
-        raise ContrasepError(f"{corpus}: no {unknown[0]}/{TABLE} in it; corpus.commonvoice.languages may name {', '.join(there)}")
+        raise ContrasepError(
+            f"{corpus}: no {unknown[0]}/{TABLE} in it; corpus.commonvoice.languages may name {', '.join(there)}"
+        )
     found: list[Clip] = []
     missing: list[str] = []
     for language in languages:
@@ -78,7 +80,9 @@ def find_clips(corpus: str | os.PathLike, options: CommonvoiceOptions) -> tuple[
             else:
                 missing.append(f"{language}/{clip.path.name}")
     if not found:
-        raise ContrasepError(f"{corpus}: none of the {len(missing)} clips of its tables is there; copy LANG/{CLIPS} too")
+        raise ContrasepError(
+            f"{corpus}: none of the {len(missing)} clips of its tables is there; copy LANG/{CLIPS} too"
+        )
     notes = [counted(missing, "clips are missing and left out")] if missing else []
     languages_of: dict[str, Counter[str]] = {}
     for clip in found:
@@ -142,7 +146,9 @@ def split_clips(clips: Iterable[Clip], options: CommonvoiceOptions) -> dict[str,
         ContrasepError: a faulty split file, no test speaker, nobody to train on.
     """
     held = read_split(find_split(options.split)) if options.split is not None else []
-    part_of = {f"cv{speaker}": part for part, name in (("dev", "dev"), ("tt", "test")) for speaker in speakers_of(held, name)}
+    part_of = {
+        f"cv{speaker}": part for part, name in (("dev", "dev"), ("tt", "test")) for speaker in speakers_of(held, name)
+    }
     by_speaker: dict[str, list[Clip]] = {}
     for clip in sorted(clips, key=lambda clip: clip.utt_id):
         by_speaker.setdefault(clip.speaker, []).append(clip)

@@ -127,7 +127,11 @@ def clip_number(name: str, language: str) -> str:
     Short, because five ids and gains name the file of a mixture.
     """
     number = Path(name).stem.removeprefix(f"common_voice_{language}_")
-    return number if re.fullmatch(r"[0-9]{1,12}", number) else hashlib.sha256(f"{language}/{name}".encode()).hexdigest()[:12]
+    return (
+        number
+        if re.fullmatch(r"[0-9]{1,12}", number)
+        else hashlib.sha256(f"{language}/{name}".encode()).hexdigest()[:12]
+    )
 
 
 def unquote(field: str) -> str:

@@ -11,8 +11,9 @@ import tarfile
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
-from typing import IO, Sequence
+from typing import IO
 
 from contrasep_lib.errors import ContrasepError
 

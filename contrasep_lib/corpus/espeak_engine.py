@@ -17,7 +17,8 @@ import os
 import signal
 import sys
 import wave
-from typing import Any, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 from contrasep_lib.errors import ContrasepError
 from contrasep_lib.extras import missing_extra

@@ -14,9 +14,9 @@ import os
 import re
 import shutil
 import sys
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Sequence
 
 from contrasep_lib.corpus.base import Corpus, Request
 from contrasep_lib.corpus.download import download, unpack_part

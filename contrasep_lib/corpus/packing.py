@@ -15,8 +15,9 @@ import os
 import re
 import tempfile
 import zipfile
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Callable, Iterable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -272,7 +273,9 @@ def unpack(
                     raise ContrasepError(f"{where}: damaged; pack it again") from None
                 samples = decode(coded, where)
                 if len(samples) != row["samples"]:
-                    raise ContrasepError(f"{where}: {len(samples)} samples, the index says {row['samples']}; pack it again")
+                    raise ContrasepError(
+                        f"{where}: {len(samples)} samples, the index says {row['samples']}; pack it again"
+                    )
                 wav = Path(work) / "wav" / f"{row['utt']}.wav"
                 write_wav(wav, samples, index["rate"])
                 utterances.append(Utterance(
@@ -285,7 +288,12 @@ def unpack(
             tables = dumper.tables()
             for shard, keys in dumper.shards():
                 dumper.write_shard(shard, keys, tables)
-            note = {"from": Path(path).name, "kbits": index["kbits"], "lossy": True, "scores": "come from the original audio"}
+            note = {
+                "from": Path(path).name,
+                "kbits": index["kbits"],
+                "lossy": True,
+                "scores": "come from the original audio",
+            }
             write_text(folders[name] / NOTE, json.dumps(note, indent=1) + "\n")
             # wav.scp comes last, and makes the folder a set
             dumper.merge()

@@ -7,8 +7,9 @@ import json
 import os
 import re
 import shutil
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Iterable, Mapping
+from typing import Any
 
 from contrasep_lib.errors import ContrasepError
 from contrasep_lib.io.atomic import write_text

@@ -10,8 +10,8 @@ from __future__ import annotations
 import dataclasses
 import os
 import re
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Iterable
 
 import contrasep_lib
 from contrasep_lib.errors import ContrasepError

@@ -11,8 +11,8 @@ import dataclasses
 import functools
 import os
 import sys
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Callable, Mapping, Sequence
 
 from contrasep_lib.corpus.base import Corpus, Request
 from contrasep_lib.corpus.single import Utterance, write_single_set
@@ -139,7 +139,9 @@ def prepare(
         faults += level_faults
 
     there = sorted(found.files)
-    taken = dict(zip(there, run(take_file, [(str(found.files[key]), str(out / "wsj0" / f"{key}.wav")) for key in there])))
+    taken = dict(
+        zip(there, run(take_file, [(str(found.files[key]), str(out / "wsj0" / f"{key}.wav")) for key in there]))
+    )
     faults += [file.fault for file in taken.values() if file.fault]
     doubtful = [str(found.files[key]) for key, file in taken.items() if file.doubtful]
     if doubtful:
@@ -186,7 +188,9 @@ def _keys_of(lists: Mapping[str, Sequence[Mixture]]) -> tuple[dict[str, set[str]
         for other, members in keys.items():
             shared = keys[name] & members
             if other != name and shared:
-                faults.append(f"lists of {other} and {name} share {len(shared)} files, e.g. {min(shared)}; mend the lists")
+                faults.append(
+                    f"lists of {other} and {name} share {len(shared)} files, e.g. {min(shared)}; mend the lists"
+                )
     return keys, faults
 
 

@@ -10,8 +10,8 @@ a local folder only, as no checksum of those is known here.
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Iterable, Sequence
 
 from contrasep_lib.corpus.download import download
 from contrasep_lib.errors import ContrasepError
@@ -62,7 +62,8 @@ def fetch_lists(folder: str | os.PathLike, num_spk: int, servers: Sequence[str] 
     names = [list_name(num_spk, set_name) for set_name in SETS]
     if any(name not in CHECKSUMS for name in names):
         raise ContrasepError(
-            f"--num-spk {num_spk}: lists of 2 and 3 talkers can be fetched; name a folder with {names[0]} by --mix-lists DIR"
+            f"--num-spk {num_spk}: lists of 2 and 3 talkers can be fetched; "
+            f"name a folder with {names[0]} by --mix-lists DIR"
         )
     for name in (*names, *map(levels_name, FOLDERS)):
         inside = f"activlev/{name}" if name.startswith("activlev") else name

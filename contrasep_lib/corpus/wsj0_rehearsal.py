@@ -12,8 +12,9 @@ import dataclasses
 import os
 import shutil
 import zlib
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Callable, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -93,7 +94,9 @@ def make_rehearsal(
         (num_spk, name): _lines(mix_lists, num_spk, name, scale, seed) for num_spk in counts for name in SETS
     }
     sources = {
-        name: sorted({file_key(s) for (_, of), mixtures in lists.items() if of == name for m in mixtures for s in m.sources})
+        name: sorted(
+            {file_key(s) for (_, of), mixtures in lists.items() if of == name for m in mixtures for s in m.sources}
+        )
         for name in SETS
     }
     for (num_spk, name), mixtures in lists.items():
@@ -108,7 +111,9 @@ def make_rehearsal(
     seconds = {key: length for key, (length, _) in zip(cuts, made)}
     levels = {key: level for key, (_, level) in zip(cuts, made)}
     for folder in FOLDERS:
-        lines = [f"{key.rpartition('/')[2]} {level:.16e}\n" for key, level in levels.items() if key.startswith(f"{folder}/")]
+        lines = [
+            f"{key.rpartition('/')[2]} {level:.16e}\n" for key, level in levels.items() if key.startswith(f"{folder}/")
+        ]
         write_text(out / "lists" / levels_name(folder), "".join(lines))
     shutil.rmtree(pool)
     # last: a folder without it is not whole
@@ -226,7 +231,9 @@ def _cut_of(out: Path, key: str, voices: Sequence[str], seed: int) -> Cut:
     number = zlib.crc32(speaker.encode())
     disks = DISKS[folder]
     path = out / disks[number % len(disks)] / "wsj0" / f"{key}.wv1"
-    return Cut(str(path), voices[number // 7 % len(voices)], zlib.crc32(f"{seed} {key}".encode()), number % UNCOMPRESSED > 0)
+    return Cut(
+        str(path), voices[number // 7 % len(voices)], zlib.crc32(f"{seed} {key}".encode()), number % UNCOMPRESSED > 0
+    )
 
 
 def write_utterance(pool: str, cut: Cut) -> tuple[float, float]:

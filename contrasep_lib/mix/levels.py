@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import os
-from typing import Iterable
+from collections.abc import Iterable
 
 from contrasep_lib.errors import ContrasepError
 from contrasep_lib.io.scp import read_table
@@ -30,7 +30,9 @@ def parse_levels(path: str | os.PathLike) -> dict[str, float]:
         raise ContrasepError(f"{path}: no such table of levels") from None
     for number, fields in enumerate(lines, 1):
         if len(fields) != 2 or not is_level(fields[1]):
-            raise ContrasepError(f"{path}: line {number}: 'utterance level' with a positive level wanted; fetch it again")
+            raise ContrasepError(
+                f"{path}: line {number}: 'utterance level' with a positive level wanted; fetch it again"
+            )
         levels[fields[0]] = float(fields[1])
     return levels
 
@@ -54,7 +56,9 @@ def read_levels(path: str | os.PathLike, utterances: Iterable[str]) -> dict[str,
     table = read_table(path)
     missing = sorted(set(utterances) - table.keys())
     if missing:
-        raise ContrasepError(f"{path}: no level of {len(missing)} utterances, e.g. '{missing[0]}'; use mix.active_level: p56")
+        raise ContrasepError(
+            f"{path}: no level of {len(missing)} utterances, e.g. '{missing[0]}'; use mix.active_level: p56"
+        )
     bad = next((utt for utt, text in table.items() if not is_level(text)), None)
     if bad is not None:
         raise ContrasepError(f"{path}: '{bad}' has the level '{table[bad]}', a positive number wanted")

@@ -11,8 +11,8 @@ import dataclasses
 import math
 import os
 import re
+from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
-from typing import Mapping, Sequence
 
 import numpy as np
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Mapping, Sequence
 
 from contrasep_lib.errors import ContrasepError
 from contrasep_lib.mix.lists import Mixture

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from contrasep_lib.oracles.base import OracleOptions, oracle_title
 from contrasep_lib.report.cost import cost_cells

@@ -7,16 +7,17 @@ evenly in lightness for levels, the palette of Okabe and Ito for speakers.
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
 from contrasep_lib.errors import ContrasepError
-from contrasep_lib.nodes.options import FeatureOptions
 from contrasep_lib.io.atomic import atomic_path
 from contrasep_lib.io.dumpset import DumpSet, SeparatedSet
 from contrasep_lib.io.scp import read_table
+from contrasep_lib.nodes.options import FeatureOptions
 from contrasep_lib.oracles.base import oracle_title
 from contrasep_lib.score.tables import Row
 

@@ -22,10 +22,10 @@ import numpy as np
 import torch
 from scipy.optimize import linear_sum_assignment
 
-from contrasep_lib.counting.recursive import CountDecision, count_communities
-from contrasep_lib.nodes.nodeset import NodeSet
 from contrasep_lib.counting.null import Null
+from contrasep_lib.counting.recursive import CountDecision, count_communities
 from contrasep_lib.modularity.soft import unit
+from contrasep_lib.nodes.nodeset import NodeSet
 
 _SAME_ANGLE = (math.radians(25), math.radians(60))
 _DEFAULT_ANGLE = math.radians(45)

@@ -60,7 +60,7 @@ class Writer:
         self.labels: dict[str, np.ndarray] = {}
         self.seconds = self.audio_seconds = 0.0
 
-    def __enter__(self) -> "Writer":
+    def __enter__(self) -> Writer:
         return self
 
     def has(self, key: str) -> bool:
@@ -91,7 +91,9 @@ class Writer:
         for number, output in enumerate(separation.outputs, 1):
             write_wav(self._wav(key, number), output, self.rate)
         outputs, labels = len(separation.outputs), labels_of(separation).astype(np.uint8)
-        measured = ("" if value is None else f"{value:.6f}" for value in (separation.modularity, separation.conductance))
+        measured = (
+            "" if value is None else f"{value:.6f}" for value in (separation.modularity, separation.conductance)
+        )
         estimate = "" if separation.num_spk_given else str(outputs)
         sizes = ",".join(f"{size:.3f}" for size in separation.sizes)
         row = [key, str(int(separation.num_spk_given)), estimate, *measured, sizes, " ".join(separation.words.split())]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -92,7 +92,9 @@ def corpora_in_order(
     names = sorted(balance)
     for name in names:
         if name not in corpora:
-            raise ContrasepError(f"balance: names the corpus '{name}', of which no set is given; say {name}=SET for one")
+            raise ContrasepError(
+                f"balance: names the corpus '{name}', of which no set is given; say {name}=SET for one"
+            )
     for name, folder in zip(corpora, folders):
         if name not in balance:
             told = f"of the corpus '{name}'" if name else "of a corpus that is not told"

@@ -102,8 +102,16 @@ class TrainOptions:
     learning_rate: float = 1e-3
     optim_conf: dict[str, int | float | bool | tuple[float, ...]] = dataclasses.field(default_factory=dict)
     scheduler: Literal[
-        "none", "warmupconstant", "warmuplr", "noamlr", "reducelronplateau", "steplr", "exponentiallr", "cosineannealinglr",
-        "onecyclelr", "cosineannealingwarmuprestarts",
+        "none",
+        "warmupconstant",
+        "warmuplr",
+        "noamlr",
+        "reducelronplateau",
+        "steplr",
+        "exponentiallr",
+        "cosineannealinglr",
+        "onecyclelr",
+        "cosineannealingwarmuprestarts",
     ] = "none"
     scheduler_conf: dict[str, int | float | bool | str] = dataclasses.field(default_factory=dict)
     grad_clip: float = 5.0
@@ -169,6 +177,8 @@ class TrainOptions:
             if not 0 < share < float("inf"):
                 raise ValueError(f"balance.{name}: a positive share wanted, got {share}")
         if self.data == "fixed":
-            raise ValueError("balance: single speakers are balanced, so data 'single' or 'dynamic' wanted with it, got 'fixed'")
+            raise ValueError(
+                "balance: single speakers are balanced, so data 'single' or 'dynamic' wanted with it, got 'fixed'"
+            )
         if self.epochs == 0:
             raise ValueError("balance: epochs is 0, so this phase reads nothing; take it out or set epochs")

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Mapping
+from typing import Any
 
 from contrasep_lib.io.machine import device_words
 from contrasep_lib.models.checkpoint import read_model

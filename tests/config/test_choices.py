@@ -7,7 +7,19 @@ import textwrap
 
 import pytest
 
-from contrasep_lib.config import as_key, as_tree, build, choices, choice, choice_of, choices_of, create, names, reading, schema
+from contrasep_lib.config import (
+    as_key,
+    as_tree,
+    build,
+    choice,
+    choice_of,
+    choices,
+    choices_of,
+    create,
+    names,
+    reading,
+    schema,
+)
 from contrasep_lib.errors import ContrasepError
 
 TOY = '''
@@ -84,7 +96,9 @@ def toys(declared):
 def test_defaults_and_values(toys):
     section = build(toys, {}, "c")
     assert (section.backbone.name, section.backbone.layers, section.decoder) == ("small", 2, None)
-    section = build(toys, {"backbone": {"name": "other", "cells": 7}, "decoder": "masks", "objectives": {"pull": 2}}, "c")
+    section = build(
+        toys, {"backbone": {"name": "other", "cells": 7}, "decoder": "masks", "objectives": {"pull": 2}}, "c"
+    )
     assert (section.backbone.name, section.backbone.cells, section.decoder.layers) == ("other", 7, 1)
     assert section.objectives["pull"].weight == 2.0
     assert as_tree(section) == {

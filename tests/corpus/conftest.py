@@ -10,7 +10,10 @@ import pytest
 
 
 class Server(http.server.ThreadingHTTPServer):
-    """Serves `files`, path to content; each request takes the next of `plan` (an HTTP status, bytes to break off after)."""
+    """Serves `files`, path to content.
+
+    Each request takes the next of `plan` (an HTTP status, bytes to break off after).
+    """
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Handler)

@@ -36,7 +36,9 @@ def command(contrasep, tmp_path):
     )
 
     def call(corpus, *more, out="out", **how):
-        return contrasep("prepare-corpus", "audiomnist", "--config", "c.yaml", "--out", out, "--corpus", corpus, *more, **how)
+        return contrasep(
+            "prepare-corpus", "audiomnist", "--config", "c.yaml", "--out", out, "--corpus", corpus, *more, **how
+        )
 
     return call
 
@@ -74,7 +76,9 @@ def test_sets(audiomnist, command, tmp_path):
     speakers, used = {}, []
     for name in ("tr", "cv", "tt"):
         folder = tmp_path / "out" / name
-        tables = {table: read_table(folder / table) for table in ("wav.scp", "utt2spk", "text", "utt2dur", "spk2gender")}
+        tables = {
+            table: read_table(folder / table) for table in ("wav.scp", "utt2spk", "text", "utt2dur", "spk2gender")
+        }
         speakers[name] = set(tables["utt2spk"].values())
         assert read_table(folder / "spk2utt") == invert_utt2spk(tables["utt2spk"])
         assert all(utt.startswith("audiomnist") and utt.startswith(spk + "-") for utt, spk in tables["utt2spk"].items())
@@ -181,11 +185,14 @@ FAULTS = {
         [f"{META}: '1' is no speaker", f"{META}: '61' is no speaker"],
     ),
     "meta without genders": (
-        lambda data: edit_meta(data, lambda meta: (meta["02"].pop("gender"), meta["05"].update(gender="x"), meta.update({"06": 3}))),
+        lambda data: edit_meta(
+            data, lambda meta: (meta["02"].pop("gender"), meta["05"].update(gender="x"), meta.update({"06": 3}))
+        ),
         ["speaker '02' is None", "speaker '05' is 'x'", "speaker '06' is None"],
     ),
     "a folder gone": (
-        lambda data: shutil.rmtree(data / "05"), [f"data/05: no such folder, though {META} describes speaker 05"],
+        lambda data: shutil.rmtree(data / "05"),
+        [f"data/05: no such folder, though {META} describes speaker 05"],
     ),
     "a speaker gone altogether": (
         lambda data: (shutil.rmtree(data / "05"), edit_meta(data, lambda meta: meta.pop("05"))),
@@ -201,19 +208,33 @@ FAULTS = {
         ["data/02: 20 of 40 recordings missing: 0_02_0.wav, ", " and 10 more; fetch"],
     ),
     "wrong names": (
-        lambda data: [(data / "03" / f"0_03_{take}.wav").rename(data / "03" / name)
-                      for take, name in enumerate(("0_04_0.wav", "10_03_1.wav", "0_03_50.wav", "x.wav"))],
-        ["03/0_04_0.wav: wrong name", "03/10_03_1.wav: wrong name", "03/0_03_50.wav: wrong name", "03/x.wav: wrong name",
-         "data/03: 4 of 40 recordings missing"],
+        lambda data: [
+            (data / "03" / f"0_03_{take}.wav").rename(data / "03" / name)
+            for take, name in enumerate(("0_04_0.wav", "10_03_1.wav", "0_03_50.wav", "x.wav"))
+        ],
+        [
+            "03/0_04_0.wav: wrong name",
+            "03/10_03_1.wav: wrong name",
+            "03/0_03_50.wav: wrong name",
+            "03/x.wav: wrong name",
+            "data/03: 4 of 40 recordings missing",
+        ],
     ),
     "empty file": (lambda data: (data / "04" / "1_04_1.wav").write_bytes(b""), ["1_04_1.wav: cannot be read as audio"]),
-    "no audio": (lambda data: (data / "04" / "1_04_1.wav").write_bytes(b"text" * 99), ["1_04_1.wav: cannot be read as audio"]),
+    "no audio": (
+        lambda data: (data / "04" / "1_04_1.wav").write_bytes(b"text" * 99),
+        ["1_04_1.wav: cannot be read as audio"],
+    ),
     "truncated": (
-        lambda data: os.truncate(data / "04" / "1_04_1.wav", 3000), ["1_04_1.wav: truncated"],
+        lambda data: os.truncate(data / "04" / "1_04_1.wav", 3000),
+        ["1_04_1.wav: truncated"],
     ),
     "zero length": (lambda data: wave(data / "04" / "1_04_1.wav", np.zeros(0)), ["1_04_1.wav: no samples in it"]),
     "all zero": (lambda data: wave(data / "04" / "1_04_1.wav", np.zeros(99)), ["1_04_1.wav: all zero"]),
-    "wrong rate": (lambda data: wave(data / "04" / "1_04_1.wav", np.ones(99) / 9, 8000), ["1_04_1.wav: 8000 Hz, 48000 Hz wanted"]),
+    "wrong rate": (
+        lambda data: wave(data / "04" / "1_04_1.wav", np.ones(99) / 9, 8000),
+        ["1_04_1.wav: 8000 Hz, 48000 Hz wanted"],
+    ),
     "stereo": (lambda data: wave(data / "04" / "1_04_1.wav", np.ones((99, 2)) / 9), ["1_04_1.wav: 2 channels"]),
 }
 
@@ -225,17 +246,33 @@ def test_each_fault_has_its_line(copy, command, tmp_path, name):
     done = command(copy.parent)
     lines = [line for line in done.stderr.splitlines() if line and "checking" not in line]
     assert done.returncode == 1 and "Traceback" not in done.stderr
-    assert len(lines) == len(set(lines)) and lines[-1].endswith(f"{len(lines) - 1} errors found, listed above; nothing was made")
+    assert len(lines) == len(set(lines)) and lines[-1].endswith(
+        f"{len(lines) - 1} errors found, listed above; nothing was made"
+    )
     for words in says:
         assert sum(words in line for line in lines) == 1, (words, lines)
     assert not (tmp_path / "out").exists()
 
 
 def test_all_faults_are_told_at_once(copy, command):
-    for name in ("meta without a speaker", "a strange folder", "recordings gone", "wrong names", "wrong rate", "a folder gone"):
+    for name in (
+        "meta without a speaker",
+        "a strange folder",
+        "recordings gone",
+        "wrong names",
+        "wrong rate",
+        "a folder gone",
+    ):
         FAULTS[name][0](copy)
     done = command(copy, "--nj", 2)
-    for name in ("meta without a speaker", "a strange folder", "recordings gone", "wrong names", "wrong rate", "a folder gone"):
+    for name in (
+        "meta without a speaker",
+        "a strange folder",
+        "recordings gone",
+        "wrong names",
+        "wrong rate",
+        "a folder gone",
+    ):
         assert all(words in done.stderr for words in FAULTS[name][1]), name
     assert "10 errors found, listed above" in done.stderr
 
@@ -255,11 +292,25 @@ def test_a_corpus_that_is_not_there(command, tmp_path):
         assert f"{place}: no AudioMNIST in it; give the folder that holds 01, 02" in done.stderr
 
 
-@pytest.mark.parametrize("options", [
-    {"speakers": 2}, {"speakers": 61}, {"takes": 1}, {"takes": 51}, {"test_speakers": ()}, {"test_speakers": ("1",)},
-    {"speakers": 3, "test_speakers": ("01", "02", "03")}, {"valid_fraction": 1.0}, {"digits": (3, 4)}, {"digits": (0, 4)},
-    {"digits": (3,)}, {"pause_seconds": (0.5, 0.1)}, {"pause_seconds": (-0.1, 0.1)}, {"rate": 96000},
-])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"speakers": 2},
+        {"speakers": 61},
+        {"takes": 1},
+        {"takes": 51},
+        {"test_speakers": ()},
+        {"test_speakers": ("1",)},
+        {"speakers": 3, "test_speakers": ("01", "02", "03")},
+        {"valid_fraction": 1.0},
+        {"digits": (3, 4)},
+        {"digits": (0, 4)},
+        {"digits": (3,)},
+        {"pause_seconds": (0.5, 0.1)},
+        {"pause_seconds": (-0.1, 0.1)},
+        {"rate": 96000},
+    ],
+)
 def test_wrong_options(options):
     with pytest.raises(ValueError):
         AudiomnistOptions(**options)
@@ -275,7 +326,12 @@ def repository(audiomnist, tmp_path):
     shutil.copytree(audiomnist, folder)
     (folder / "README.md").write_text("AudioMNIST\n")
     identity = ["-c", "user.name=x", "-c", "user.email=x@example.org"]
-    for words in (["init", "-q"], ["add", "-A"], [*identity, "commit", "-qm", "corpus"], ["config", "uploadpack.allowFilter", "true"]):
+    for words in (
+        ["init", "-q"],
+        ["add", "-A"],
+        [*identity, "commit", "-qm", "corpus"],
+        ["config", "uploadpack.allowFilter", "true"],
+    ):
         subprocess.run(["git", "-C", folder, *words], check=True, capture_output=True)
     return f"file://{folder}"
 
@@ -336,7 +392,9 @@ def test_a_server_that_fails_is_tried_again_and_told(repository, tmp_path, monke
     fetch(tmp_path / "a", ["01"], repository, pause=0.001)
     assert len(tries) == 9
     monkeypatch.setattr(module, "_git", lambda arguments: real(arguments) if "clone" in arguments else "fatal: gone")
-    with pytest.raises(ContrasepError, match=r"git fails \(fatal: gone\); 0 speakers are in .*/data and the next run goes on"):
+    with pytest.raises(
+        ContrasepError, match=r"git fails \(fatal: gone\); 0 speakers are in .*/data and the next run goes on"
+    ):
         fetch(tmp_path / "b", ["01"], repository, attempts=2, pause=0.001)
 
 

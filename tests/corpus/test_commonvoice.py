@@ -108,12 +108,16 @@ def test_sets(corpus, command, tmp_path):
     done = command(corpus, "--nj", 2, check=True)
     # of the 10 + 2 + 2 + 3 clips of those who have two or more a fifth, less what rounding leaves
     assert done.stdout == "out: tr 15 utterances, cv 3 utterances, dev 3 utterances, tt 5 utterances\n"
-    assert f"1 speakers have clips in several languages; each is one speaker: cv{known('both')} (aa bb-C)" in done.stderr
+    assert (
+        f"1 speakers have clips in several languages; each is one speaker: cv{known('both')} (aa bb-C)" in done.stderr
+    )
     out = tmp_path / "out"
     assert people(out / "dev") == ids("dev1", "dev2") and people(out / "tt") == ids("test1", "test2")
     assert people(out / "tr") == ids("many", "one", "both", "two", "three")
     assert people(out / "cv") < people(out / "tr") and not people(out / "cv") & ids("one")
-    tables = {name: {file.name: read_table(file) for file in (out / name).iterdir()} for name in ("tr", "cv", "dev", "tt")}
+    tables = {
+        name: {file.name: read_table(file) for file in (out / name).iterdir()} for name in ("tr", "cv", "dev", "tt")
+    }
     every = [utt for table in tables.values() for utt in table["wav.scp"]]
     assert len(every) == len(set(every)) == 26
     for table in tables.values():
@@ -150,7 +154,10 @@ def test_languages(corpus, command, tmp_path):
     command(corpus, "--set", "corpus.commonvoice.languages=[bb-C]", check=True)
     assert people(tmp_path / "out/tr") == ids("two", "both") and people(tmp_path / "out/tt") == ids("test2")
     done = command(corpus, "--set", "corpus.commonvoice.languages=[aa, zz]")
-    assert done.returncode == 1 and "no zz/validated.tsv in it; corpus.commonvoice.languages may name aa, bb-C, dd" in done.stderr
+    assert (
+        done.returncode == 1
+        and "no zz/validated.tsv in it; corpus.commonvoice.languages may name aa, bb-C, dd" in done.stderr
+    )
     for value in ("[]", "aa"):
         done = command(corpus, "--set", f"corpus.commonvoice.languages={value}")
         assert done.returncode == 1 and "languages: " in done.stderr and done.stderr.count("\n") == 1
@@ -248,7 +255,10 @@ def test_tables_of_other_systems(tmp_path):
     text = f"path\tclient_id\tsentence\tvariant\r\nx.mp3\ta\t{sentence}\t\r\ny.mp3\tb\t\t"
     (folder / "validated.tsv").write_bytes(b"\xef\xbb\xbf" + text.encode())
     clips = read_clips(folder)
-    assert [(clip.path.name, clip.speaker) for clip in clips] == [("x.mp3", f"cv{known('a')}"), ("y.mp3", f"cv{known('b')}")]
+    assert [(clip.path.name, clip.speaker) for clip in clips] == [
+        ("x.mp3", f"cv{known('a')}"),
+        ("y.mp3", f"cv{known('b')}"),
+    ]
     assert clips[0].text == "ONE TWO THREE FOUR" and clips[1].text is None and clips[0].gender is None
 
 

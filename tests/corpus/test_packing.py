@@ -150,13 +150,18 @@ def test_faults(sets, sources, tmp_path, mixed):
             unpack(tmp_path / f"{name}.zip", tmp_path / name)
         assert not (tmp_path / name / "tr_single" / "wav.scp").exists()
     with zipfile.ZipFile(tmp_path / "evil.zip", "w") as file:
-        file.writestr("index.json", '{"format": "contrasep pack", "version": 1, "rate": 8000, "kbits": 16, "utterances": '
-                                    '[{"set": "../tr", "utt": "a", "speaker": "a", "gender": null, "samples": 1}]}')
+        file.writestr(
+            "index.json",
+            '{"format": "contrasep pack", "version": 1, "rate": 8000, "kbits": 16, "utterances": '
+            '[{"set": "../tr", "utt": "a", "speaker": "a", "gender": null, "samples": 1}]}',
+        )
     with pytest.raises(ContrasepError, match="no name"):
         unpack(tmp_path / "evil.zip", tmp_path / "evil")
 
 
-@pytest.mark.parametrize("text, size", [("40M", 40 * 2**20), ("1.5G", 3 * 2**29), ("800k", 800 * 1024), ("12", 12), ("2MiB", 2**21)])
+@pytest.mark.parametrize(
+    "text, size", [("40M", 40 * 2**20), ("1.5G", 3 * 2**29), ("800k", 800 * 1024), ("12", 12), ("2MiB", 2**21)]
+)
 def test_sizes(text, size):
     assert size_of(text) == size
 

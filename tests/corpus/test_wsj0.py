@@ -50,7 +50,9 @@ def write(path, samples, rate=16000):
 
 def edit_header(path, field, value):
     data = path.read_bytes()
-    header = re.sub(rf"{field} -i \d+", f"{field} -i {value}", data[:HEADER_BYTES].decode()).rstrip(" ").ljust(HEADER_BYTES)
+    header = (
+        re.sub(rf"{field} -i \d+", f"{field} -i {value}", data[:HEADER_BYTES].decode()).rstrip(" ").ljust(HEADER_BYTES)
+    )
     path.write_bytes(header.encode() + data[HEADER_BYTES:])
 
 
@@ -61,7 +63,11 @@ def lists(tmp_path):
     for name, lines in LISTS.items():
         (folder / f"mix_2_spk_{name}.txt").write_text("".join(line + " \n" for line in lines))
     for folder_name in ("si_tr_s", "si_dt_05", "si_et_05"):
-        levels = (f"{key.rpartition('/')[2]} {1e-4 * (n + 1):.16e}\n" for n, key in enumerate(KEYS) if key.startswith(folder_name))
+        levels = (
+            f"{key.rpartition('/')[2]} {1e-4 * (n + 1):.16e}\n"
+            for n, key in enumerate(KEYS)
+            if key.startswith(folder_name)
+        )
         (folder / f"activlev_{folder_name}.txt").write_text("".join(levels))
     return folder
 
@@ -100,7 +106,10 @@ def test_trees_of_every_form(tmp_path, prepare, layout, suffix):
             np.testing.assert_array_equal(samples, pcm(key))
             assert float(read_table(out / name / "utt2dur")[utt]) == pytest.approx(len(samples) / 16000, abs=1e-6)
     assert read_table(out / "tr" / "utt2spk") == {"01ac0201": "01a", "01ac0202": "01a", "02bc0201": "02b"}
-    assert {utt: float(level) for utt, level in read_table(out / "tt" / "utt2level").items()} == {"050c0101": 1e-4, "440c0201": 2e-4}
+    assert {utt: float(level) for utt, level in read_table(out / "tt" / "utt2level").items()} == {
+        "050c0101": 1e-4,
+        "440c0201": 2e-4,
+    }
     assert not (out / "label").exists() and not (out / "wsj0_faults.txt").exists()
     rows = [line.split("\t") for line in (out / "wsj0_files.tsv").read_text().splitlines()]
     assert rows[0] == ["set", "file", "state", "path"] and len(rows) == 1 + len(KEYS)
@@ -236,7 +245,10 @@ def test_a_doubtful_checksum_is_told_and_the_file_used(tmp_path, prepare):
     path = place(tree, KEYS[0], "disks", ".wv1")
     edit_header(path, "sample_checksum", int(pcm(KEYS[0]).astype(int).sum() + 1) & 0xFFFF)
     done = prepare(tree)
-    assert done.returncode == 0 and f"1 files have another sum of samples than their headers state, e.g. {path}" in done.stderr
+    assert (
+        done.returncode == 0
+        and f"1 files have another sum of samples than their headers state, e.g. {path}" in done.stderr
+    )
     np.testing.assert_array_equal(read_sphere(path)[0], pcm(KEYS[0]))
 
 
@@ -264,7 +276,11 @@ def test_a_rehearsal_is_never_taken_for_wsj0(tmp_path, prepare):
     assert (tmp_path / "out/label").read_text() == "rehearsal with noise\n"
     (tree / REHEARSAL).unlink()
     done = prepare(tree)
-    assert done.returncode == 1 and "holds files of rehearsal with noise, " in done.stderr and "is WSJ0; delete it" in done.stderr
+    assert (
+        done.returncode == 1
+        and "holds files of rehearsal with noise, " in done.stderr
+        and "is WSJ0; delete it" in done.stderr
+    )
 
 
 @pytest.mark.parametrize("source", ["x.wav", "01a/01ac0201.wav", "wsj0/si_tr_s/01a/02ac0201.wav"])
@@ -291,7 +307,9 @@ def test_lists_are_fetched_with_their_checksums(tmp_path, monkeypatch):
     monkeypatch.setitem(CHECKSUMS, "mix_2_spk_tr.txt", "0" * 32)
     with pytest.raises(ContrasepError, match="MD5 .* --mix-lists DIR"):
         fetch_lists(tmp_path / "downloads", 2, servers=[upstream.as_uri()])
-    with pytest.raises(ContrasepError, match="lists of 2 and 3 talkers can be fetched; .*mix_5_spk_tr.txt by --mix-lists"):
+    with pytest.raises(
+        ContrasepError, match="lists of 2 and 3 talkers can be fetched; .*mix_5_spk_tr.txt by --mix-lists"
+    ):
         fetch_lists(tmp_path / "downloads", 5, servers=[upstream.as_uri()])
 
 
@@ -312,7 +330,9 @@ def fetch_from(upstream, folder):
 
 def test_lists_upstream_lost_one(upstream, tmp_path):
     kept = upstream.files.pop("/activlev/activlev_si_dt_05.txt")
-    with pytest.raises(ContrasepError, match=r"activlev_si_dt_05\.txt: cannot be downloaded \(http.*404 Not Found\); --mix-lists DIR"):
+    with pytest.raises(
+        ContrasepError, match=r"activlev_si_dt_05\.txt: cannot be downloaded \(http.*404 Not Found\); --mix-lists DIR"
+    ):
         fetch_from(upstream, tmp_path)
     folder = tmp_path / "wsj0mix_lists"
     assert len(list(folder.iterdir())) == 4 and not (folder / "activlev_si_dt_05.txt").exists()
@@ -320,7 +340,10 @@ def test_lists_upstream_lost_one(upstream, tmp_path):
     upstream.files["/activlev/activlev_si_dt_05.txt"] = kept
     del upstream.requests[:]
     fetch_from(upstream, tmp_path)
-    assert [path for path, _ in upstream.requests] == ["/activlev/activlev_si_dt_05.txt", "/activlev/activlev_si_et_05.txt"]
+    assert [path for path, _ in upstream.requests] == [
+        "/activlev/activlev_si_dt_05.txt",
+        "/activlev/activlev_si_et_05.txt",
+    ]
 
 
 def test_lists_upstream_changed_are_not_taken(upstream, tmp_path):
@@ -332,7 +355,9 @@ def test_lists_upstream_changed_are_not_taken(upstream, tmp_path):
 
 def test_lists_interrupted_go_on(upstream, tmp_path):
     upstream.plan = [("serve", 0), ("break", 100_000), *[("status", 503)] * 5]
-    with pytest.raises(ContrasepError, match=r"mix_2_spk_cv\.txt: cannot be downloaded .*503.*part is kept .*--mix-lists DIR"):
+    with pytest.raises(
+        ContrasepError, match=r"mix_2_spk_cv\.txt: cannot be downloaded .*503.*part is kept .*--mix-lists DIR"
+    ):
         fetch_from(upstream, tmp_path)
     folder = tmp_path / "wsj0mix_lists"
     assert sorted(path.name for path in folder.iterdir()) == ["mix_2_spk_cv.txt.part", "mix_2_spk_tr.txt"]

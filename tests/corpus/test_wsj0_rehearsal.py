@@ -9,8 +9,8 @@ import soundfile
 
 from contrasep_lib.corpus import wsj0_rehearsal
 from contrasep_lib.corpus.wsj0_lists import SETS, list_name, read_lists
-from contrasep_lib.corpus.wsj0_tree import REHEARSAL, file_key, find_files
 from contrasep_lib.corpus.wsj0_rehearsal import make_rehearsal
+from contrasep_lib.corpus.wsj0_tree import REHEARSAL, file_key, find_files
 from contrasep_lib.errors import ContrasepError
 from contrasep_lib.io.audio import resample_audio
 from contrasep_lib.io.sphere import HEADER_BYTES, read_checked
@@ -59,7 +59,9 @@ def test_names_formats_levels_and_hours(made):
             found = find_files(out, keys)
             assert found.files.keys() == keys
             for key, path in found.files.items():
-                assert re.fullmatch(r"11-\d\.1/wsj0/si_(tr_s|dt_05|et_05)/(\w{3})/\2c02\w\w\.wv1", str(path.relative_to(out)))
+                assert re.fullmatch(
+                    r"11-\d\.1/wsj0/si_(tr_s|dt_05|et_05)/(\w{3})/\2c02\w\w\.wv1", str(path.relative_to(out))
+                )
                 assert key.startswith("si_tr_s") == (name != "tt")
                 samples, rate, right = read_checked(path)
                 assert rate == 16000 and right and samples.any()
@@ -94,7 +96,8 @@ def test_the_seed_decides_every_byte(tmp_path, recordings):
         return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
     one, two, other = (
-        content(make(tmp_path, recordings, name, counts=(2,), seed=seed)[0]) for name, seed in (("a", 1), ("b", 1), ("c", 2))
+        content(make(tmp_path, recordings, name, counts=(2,), seed=seed)[0])
+        for name, seed in (("a", 1), ("b", 1), ("c", 2))
     )
     assert one == two != other
 
@@ -126,7 +129,18 @@ def test_more_talkers_where_lists_are_given(tmp_path, recordings, contrasep, con
     contrasep("prepare-corpus", "wsj0", *whole, "--corpus", tree, "--mix-lists", tree / "lists", "--out", "sources", check=True)
     contrasep("make-lists", *whole, "--sources", "sources", "--out", "lists", check=True)
     contrasep("mix", *whole[:4], "--list", "lists/tt.txt", "--sources", "sources/tt", "--out", "wav", check=True)
-    contrasep("prepare-data", "--sources", "sources/tt", "--list", "lists/tt.txt", "--mixtures", "wav", "--out", "data", check=True)
+    contrasep(
+        "prepare-data",
+        "--sources",
+        "sources/tt",
+        "--list",
+        "lists/tt.txt",
+        "--mixtures",
+        "wav",
+        "--out",
+        "data",
+        check=True,
+    )
     contrasep("validate-data", "data", "--rate", 8000, check=True)
     assert (tmp_path / f"data/spk{num_spk}.scp").is_file() and len(list((tmp_path / "wav/mix").iterdir())) == 3
 

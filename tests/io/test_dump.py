@@ -10,10 +10,10 @@ import pytest
 import soundfile
 
 from contrasep_lib.errors import ContrasepError
-from contrasep_lib.nodes.options import FeatureOptions
-from contrasep_lib.nodes.spectra import log_spectrum, mean_and_std
 from contrasep_lib.io.dumpset import DumpSet
 from contrasep_lib.io.scp import read_table
+from contrasep_lib.nodes.options import FeatureOptions
+from contrasep_lib.nodes.spectra import log_spectrum, mean_and_std
 
 
 def test_samples_survive(mixed):
@@ -58,7 +58,9 @@ def test_statistics(mixed):
 
 def dump_again(contrasep, config, data, out, *options, parts=1):
     for part in range(1, parts + 1):
-        contrasep("dump", "--config", config, "--data", data, "--out", out, "--part", f"{part}/{parts}", *options, check=True)
+        contrasep(
+            "dump", "--config", config, "--data", data, "--out", out, "--part", f"{part}/{parts}", *options, check=True
+        )
     contrasep("dump", "--config", config, "--data", data, "--out", out, "--merge", *options, check=True)
 
 

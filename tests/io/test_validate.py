@@ -28,7 +28,9 @@ def test_what_prepare_data_makes_is_valid(validate, contrasep, sources_dir):
     assert done.returncode == 0 and "5 utterances, 2 speakers" in done.stdout and done.stderr.count("\n") <= 2
     assert contrasep("validate-data", sources_dir).returncode == 0
     text = read_table(validate.data / "text_spk2")
-    assert set(text) == set(read_table(validate.data / "wav.scp")) and set(text.values()) <= {f"WORD {n}" for n in range(3)}
+    assert set(text) == set(read_table(validate.data / "wav.scp")) and set(text.values()) <= {
+        f"WORD {n}" for n in range(3)
+    }
     for utt, speaker in read_table(validate.data / "utt2spk").items():
         assert utt.startswith(speaker + "_") and len(speaker.split("_")) == 2
 

@@ -8,7 +8,13 @@ import pytest
 
 from contrasep_lib.errors import ContrasepError
 from contrasep_lib.mix.lists import (
-    Mixture, draw_gains, draw_list, format_gain, matlab_number, read_list, write_list,
+    Mixture,
+    draw_gains,
+    draw_list,
+    format_gain,
+    matlab_number,
+    read_list,
+    write_list,
 )
 
 UTT2SPK = {f"s{speaker}-{number}": f"s{speaker}" for speaker in range(6) for number in range(speaker + 1)}
@@ -111,7 +117,17 @@ def test_empty_or_missing_list(tmp_path, content):
 
 def test_sets_that_are_drawn_can_be_chosen(sources_dir, config, contrasep, tmp_path):
     shutil.copytree(sources_dir, sources_dir.parent / "cv")
-    whole = ["make-lists", "--config", config, "--sources", sources_dir.parent, "--num-spk", 2, "--set", "mix.sets={cv: 2, tt: 5}"]
+    whole = [
+        "make-lists",
+        "--config",
+        config,
+        "--sources",
+        sources_dir.parent,
+        "--num-spk",
+        2,
+        "--set",
+        "mix.sets={cv: 2, tt: 5}",
+    ]
     contrasep(*whole, "--out", "all", check=True)
     contrasep(*whole, "--out", "chosen", "--sets", "tt", check=True)
     assert [path.name for path in (tmp_path / "chosen").iterdir()] == ["tt.txt"]

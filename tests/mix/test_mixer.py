@@ -19,7 +19,6 @@ from contrasep_lib.mix.lists import Mixture, read_list
 from contrasep_lib.mix.mixer import Mixer, mix_signals, mixture_files, write_mixture
 from contrasep_lib.mix.options import MixOptions
 
-
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -72,7 +71,9 @@ def test_level_of_sources_before_the_common_gain(rng):
 
 
 def test_same_bytes_on_any_number_of_jobs(sources_dir, config, contrasep, tmp_path):
-    contrasep("make-lists", "--config", config, "--sources", sources_dir.parent, "--num-spk", 3, "--out", "l", check=True)
+    contrasep(
+        "make-lists", "--config", config, "--sources", sources_dir.parent, "--num-spk", 3, "--out", "l", check=True
+    )
     for jobs in (1, 3):
         for job in range(1, jobs + 1):
             contrasep("mix", "--config", config, "--list", "l/tt.txt", "--sources", sources_dir, "--out", f"out{jobs}",
@@ -83,7 +84,9 @@ def test_same_bytes_on_any_number_of_jobs(sources_dir, config, contrasep, tmp_pa
 
 def test_a_killed_run_ends_with_the_same_bytes(sources_dir, config, contrasep, tmp_path):
     config.write_text("mix:\n  sets: {tt: 300}\n")
-    contrasep("make-lists", "--config", config, "--sources", sources_dir.parent, "--num-spk", 2, "--out", "l", check=True)
+    contrasep(
+        "make-lists", "--config", config, "--sources", sources_dir.parent, "--num-spk", 2, "--out", "l", check=True
+    )
     whole = ["mix", "--config", config, "--list", tmp_path / "l/tt.txt", "--sources", sources_dir, "--out"]
     contrasep(*whole, tmp_path / "undisturbed", check=True)
     command = [sys.executable, "-m", "contrasep_lib.bin.main", *map(str, whole), str(tmp_path / "killed")]
@@ -175,7 +178,9 @@ def test_the_level_is_that_of_8_khz_at_any_rate(tmp_path, rng, rate, level):
 
 
 def test_a_cache_changes_no_byte_and_decodes_once(sources_dir, config, contrasep, tmp_path, monkeypatch):
-    contrasep("make-lists", "--config", config, "--sources", sources_dir.parent, "--num-spk", 2, "--out", "l", check=True)
+    contrasep(
+        "make-lists", "--config", config, "--sources", sources_dir.parent, "--num-spk", 2, "--out", "l", check=True
+    )
     whole = ["mix", "--config", config, "--list", "l/tt.txt", "--sources", sources_dir]
     contrasep(*whole, "--out", "plain", check=True)
     read = []
@@ -189,7 +194,9 @@ def test_a_cache_changes_no_byte_and_decodes_once(sources_dir, config, contrasep
 
 
 def test_published_levels_that_are_not_there(sources_dir, config, contrasep, tmp_path):
-    contrasep("make-lists", "--config", config, "--sources", sources_dir.parent, "--num-spk", 2, "--out", "l", check=True)
+    contrasep(
+        "make-lists", "--config", config, "--sources", sources_dir.parent, "--num-spk", 2, "--out", "l", check=True
+    )
     whole = ["mix", "--config", config, "--list", "l/tt.txt", "--sources", sources_dir, "--out", "o",
              "--set", "mix.active_level=published"]
     table = sources_dir / "utt2level"

@@ -44,5 +44,7 @@ def test_too_little_room(tmp_path, monkeypatch):
 
 def test_nothing_is_mixed_without_room(sources_dir, config, contrasep, monkeypatch):
     monkeypatch.setattr(shutil, "disk_usage", lambda place: shutil._ntuple_diskusage(10**9, 10**9, 10**4))
-    done = contrasep("make-lists", "--config", config, "--sources", sources_dir.parent, "--num-spk", 2, "--out", "m/lists")
+    done = contrasep(
+        "make-lists", "--config", config, "--sources", sources_dir.parent, "--num-spk", 2, "--out", "m/lists"
+    )
     assert done.returncode == 1 and "are free; make room there" in done.stderr and done.stderr.count("\n") == 1

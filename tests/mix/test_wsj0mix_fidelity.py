@@ -92,7 +92,9 @@ def corpus(tmp_path_factory):
             steps = rng.gamma(0.7, 400, size=int(rng.integers(8, 16)))
             samples = len(steps) * 1600 + int(rng.integers(0, 2))
             noise = rng.standard_normal(samples) * np.interp(np.arange(samples), np.arange(len(steps)) * 1600, steps)
-            signals[inside.stem] = np.clip(np.round(noise + 30 * rng.standard_normal(samples)), -32768, 32767).astype(np.int16)
+            signals[inside.stem] = np.clip(np.round(noise + 30 * rng.standard_normal(samples)), -32768, 32767).astype(
+                np.int16
+            )
             disk = folder / "disks" / f"11-{1 + len(signals) % 3}.1"
             target = disk / Path(str(inside.with_suffix(".wv1")).upper())
             write_sphere(target, signals[inside.stem], 16000, shorten=len(signals) % 5 > 0)
@@ -109,13 +111,36 @@ def test_every_byte(corpus, config, contrasep, tmp_path, num_spk, mode, rate, le
     options = ["--config", config]
     for setting in (f"mode={mode}", f"rate={rate}", f"active_level={level}", "sets={tr: 9, cv: 9, tt: 9}"):
         options += ["--set", f"mix.{setting}"]
-    contrasep("prepare-corpus", "wsj0", *options, "--corpus", folder / "disks", "--mix-lists", folder / "lists", "--num-spk", num_spk,
-              "--out", "sources", check=True)
+    contrasep(
+        "prepare-corpus",
+        "wsj0",
+        *options,
+        "--corpus",
+        folder / "disks",
+        "--mix-lists",
+        folder / "lists",
+        "--num-spk",
+        num_spk,
+        "--out",
+        "sources",
+        check=True,
+    )
     contrasep("make-lists", *options, "--sources", "sources", "--num-spk", num_spk, "--out", "lists", check=True)
     levels = published() if level == "published" else None
     for name in sets:
-        contrasep("mix", *options, "--list", f"lists/{name}.txt", "--sources", f"sources/{name}", "--out", f"wav/{name}",
-                  "--cache", f"cache/{name}", check=True)
+        contrasep(
+            "mix",
+            *options,
+            "--list",
+            f"lists/{name}.txt",
+            "--sources",
+            f"sources/{name}",
+            "--out",
+            f"wav/{name}",
+            "--cache",
+            f"cache/{name}",
+            check=True,
+        )
         lines = (folder / "lists" / f"mix_{num_spk}_spk_{name}.txt").read_text().splitlines()
         assert len(list((tmp_path / "wav" / name / "mix").iterdir())) == len(lines) == LINES
         for line in lines:

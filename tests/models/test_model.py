@@ -6,9 +6,9 @@ import math
 import pytest
 import torch
 
+from contrasep_lib.models.options import ModelOptions, build_model
 from contrasep_lib.nodes.options import FeatureOptions
 from contrasep_lib.nodes.stft import num_frames
-from contrasep_lib.models.options import ModelOptions, build_model
 
 FEATURES = FeatureOptions(64, 16)
 ALL = {"affinity": 1.0, "supcon": 0.5, "nt_xent": 0.5}

@@ -60,7 +60,9 @@ def test_invariances(batch):
     # any linear map that loses nothing, which the affinity objective would notice
     mapped = z @ torch.randn(4, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(2))
     assert torch.allclose(whitened_loss(mapped, labels, 3, weight, valid, 1e-12), value, atol=1e-8)
-    assert not torch.allclose(affinity_loss(mapped, labels, 3, weight, valid), affinity_loss(z, labels, 3, weight, valid))
+    assert not torch.allclose(
+        affinity_loss(mapped, labels, 3, weight, valid), affinity_loss(z, labels, 3, weight, valid)
+    )
 
 
 def test_separable_talkers_are_perfect_and_constant_embeddings_tell_one_of_two():

@@ -47,10 +47,14 @@ def corpus(tmp_path_factory):
                 tone = sum(np.sin(2 * np.pi * pitch * k * time) / k for k in range(1, 12))
                 pauses = np.sin(2 * np.pi * (1.5 + 0.4 * number) * time + take) > -0.4
                 name = f"common_voice_{language}_{number}{take}.wav"
-                soundfile.write(clips / name, 0.1 * tone * pauses + 0.001 * rng.standard_normal(len(time)), 8000, subtype="PCM_16")
+                soundfile.write(
+                    clips / name, 0.1 * tone * pauses + 0.001 * rng.standard_normal(len(time)), 8000, subtype="PCM_16"
+                )
                 rows.append(f"{language} {number}\t{name}\tGood day\t")
         (clips.parent / "validated.tsv").write_text("\n".join(rows) + "\n")
-        held += [Held(speaker(language, number), part, language) for part, numbers in HELD.items() for number in numbers]
+        held += [
+            Held(speaker(language, number), part, language) for part, numbers in HELD.items() for number in numbers
+        ]
     write_split(folder / "split.tsv", "for a test", held)
     return folder / "cv", folder / "split.tsv"
 
@@ -69,7 +73,9 @@ def toy(tmp_path_factory, corpus):
 def test_the_whole_pipeline(toy):
     folder, _, done = toy
     results = json.loads((folder / "exp/toy/results.json").read_text())
-    assert results["recipe"] == "commonvoice_2mix" and results["label"] == "read speech in many languages (Common Voice)"
+    assert (
+        results["recipe"] == "commonvoice_2mix" and results["label"] == "read speech in many languages (Common Voice)"
+    )
     assert results["sets"]["tt_2mix"]["n"] == 4 and results["sets"]["tt_2mix"]["oracle"]["ibm"] > 5
     assert "SI-SNRi" in done.stdout
 

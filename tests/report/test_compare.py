@@ -76,7 +76,8 @@ def test_oracles_of_another_framing_state_it(tmp_path):
         experiment(tmp_path, tag, 1.0, hop)
     lines = write_comparison(tmp_path).read_text().splitlines()
     assert [line.split(" | ")[1] for line in lines if "(IBM)" in line] == [
-        "oracle, binary mask per T-F unit (IBM), win 256, hop 64", "oracle, binary mask per T-F unit (IBM), win 256, hop 128",
+        "oracle, binary mask per T-F unit (IBM), win 256, hop 64",
+        "oracle, binary mask per T-F unit (IBM), win 256, hop 128",
     ]
 
 
@@ -87,8 +88,12 @@ def test_faults_name_the_file_and_change_nothing(tmp_path):
     with pytest.raises(ContrasepError, match="exp/b/results.json: not there; run stage 6 of 'b'"):
         publish(tmp_path, ["a", "b"])
     assert not (tmp_path / "results.json").exists()
-    for text, fault in (("{", "cannot be read"), ("[]", "expected a mapping"), ('{"a": {}}', "a: key 'results' missing"),
-                        ('{"a": {"results": {}, "cost": null}}', "a: key 'recipe' missing")):
+    for text, fault in (
+        ("{", "cannot be read"),
+        ("[]", "expected a mapping"),
+        ('{"a": {}}', "a: key 'results' missing"),
+        ('{"a": {"results": {}, "cost": null}}', "a: key 'recipe' missing"),
+    ):
         (tmp_path / "results.json").write_text(text)
         with pytest.raises(ContrasepError, match=f"results.json.*{fault}"):
             publish(tmp_path, ["a"])

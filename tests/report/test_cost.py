@@ -36,7 +36,10 @@ def test_what_was_not_measured_is_told(tmp_path):
     assert cost_cells(read_cost(tmp_path))[1] == words
 
 
-@pytest.mark.parametrize("text, fault", (("{", "cannot be read"), ('{"parameters": 1}', "'training' missing"), ("[]", "'parameters' missing")))
+@pytest.mark.parametrize(
+    "text, fault",
+    (("{", "cannot be read"), ('{"parameters": 1}', "'training' missing"), ("[]", "'parameters' missing")),
+)
 def test_a_file_that_is_no_cost_is_told(tmp_path, text, fault):
     (tmp_path / "cost.json").write_text(text)
     with pytest.raises(ContrasepError, match=fault):
@@ -48,6 +51,10 @@ def test_a_processor_is_named_with_no_more_cores_than_there_are(monkeypatch, tmp
     table.write_text("processor : 0\nmodel name : Chip 9\nprocessor : 1\nmodel name : Chip 9\n")
     monkeypatch.setattr("contrasep_lib.io.machine.CPU_TABLE", table)
     monkeypatch.setattr("contrasep_lib.io.machine._cores", lambda: 4)
-    assert [device_words(0, cores) for cores in (1, 2, 9)] == ["1 core of Chip 9", "2 cores of Chip 9", "4 cores of Chip 9"]
+    assert [device_words(0, cores) for cores in (1, 2, 9)] == [
+        "1 core of Chip 9",
+        "2 cores of Chip 9",
+        "4 cores of Chip 9",
+    ]
     table.unlink()
     assert device_words() == "1 core of CPU"

@@ -2,7 +2,7 @@
 
 A figure is a number followed by ``dB`` or ``%``, or a bare number of two decimals. It has to stand, rounded as it is
 written, in the rows of ``egs/X/results.json`` whose page is named (``egs/X/RESULTS.md``, a link or plain text) in the
-same block (paragraph, list item or table row), else in the same section, else in the same file. A tag in backticks there
+same block (paragraph, list item or table row), else in the same section, else in the same file. A tag in backticks
 restricts a recipe to the rows of the tags so named. Figures within brackets, ``[8.46, 10.60]``, are compared with the
 ends of intervals, all others with means. ``<!-- not a result: WHY -->`` exempts its block, or the table below it.
 """
@@ -61,7 +61,9 @@ def values(rows):
     found = {"dB": [], "interval": [], "%": [], "other": []}
     for row in rows:
         for means in row["results"]["sets"].values():
-            scores = {name: value for name, value in means.items() if re.match("si_snr|sdr", name) and value is not None}
+            scores = {
+                name: value for name, value in means.items() if re.match("si_snr|sdr", name) and value is not None
+            }
             found["interval"] += [end for name, ends in scores.items() if name.endswith("_ci95") for end in ends]
             found["dB"] += [value for name, value in scores.items() if not name.endswith("_ci95")]
             found["dB"] += [value for value in means["oracle"].values() if value is not None]

@@ -5,7 +5,6 @@ import sys
 
 import pytest
 
-from contrasep_lib.config import choices
 
 PLUGIN = '''
 import dataclasses
@@ -46,19 +45,20 @@ class Outputs(Metric):
 
 
 @pytest.fixture
-def settings(config, tmp_path, monkeypatch):
+def settings(config, tmp_path, monkeypatch, plugins):
     """Options of the commands for a recipe whose ``local/`` holds the plugin."""
     (tmp_path / "local").mkdir()
     (tmp_path / "local" / "toy_scores.py").write_text(PLUGIN)
     monkeypatch.setattr(sys, "path", list(sys.path))
-    monkeypatch.setattr(choices, "_declared", dict(choices._declared))
-    monkeypatch.setattr(choices, "_loaded", set(choices._loaded))
-    config.write_text(config.read_text() + (
-        "plugins: [toy_scores]\nseparate: {separator: oracle_toy_equal}\n"
-        "score: {metrics: {si_snr: {}, toy_outputs: {factor: 1.5}}, oracles: [ibm, toy_equal], bootstrap: 200, plots: 0}\n"
-    ))
-    yield ["--config", config]
-    sys.modules.pop("toy_scores", None)
+    config.write_text(
+        config.read_text()
+        + (
+            "plugins: [toy_scores]\nseparate: {separator: oracle_toy_equal}\n"
+            "score: {metrics: {si_snr: {}, toy_outputs: {factor: 1.5}}, oracles: [ibm, toy_equal], "
+            "bootstrap: 200, plots: 0}\n"
+        )
+    )
+    return ["--config", config]
 
 
 def test_a_metric_and_an_oracle_from_outside_reach_the_page(mixed, settings, contrasep, tmp_path):
@@ -68,7 +68,19 @@ def test_a_metric_and_an_oracle_from_outside_reach_the_page(mixed, settings, con
     contrasep("separate", *settings, "--dump", dump, "--out", out, "--merge", 1, check=True)
     contrasep("score", *settings, "--dump", dump, "--separated", out, "--out", score, check=True)
     contrasep(
-        "report", *settings, "--exp", exp, "--recipe", "toy_2mix", "--sets", dump, "--label", "noise", "--command", "c", check=True
+        "report",
+        *settings,
+        "--exp",
+        exp,
+        "--recipe",
+        "toy_2mix",
+        "--sets",
+        dump,
+        "--label",
+        "noise",
+        "--command",
+        "c",
+        check=True,
     )
     means = json.loads((exp / "results.json").read_text())["sets"][dump.name]
     assert means["toy_outputs"] == 3.0 and means["toy_outputs_ci95"] == [3.0, 3.0]

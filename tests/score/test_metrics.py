@@ -1,13 +1,12 @@
 """Metrics against their definitions, against mir_eval, and on cases computed by hand."""
 
 import itertools
-import sys
 import warnings
 
 import numpy as np
 import pytest
 
-from contrasep_lib.config import build, choices, load_config
+from contrasep_lib.config import build, load_config
 from contrasep_lib.errors import ContrasepError
 from contrasep_lib.score import ratios
 from contrasep_lib.score.means import mean_columns
@@ -268,13 +267,10 @@ class Peak(Metric):
 
 
 @pytest.fixture
-def toy(tmp_path, monkeypatch):
+def toy(tmp_path, monkeypatch, plugins):
     """A configuration that lists a metric of a module outside the package."""
     (tmp_path / "toy_peak_metric.py").write_text(TOY)
     monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.delitem(sys.modules, "toy_peak_metric", raising=False)
-    monkeypatch.setattr(choices, "_declared", dict(choices._declared))
-    monkeypatch.setattr(choices, "_loaded", set(choices._loaded))
     config = tmp_path / "config.yaml"
     config.write_text("plugins: [toy_peak_metric]\nscore: {metrics: {si_snr: {}, toy_peak: {scale: 2.0}}}\n")
     return load_config(config)["score"]

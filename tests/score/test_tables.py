@@ -4,8 +4,8 @@ import pytest
 
 from contrasep_lib.errors import ContrasepError
 from contrasep_lib.score import tables
-from contrasep_lib.score.options import ScoreOptions
 from contrasep_lib.score.means import aggregate, mean_columns
+from contrasep_lib.score.options import ScoreOptions
 from contrasep_lib.score.tables import Evidence, make_row, merge_parts, read_evidence, read_rows, write_rows
 from contrasep_lib.score.utterance import UtteranceScore
 
@@ -182,7 +182,8 @@ def test_no_mean_over_given_and_estimated_counts():
 
 
 EARLIER = (
-    "utt speakers num_spk outputs count_given permutation si_snr_mix si_snr si_snri sdr_mix sdr sdri si_snri_count_estimated "
+    "utt speakers num_spk outputs count_given permutation si_snr_mix si_snr si_snri sdr_mix sdr sdri "
+    "si_snri_count_estimated "
     "si_snri_penalised source_si_snri source_sdri frame_binary ibm irm psm num_spk_est modularity conductance"
 )
 LINE = "a x,y 2 2 1 2,1 0.25 1.25 1.0 0.5 1.5 1.0 _ _ 1.0,1.0 1.0,1.0 2.0 2.0 2.0 2.0 _ _ _"
@@ -198,7 +199,9 @@ def test_columns_more_or_fewer_leave_a_table_valid(tmp_path):
     path = tmp_path / "scores.tsv"
     fewer = [name for name in EARLIER.split() if name not in ("sdri", "psm", "modularity")]
     fields = dict(zip(EARLIER.split(), LINE.replace("_", "").split(" ")))
-    path.write_text("\t".join([*fewer, "later", "oracle_later"]) + "\n" + "\t".join([*map(fields.get, fewer), "7.5", "9"]) + "\n")
+    path.write_text(
+        "\t".join([*fewer, "later", "oracle_later"]) + "\n" + "\t".join([*map(fields.get, fewer), "7.5", "9"]) + "\n"
+    )
     (read,) = read_rows(path)
     assert read["later"] == 7.5 and read["sdri"] is None and read["si_snri"] == 1.0 and read.modularity is None
     assert read.oracles == {"frame": 2.0, "ibm": 2.0, "irm": 2.0, "later": 9.0}

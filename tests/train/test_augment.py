@@ -63,7 +63,9 @@ def test_items_depend_on_their_key_alone(single_dump):
     for this, that in zip(mixtures(0), mixtures(2)):
         assert np.array_equal(this, that)
     plain = dataset(single_dump)
-    assert not np.array_equal(plain[2, 0]["mixture"], dataset(single_dump, AugmentOptions(silence=1.0))[2, 0]["mixture"])
+    assert not np.array_equal(
+        plain[2, 0]["mixture"], dataset(single_dump, AugmentOptions(silence=1.0))[2, 0]["mixture"]
+    )
 
 
 def test_mixtures_are_the_sum_of_aligned_sources(single_dump):
@@ -177,11 +179,16 @@ def test_gates():
 
 def test_validation_is_not_augmented(single_dump):
     options = TrainOptions(num_spk=(2,), segment_seconds=0.5)
-    plain, other = (valid_dataset([single_dump], dataclasses.replace(options, augment=a), MIX) for a in (AugmentOptions(), EVERYTHING))
+    plain, other = (
+        valid_dataset([single_dump], dataclasses.replace(options, augment=a), MIX)
+        for a in (AugmentOptions(), EVERYTHING)
+    )
     assert all(np.array_equal(plain[0, number]["mixture"], other[0, number]["mixture"]) for number in range(5))
 
 
-@pytest.mark.parametrize("augment", [{"silence": 1.1}, {"pause": -0.1}, {"noise_db": (20.0,)}, {"noise_db": (30.0, 20.0)}])
+@pytest.mark.parametrize(
+    "augment", [{"silence": 1.1}, {"pause": -0.1}, {"noise_db": (20.0,)}, {"noise_db": (30.0, 20.0)}]
+)
 def test_wrong_options(augment):
     with pytest.raises(ValueError, match=f"{next(iter(augment))}: expected"):
         AugmentOptions(**augment)

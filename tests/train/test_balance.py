@@ -72,8 +72,10 @@ def test_shares_of_single_speakers_are_as_stated(pooled, single_dump, digits_dum
     dataset = pooled(balance)
     assert len(dataset) == 18 + 21
     keys = [key for epoch in range(1, 41) for key in dataset.keys(epoch, 12)]
-    taken = {name: [dataset.utterances[number][1] for _, number in keys if corpus_of(dataset.utterances[number][1]) == name]
-             for name in CORPORA}
+    taken = {
+        name: [dataset.utterances[number][1] for _, number in keys if corpus_of(dataset.utterances[number][1]) == name]
+        for name in CORPORA
+    }
     total = sum(balance.values())
     for name, folder in zip(CORPORA, (single_dump, digits_dump)):
         assert len(taken[name]) == 480 * balance[name] / total
@@ -153,9 +155,13 @@ def test_speakers_of_corpora_are_classes_of_their_own(pooled):
 
 
 def test_faults_are_one_line(pooled, single_dump, mixture_dumps):
-    with pytest.raises(ContrasepError, match="balance: names the corpus 'timit', of which no set is given; say timit=SET"):
+    with pytest.raises(
+        ContrasepError, match="balance: names the corpus 'timit', of which no set is given; say timit=SET"
+    ):
         pooled({"wsj0": 0.5, "audiomnist": 0.4, "timit": 0.1})
-    with pytest.raises(ContrasepError, match="tr_audiomnist_single: a set of the corpus 'audiomnist'; balance has wsj0"):
+    with pytest.raises(
+        ContrasepError, match="tr_audiomnist_single: a set of the corpus 'audiomnist'; balance has wsj0"
+    ):
         pooled({"wsj0": 1.0})
     with pytest.raises(ContrasepError, match="a set of a corpus that is not told"):
         pooled({"wsj0": 1.0}, corpora=("wsj0", None))
@@ -190,7 +196,11 @@ def test_a_training_before_the_option_goes_on(single_dump, tmp_path):
     (tmp_path / "c.yaml").write_text("features: {win: 64, hop: 32}\n")
     config = load_config(tmp_path / "c.yaml")
     tree = as_tree(config["pretrain"])
-    assert tree.pop("balance") is None and tree.pop("freeze") == () and not any(map(tree.pop("augment").get, ("silence", "noise")))
+    assert (
+        tree.pop("balance") is None
+        and tree.pop("freeze") == ()
+        and not any(map(tree.pop("augment").get, ("silence", "noise")))
+    )
     assert as_key(config["pretrain"]) == tree
     assert as_key(config["corpus"]) == {}
 

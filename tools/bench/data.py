@@ -80,8 +80,15 @@ def main() -> None:
             data = folder / f"data{num_spk}"
             write_mixture_dir(data, files, speakers)
             seconds = sum(float(line.split()[1]) for line in (data / "utt2dur").read_text().splitlines())
-            figures.append({"what": f"mixing, {num_spk} talkers, 16 kHz flac to 8 kHz wav", "times_real_time": seconds / spent})
-            for options in (DumpOptions(), DumpOptions(audio="flac"), DumpOptions(spectra="compressed"), DumpOptions(spectra="float32")):
+            figures.append(
+                {"what": f"mixing, {num_spk} talkers, 16 kHz flac to 8 kHz wav", "times_real_time": seconds / spent}
+            )
+            for options in (
+                DumpOptions(),
+                DumpOptions(audio="flac"),
+                DumpOptions(spectra="compressed"),
+                DumpOptions(spectra="float32"),
+            ):
                 out = folder / f"dump{num_spk}_{options.audio}_{options.spectra}"
                 dumper = Dumper(data, out, options, 8000)
                 tables = dumper.tables()
@@ -94,12 +101,16 @@ def main() -> None:
                 spent = timed(dump)
                 size = sum(path.stat().st_size for path in out.glob("*.ark"))
                 what = f"dump, {num_spk} talkers, {options.audio} audio, spectra {options.spectra}"
-                figures.append({"what": what, "times_real_time": seconds / spent, "mb_per_hour": size / 1e6 / seconds * 3600})
+                figures.append(
+                    {"what": what, "times_real_time": seconds / spent, "mb_per_hour": size / 1e6 / seconds * 3600}
+                )
     for figure in figures:
         size = f", {figure['mb_per_hour']:.0f} MB per hour of mixtures" if "mb_per_hour" in figure else ""
         print(f"{figure['what']}: {figure['times_real_time']:.0f} times real time per core{size}")
     if args.json:
-        rounded = [{key: value if isinstance(value, str) else round(value) for key, value in f.items()} for f in figures]
+        rounded = [
+            {key: value if isinstance(value, str) else round(value) for key, value in f.items()} for f in figures
+        ]
         Path(args.json).write_text(json.dumps({"mixtures": args.mixtures, "figures": rounded}, indent=2) + "\n")
 
 

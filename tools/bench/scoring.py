@@ -80,6 +80,7 @@ def measure(args):
     import fast_bss_eval
     import mir_eval
     import scipy
+
     from contrasep_lib.score.ratios import sdr
     from contrasep_lib.score.utterance import score_utterance
 

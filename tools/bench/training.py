@@ -32,8 +32,9 @@ import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Sequence
+from typing import Any
 
 # torch has its own option; what else computes in threads would compete with the processes of the loader
 for library in ("OMP", "OPENBLAS", "MKL"):
@@ -253,14 +254,17 @@ def tables(figures: dict[str, Any]) -> str:
     free = figures["waiting"][0]["steps_per_second"]["median"]
     alone = {row["workers"]: row for row in figures["alone"]}
     lines = [
-        f"`{figures['command']}`", "",
+        f"`{figures['command']}`",
+        "",
         f"{figures['machine']}. Data: {data['set']}, {data['utterances']} utterances of {data['speakers']} speakers, "
         f"{data['hours']:.2f} hours. BLSTM of {figures['layers']} layers of {figures['width']} cells in each direction, "
         f"embeddings of dimension {figures['embedding_dim']}, batches of {figures['batch_size']} mixtures of "
         f"{figures['segment_seconds']:g} s ({100 * data['padded_share_in_memory']:.2g} % of the batches in memory are "
         f"padding). Medians over {figures['blocks']} blocks of {figures['seconds']:g} s, in brackets the least and the "
-        "most.", "",
-        "| processes that prepare data | steps/s | waiting, % |", "| --- | ---: | ---: |",
+        "most.",
+        "",
+        "| processes that prepare data | steps/s | waiting, % |",
+        "| --- | ---: | ---: |",
     ]
     for row in figures["waiting"]:
         name = "none: batches in memory" if row["workers"] is None else row["workers"]
@@ -277,7 +281,8 @@ def tables(figures: dict[str, Any]) -> str:
     if 1 in alone:
         each = alone[1]["steps_per_second_before_waiting"]
         lines += [
-            "", f"So one process feeds up to {each:.3g} steps/s, and this machine's {free:.3g} steps/s want "
+            "",
+            f"So one process feeds up to {each:.3g} steps/s, and this machine's {free:.3g} steps/s want "
             f"{max(1, math.ceil(free / each))}. Levels are measured once, in {data['seconds_for_levels_of_an_hour']:.2g} s "
             "per hour of speech.",
         ]
@@ -344,6 +349,7 @@ def main() -> None:
     args.dump = find_dump(args.dump)
 
     import torch
+
     from contrasep_lib.errors import ContrasepError
 
     torch.set_num_threads(args.threads)

@@ -7,8 +7,9 @@ import collections
 import contextlib
 import sys
 import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, Callable, Iterable, Iterator, Sequence
+from typing import Any
 
 import torch
 from espnet2.enh.loss.criterions.tf_domain import FrequencyDomainDPCL
@@ -19,11 +20,11 @@ from espnet2.train.distributed_utils import DistributedOption
 from espnet2.train.reporter import Reporter
 
 from contrasep_lib.config import build
-from contrasep_lib.nodes.options import FeatureOptions
-from contrasep_lib.nodes.stft import num_frames, stft
 from contrasep_lib.mix.options import MixOptions
 from contrasep_lib.models import espnet_model
 from contrasep_lib.models.options import ModelOptions
+from contrasep_lib.nodes.options import FeatureOptions
+from contrasep_lib.nodes.stft import num_frames, stft
 from contrasep_lib.separate.options import SeparateOptions
 from contrasep_lib.train.data import DynamicMixtures, train_dataset
 from contrasep_lib.train.iterator import EpochIterator

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Hours of speech that training takes in per hour of one CPU core, with one measure for speed after another.
 
-    tools/bench/training_speed.py --dump DIR --json docs/bench_training_speed.json
-    tools/bench/training_speed.py --table docs/bench_training_speed.json
+    tools/bench/training_speed.py --dump DIR --json docs/experiments/bench_training_speed.json
+    tools/bench/training_speed.py --table docs/experiments/bench_training_speed.json
 
 The real loader, without processes of its own, and the real trainer's step, on the batches of a configuration. Each
 measure is added to those before it. Each variant runs in a process of its own, for what is done to the allocator cannot
@@ -24,8 +24,9 @@ import shlex
 import statistics
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Iterator
+from typing import Any
 
 for library in ("OMP", "OPENBLAS", "MKL"):
     os.environ[f"{library}_NUM_THREADS"] = "1"
@@ -62,8 +63,8 @@ class Bench:
     def __init__(self, args: argparse.Namespace) -> None:
         # here, so that tables and help do without torch
         import torch
-
         import training_parts
+
         from contrasep_lib.train.espnet import trainer as espnet_trainer
         from contrasep_lib.train.task import build_arguments
 
@@ -72,7 +73,8 @@ class Bench:
         torch.set_num_threads(1)
         self.args, self.parts = args, training_parts
         self.tasks = {
-            share: build_arguments(self.config(share), "finetune", [args.dump], [args.dump], "unused") for share in (1.0, 0.5)
+            share: build_arguments(self.config(share), "finetune", [args.dump], [args.dump], "unused")
+            for share in (1.0, 0.5)
         }
         self.dataset = training_parts.mixtures(self.tasks[1.0])
         self.bfloat16 = self.tasks[1.0].bfloat16
@@ -121,7 +123,11 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
         # the bench is the child's by the fork, not by pickling
         with concurrent.futures.ProcessPoolExecutor(1, context, initializer=_keep, initargs=(bench,)) as pool:
             rows[number].append(pool.submit(_variant, number).result())
-        print(f"block {block + 1}, {VARIANTS[number]}: {rows[number][-1]['hours_per_hour']:.3g}", file=sys.stderr, flush=True)
+        print(
+            f"block {block + 1}, {VARIANTS[number]}: {rows[number][-1]['hours_per_hour']:.3g}",
+            file=sys.stderr,
+            flush=True,
+        )
     from contrasep_lib.io.machine import device_words
 
     figures: dict[str, Any] = {
@@ -154,11 +160,14 @@ def table(figures: dict[str, Any]) -> str:
     """The figures in Markdown."""
     precision = "bfloat16" if figures["bfloat16"] else "float32"
     lines = [
-        f"`{figures['command']}`", "",
+        f"`{figures['command']}`",
+        "",
         f"{figures['machine']}, {figures['config']}, {precision}; medians over {figures['blocks']} blocks of {figures['steps']} steps, "
-        "in brackets the least and the most.", "",
+        "in brackets the least and the most.",
+        "",
         "| each with those above it | hours of speech per hour of a core | times the one above | times the first | page faults per step | "
-        "resident set, MiB |", "| --- | ---: | ---: | ---: | ---: | ---: |",
+        "resident set, MiB |",
+        "| --- | ---: | ---: | ---: | ---: | ---: |",
     ]
     for row in figures["variants"]:
         cells = [
@@ -176,7 +185,9 @@ def main() -> None:
     parser.add_argument("--dump", type=Path, metavar="DIR", help="dumped set of single speakers")
     parser.add_argument("--config", type=Path, default=DEFAULT_CONFIG, metavar="FILE")
     parser.add_argument("--core", type=int, default=0, metavar="N", help="core to run on (default 0)")
-    parser.add_argument("--steps", type=int, default=20, metavar="N", help="timed steps of a block (default %(default)s)")
+    parser.add_argument(
+        "--steps", type=int, default=20, metavar="N", help="timed steps of a block (default %(default)s)"
+    )
     parser.add_argument("--skip", type=int, default=6, metavar="N", help="steps before them (default %(default)s)")
     parser.add_argument("--blocks", type=int, default=3, metavar="N", help="default %(default)s")
     parser.add_argument("--json", type=Path, metavar="FILE", help="where the figures go")

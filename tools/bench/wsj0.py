@@ -27,8 +27,9 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Sequence
+from typing import Any
 
 for library in ("OMP", "OPENBLAS", "MKL"):
     os.environ[f"{library}_NUM_THREADS"] = "1"
@@ -64,7 +65,9 @@ def make_stage(work: Path, tree: Path, config: Path, nj: int) -> None:
     whole = ["--config", config]
     run_together([contrasep("prepare-corpus", "wsj0", *whole, "--corpus", tree, "--mix-lists", tree / "lists", "--num-spk", 2,
                             "--out", work / "sources", "--nj", nj)])
-    run_together([contrasep("make-lists", *whole, "--sources", work / "sources", "--num-spk", 2, "--out", work / "lists")])
+    run_together(
+        [contrasep("make-lists", *whole, "--sources", work / "sources", "--num-spk", 2, "--out", work / "lists")]
+    )
     for name in SETS:
         run_together([
             contrasep("mix", *whole, "--list", work / f"lists/{name}.txt", "--sources", work / "sources" / name,
@@ -157,7 +160,9 @@ def main() -> None:
     parser.add_argument("--nj", type=int, default=2)
     parser.add_argument("--tree", metavar="DIR", help="a rehearsal tree that is there already; --scale is its own then")
     parser.add_argument("--corpus", metavar="DIR", help="recordings for the rehearsal tree (default: eSpeak NG)")
-    parser.add_argument("--plain-lines", type=int, metavar="N", help="lines of each list for the plain loop (default: all)")
+    parser.add_argument(
+        "--plain-lines", type=int, metavar="N", help="lines of each list for the plain loop (default: all)"
+    )
     parser.add_argument("--no-dump", action="store_true", help="leave stage 2 out")
     parser.add_argument("--work", metavar="DIR", help="where all of it goes (default: a temporary folder)")
     parser.add_argument("--json", metavar="FILE")
@@ -167,8 +172,18 @@ def main() -> None:
         work = Path(name)
         tree = Path(args.tree).resolve() if args.tree else work / "tree"
         if not args.tree:
-            made = [str(ROOT / "tools/rehearse_wsj0.py"), "--out", str(tree), "--scale", str(args.scale), "--num-spk", "2",
-                    "--nj", str(args.nj), *(["--corpus", args.corpus] if args.corpus else [])]
+            made = [
+                str(ROOT / "tools/rehearse_wsj0.py"),
+                "--out",
+                str(tree),
+                "--scale",
+                str(args.scale),
+                "--num-spk",
+                "2",
+                "--nj",
+                str(args.nj),
+                *(["--corpus", args.corpus] if args.corpus else []),
+            ]
             begun = time.perf_counter()
             run_together([[sys.executable, *made]])
             print(f"rehearsal tree: {time.perf_counter() - begun:.0f} s")
@@ -195,8 +210,10 @@ def main() -> None:
         if not args.no_dump:
             figures["dump"] = measure_dumps(work, config, args.nj)
             for dump in figures["dump"]:
-                print(f"stage 2, tr, {dump['what']}: {dump['seconds']:.1f} s, {dump['times_real_time_per_core']:.0f} times "
-                      f"real time per core, {dump['gb']:.3f} GB for {dump['hours_of_mixtures']:.2f} h")
+                print(
+                    f"stage 2, tr, {dump['what']}: {dump['seconds']:.1f} s, {dump['times_real_time_per_core']:.0f} times "
+                    f"real time per core, {dump['gb']:.3f} GB for {dump['hours_of_mixtures']:.2f} h"
+                )
     if args.json:
         Path(args.json).write_text(json.dumps(figures, indent=2) + "\n")
 

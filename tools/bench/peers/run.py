@@ -58,15 +58,21 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
 
     sizes = command("sizes", "print parameters and multiply-accumulates", configured=False)
     sizes.add_argument("--num-spk", type=positive, default=2, metavar="K", help="talkers (2)")
-    sizes.add_argument("--model", type=Path, nargs="*", default=[], metavar="FILE", help="model.pth of ours beside them")
+    sizes.add_argument(
+        "--model", type=Path, nargs="*", default=[], metavar="FILE", help="model.pth of ours beside them"
+    )
 
     train = command("train", "train a peer, or go on with it")
     train.add_argument("--system", required=True, choices=tuple(SYSTEMS), help="which")
     train.add_argument("--size", choices=SIZES, default="small", help="published: as ESPnet's recipe (default small)")
     train.add_argument("--num-spk", type=positive, default=2, metavar="K", help="talkers in every mixture (2)")
-    train.add_argument("--dump", type=Path, default=Path("dump"), metavar="DIR", help="folder of the dumped sets (dump)")
+    train.add_argument(
+        "--dump", type=Path, default=Path("dump"), metavar="DIR", help="folder of the dumped sets (dump)"
+    )
     train.add_argument("--train-set", default="tr_single", metavar="SET", help="single speakers (tr_single)")
-    train.add_argument("--valid-set", default="cv_single", metavar="SET", help="single speakers or mixtures (cv_single)")
+    train.add_argument(
+        "--valid-set", default="cv_single", metavar="SET", help="single speakers or mixtures (cv_single)"
+    )
     train.add_argument("--out", type=Path, required=True, metavar="DIR", help="exp/TAG")
     train.add_argument("--budget-minutes", type=float, metavar="M", help="time over all runs (as configured)")
     train.add_argument("--batch-size", type=positive, metavar="N", help="mixtures in a batch (as configured)")
@@ -84,7 +90,9 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     ):
         made = command(name, line)
         made.add_argument("--exp", type=Path, required=True, metavar="DIR", help="exp/TAG that 'train' wrote")
-        made.add_argument("--sets", type=Path, nargs="+", required=True, metavar="DIR", help="dump/SET of every test set")
+        made.add_argument(
+            "--sets", type=Path, nargs="+", required=True, metavar="DIR", help="dump/SET of every test set"
+        )
         made.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="where it separates (cpu)")
         if name == "results":
             made.add_argument(
@@ -111,7 +119,9 @@ def run_sizes(args: argparse.Namespace) -> None:
     """Entry point of ``sizes``."""
     from peers.sizes import compute, row
 
-    print("| system | size | parameters | multiply-accumulates for a second of audio, millions |\n| --- | --- | ---: | ---: |")
+    print(
+        "| system | size | parameters | multiply-accumulates for a second of audio, millions |\n| --- | --- | ---: | ---: |"
+    )
     for system in SYSTEMS:
         for size in SIZES:
             print(row(PeerOptions.of(system, size, args.num_spk)), flush=True)

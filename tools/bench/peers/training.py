@@ -6,18 +6,19 @@ import argparse
 import dataclasses
 import json
 import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Mapping, Sequence
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
 
 from contrasep_lib.config import as_tree
 from contrasep_lib.errors import ContrasepError
-from contrasep_lib.nodes.options import FeatureOptions
 from contrasep_lib.io.atomic import write_text
 from contrasep_lib.models.checkpoint import plain, read_states, write_states
 from contrasep_lib.models.options import ModelOptions
+from contrasep_lib.nodes.options import FeatureOptions
 from contrasep_lib.train.probe import Probe
 from contrasep_lib.train.task import ContrasepTask, Parts, build_arguments, train, training_statistics
 from contrasep_lib.train.trainer import SafeTrainer
@@ -164,13 +165,17 @@ def load_peer(path: str | os.PathLike, device: str = "cpu") -> tuple[Peer, dict[
     """
     content = read_states(path, device)
     if content.get("format") != FORMAT or "spent" not in content["training"]:
-        raise ContrasepError(f"{path}: not a peer of this version; name a model.pth that 'run.py train' wrote, or train again")
+        raise ContrasepError(
+            f"{path}: not a peer of this version; name a model.pth that 'run.py train' wrote, or train again"
+        )
     options = PeerOptions(**content["peer"])
     model = build_peer(options)
     try:
         model.load_state_dict(content["state"])
     except RuntimeError as error:
-        raise ContrasepError(f"{path}: a peer of another version ({' '.join(str(error).split())}); train again") from None
+        raise ContrasepError(
+            f"{path}: a peer of another version ({' '.join(str(error).split())}); train again"
+        ) from None
     description, training = SYSTEMS[options.system], content["training"]
     # a peer begins with nothing, so its own training is all there is
     (spent,) = training["spent"]
