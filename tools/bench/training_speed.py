@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Hours of speech that training takes in per hour of one CPU core, with one measure for speed after another.
 
-    tools/bench/training_speed.py --dump DIR --json docs/bench_training_speed.json
-    tools/bench/training_speed.py --table docs/bench_training_speed.json
+    tools/bench/training_speed.py --dump DIR --json docs/experiments/bench_training_speed.json
+    tools/bench/training_speed.py --table docs/experiments/bench_training_speed.json
 
 The real loader, without processes of its own, and the real trainer's step, on the batches of a configuration. Each
 measure is added to those before it. Each variant runs in a process of its own, for what is done to the allocator cannot
@@ -96,13 +96,13 @@ class Bench:
 
     def variant(self, number: int) -> dict[str, float]:
         """Train with the first ``number`` measures; in a process of its own."""
+        from contrasep_lib.embedding.backbones import spectral
         from contrasep_lib.io.machine import keep_freed_memory
-        from contrasep_lib.models import backbones
 
         if number >= 1 and not keep_freed_memory():
             raise OSError("the C library here is not glibc, whose allocator this measures")
         if number < 2:
-            backbones.SEQUENCES = sys.maxsize
+            spectral.SEQUENCES = sys.maxsize
         learner = self.parts.Learner("ours", self.tasks[1.0 if number < 3 else 0.5])
         timed = Timed(self.batches(), self.args.skip, self.args.steps)
         learner.steps(timed)
@@ -187,8 +187,7 @@ def main() -> None:
         return
     if args.dump is None:
         parser.error("--dump DIR is needed")
-    words = sys.argv[1:]
-    args.words = [Path(word).name if word == str(args.dump) else word for word in words]
+    args.words = sys.argv[1:]
     figures = measure(args)
     print(table(figures))
     if args.json:
