@@ -98,13 +98,13 @@ class Bench:
 
     def variant(self, number: int) -> dict[str, float]:
         """Train with the first ``number`` measures; in a process of its own."""
+        from contrasep_lib.embedding.backbones import spectral
         from contrasep_lib.io.machine import keep_freed_memory
-        from contrasep_lib.models import backbones
 
         if number >= 1 and not keep_freed_memory():
             raise OSError("the C library here is not glibc, whose allocator this measures")
         if number < 2:
-            backbones.SEQUENCES = sys.maxsize
+            spectral.SEQUENCES = sys.maxsize
         learner = self.parts.Learner("ours", self.tasks[1.0 if number < 3 else 0.5])
         timed = Timed(self.batches(), self.args.skip, self.args.steps)
         learner.steps(timed)
@@ -198,8 +198,7 @@ def main() -> None:
         return
     if args.dump is None:
         parser.error("--dump DIR is needed")
-    words = sys.argv[1:]
-    args.words = [Path(word).name if word == str(args.dump) else word for word in words]
+    args.words = sys.argv[1:]
     figures = measure(args)
     print(table(figures))
     if args.json:
