@@ -6,6 +6,8 @@ import argparse
 from collections.abc import Sequence
 from typing import Any, TypeVar
 
+from contrasep_lib.errors import ContrasepError
+
 Item = TypeVar("Item")
 
 
