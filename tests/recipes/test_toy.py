@@ -178,7 +178,7 @@ def test_kills_in_stages_0_to_2_leave_no_trace(tmp_path):
     (["--config", "conf/none.yaml"], "no such configuration"),
     (["--tag", "a/b"], "--tag: expected letters"),
     (["--corpus", "no/such/corpus"], "no such folder"),
-    (["--corpus", "/"], "unrecognized arguments: --corpus"),
+    (["--corpus", "/"], "--corpus: the corpus 'espeak' has no use for it"),
     (["--corpus-dir", "/"], "--corpus-dir: expected NAME=DIR, got '/'"),
     (["--corpus-dir", "timit=/"], "no recipe ../timit_Nmix prepares the corpus 'timit'"),
     (["--corpus-dir=wsj0=no/such"], "--corpus-dir wsj0=no/such: no such folder"),
