@@ -31,9 +31,9 @@ separate_set() {  # separate_set DUMP
     local jobs out=$exp/separate_${1##*/}
     jobs=$(jobs_for "$1/wav.scp")
     $separate_cmd --max-jobs-run "$nj" --gpu "$ngpu" JOB=1:"$jobs" "$out/log/separate.JOB.log" \
-        contrasep separate "${settings[@]}" --dump "$1" --out "$out" --part "JOB/$jobs" \
+        contrasep separate-set "${settings[@]}" --dump "$1" --out "$out" --part "JOB/$jobs" \
         ${trained[@]+"${trained[@]}"}
-    contrasep separate "${settings[@]}" --dump "$1" --out "$out" --merge "$jobs"
+    contrasep separate-set "${settings[@]}" --dump "$1" --out "$out" --merge "$jobs"
 }
 
 stage_5() {

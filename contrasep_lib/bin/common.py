@@ -77,6 +77,26 @@ def add_part(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_ngpu(parser: argparse.ArgumentParser) -> None:
+    """``--ngpu N``."""
+    parser.add_argument("--ngpu", type=int, default=0, metavar="N", help="GPUs (default 0: the CPU)")
+
+
+def device_of(ngpu: int, job: int) -> str:
+    """Where a job computes, by ``--ngpu``; jobs of one machine take its GPUs in turn.
+
+    Raises:
+        ContrasepError: a GPU is asked for and there is none.
+    """
+    import torch
+
+    if not ngpu:
+        return "cpu"
+    if not torch.cuda.is_available():
+        raise ContrasepError("--ngpu: no GPU is available here; leave it out")
+    return f"cuda:{job % torch.cuda.device_count()}"
+
+
 def share(items: Sequence[Item], which: tuple[int, int]) -> list[Item]:
     """The J-th of N contiguous shares of ``items``, whose sizes differ by one at most."""
     job, jobs = which

@@ -1,8 +1,9 @@
-"""Train the modularity network over mixtures and calibrate the null of the count."""
+"""Train the solver over mixtures and calibrate the counter."""
 
 from __future__ import annotations
 
 import argparse
+import dataclasses
 
 from contrasep_lib.bin.common import add_config, read_config
 
@@ -12,7 +13,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_config(parser)
     parser.add_argument("--model", required=True, metavar="FILE", help="model.pth of stage 4")
     parser.add_argument("--mixtures", required=True, nargs="+", metavar="DIR", help="dumped training mixtures")
-    parser.add_argument("--singles", metavar="DIR", help="dumped single speakers, for the null of the count")
+    parser.add_argument("--singles", metavar="DIR", help="dumped single speakers, from which the counter learns")
     parser.add_argument("--out", required=True, metavar="DIR", help="exp/TAG/modularity")
 
 
@@ -23,7 +24,7 @@ def run(args: argparse.Namespace) -> None:
     from contrasep_lib.errors import ContrasepError, is_out_of_memory
     from contrasep_lib.io.dumpset import DumpSet
     from contrasep_lib.models.checkpoint import load_model
-    from contrasep_lib.train.communities import train_communities
+    from contrasep_lib.train.clustering import train_clustering
 
     model = load_model(args.model, features=config["features"], options=config["model"])
     singles = DumpSet(args.singles) if args.singles else None
@@ -34,12 +35,18 @@ def run(args: argparse.Namespace) -> None:
     trained = config["finetune"]
     most = max([dump.num_spk for dump in mixtures] if trained.data == "fixed" else trained.num_spk)
     try:
-        communities = train_communities(model, mixtures, singles, options, config["mix"], max(most, 2))
+        clustering = train_clustering(model, mixtures, singles, options, config["mix"], max(most, 2))
     except (MemoryError, RuntimeError) as error:
         if not is_out_of_memory(error):
             raise
         raise ContrasepError(
-            f"out of memory with modularity.train_pool {options.train_pool}, train_mixtures {options.train_mixtures} "
-            f"and train_nodes {options.train_nodes}; lower one of them"
+            f"out of memory with modularity.solver {_words(options.solver)} and modularity.counting "
+            f"{_words(options.counting)}; lower the sizes among these"
         ) from None
-    communities.save(args.out)
+    clustering.save(args.out)
+
+
+def _words(options: object) -> str:
+    """The options of a part, e.g. ``network (train_pool 60, train_steps 200)``."""
+    values = ", ".join(f"{field.name} {getattr(options, field.name)}" for field in dataclasses.fields(options))  # type: ignore[arg-type]
+    return f"{options.name} ({values})"  # type: ignore[attr-defined]

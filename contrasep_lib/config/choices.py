@@ -68,6 +68,7 @@ FAMILIES: dict[str, Family] = {
         Family("backbone", "backbones", "embedding/backbones", "Maps recordings to embeddings of their nodes."),
         Family("decoder", "decoders", "decode/decoders", "Maps centroids and features to one mask per speaker."),
         Family("objective", "objectives", "objectives", "A term of the training loss."),
+        Family("graph", "graphs", "modularity", "Weighs the edges between embedded nodes."),
         Family("solver", "solvers", "modularity/solvers", "Partitions the graph of embeddings into communities."),
         Family("counter", "counters", "counting/counters", "Estimates the number of speakers."),
         Family("metric", "metrics", "score/metrics", "Scores separated speech."),

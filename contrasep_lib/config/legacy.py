@@ -7,10 +7,19 @@ drops those that it does not read, and says so.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import dataclasses
+from collections.abc import Callable, Iterable
 from typing import Any
 
+from contrasep_lib.config import legacy_modularity
+from contrasep_lib.config.choices import options_class
+from contrasep_lib.config.schema import SECTIONS, section_options
+from contrasep_lib.errors import ContrasepError
+
 Path = tuple[str, ...]
+
+# section -> `moved` of its keys
+_SECTIONS: dict[str, Callable[[Path, Any], list[tuple[Path, Any]] | None]] = {"modularity": legacy_modularity.moved}
 
 
 def moved(path: Path, value: Any) -> list[tuple[Path, Any]] | None:
@@ -27,7 +36,8 @@ def moved(path: Path, value: Any) -> list[tuple[Path, Any]] | None:
         sdr = {"filter_length": value}
         metrics = {"si_snr": {}, "sdr": sdr, "si_snri_count_estimated": {}, "si_snri_penalised": {}}
         return [(("score", "metrics"), metrics)]
-    return None
+    table = _SECTIONS.get(path[0])
+    return table(path, value) if table else None
 
 
 def modernise(tree: dict[str, Any]) -> tuple[dict[str, Any], set[Path]]:
@@ -64,7 +74,27 @@ def settle(tree: dict[str, Any], paths: Iterable[Path]) -> list[str]:
     Returns:
         the keys that were dropped, dotted.
     """
-    return []
+    dropped = []
+    for path in sorted(paths):
+        if len(path) != 3 or path[0] not in SECTIONS:
+            continue
+        section, key, inner = path
+        part = (tree.get(section) or {}).get(key)
+        if isinstance(part, dict) and inner in part and inner not in _options_of(section, key, part):
+            tree[section] = {**tree[section], key: {name: value for name, value in part.items() if name != inner}}
+            dropped.append(".".join(path))
+    return dropped
+
+
+def _options_of(section: str, key: str, part: dict[str, Any]) -> set[str]:
+    """Names of the options of a chosen part; all that it has where it is no part, or of an unknown name."""
+    fields = {field.name: field.metadata for field in dataclasses.fields(section_options(section))}
+    metadata = fields.get(key, {})
+    try:
+        chosen = options_class(metadata["choice"], part.get("name", metadata["default"]))
+    except (KeyError, ContrasepError):
+        return set(part)
+    return {field.name for field in dataclasses.fields(chosen)}
 
 
 def _put(tree: dict[str, Any], path: Path, value: Any) -> None:

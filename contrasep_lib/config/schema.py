@@ -26,7 +26,7 @@ SECTIONS = {
     "model": "contrasep_lib.models.options:ModelOptions",
     "pretrain": "contrasep_lib.train.options:TrainOptions",
     "finetune": "contrasep_lib.train.options:TrainOptions",
-    "modularity": "contrasep_lib.separate.options:ModularityOptions",
+    "modularity": "contrasep_lib.modularity.options:ModularityOptions",
     "separate": "contrasep_lib.separate.options:SeparateOptions",
     "score": "contrasep_lib.score.options:ScoreOptions",
 }

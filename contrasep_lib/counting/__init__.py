@@ -1,1 +1,1 @@
-"""The number of speakers: recursive splitting against a null, and a trained classifier."""
+"""The number of speakers: a family of counters, and what they are made of."""

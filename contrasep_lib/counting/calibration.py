@@ -1,10 +1,11 @@
-"""Calibrating the count on mixtures of known talkers.
+"""Calibration of the null on recordings whose speakers are known.
 
-Counting asks one question again and again: does this community hold more than one talker? Here it is
-put where the answer is known. Mixtures of 1 to K talkers are parted into too few communities, as many
-as there are talkers, and one too many; each community, and each pair that could be joined, is an
-example. A logistic regression on measures of its best cut then gives the odds, one for whole recordings
-and one for parts: a talker alone in a recording makes a narrower cloud than one in a mixture.
+:func:`fit_null` raises the isotropic null by what single speakers show. :func:`fit_odds` asks the question of
+counting where the answer is known: does this community hold more than one speaker? Mixtures of 1 to K
+speakers are partitioned into too few communities, as many as there are speakers, and one too many; each
+community, and each pair that could be joined, is an example. A logistic regression on measures of its best
+cut then gives the odds, one for whole recordings and one for parts: a single-speaker recording makes a
+narrower cloud than that speaker in a mixture.
 """
 
 from __future__ import annotations
@@ -16,17 +17,62 @@ import numpy as np
 import scipy.optimize
 import torch
 
+from contrasep_lib.counting.cuts import Cut, CutTest
+from contrasep_lib.counting.null import FEATURES, Null
 from contrasep_lib.counting.recursive import check_countable, drawn
-from contrasep_lib.nodes.nodeset import NodeSet
-from contrasep_lib.counting.null import FEATURES, Cut, CutTest, Null
 from contrasep_lib.modularity.soft import best_of, unit, whole
+from contrasep_lib.nodes.nodeset import NodeSet
 
 _RESTARTS = 4
-# a community's largest talker has at least so much of it, or it holds several; between the two it tells nothing
+# the largest speaker's share of a community that holds one, or several; between the two it is no example
 _ONE, _SEVERAL = 0.9, 0.75
 _RIDGE = 1e-3
 
 Example = tuple[Cut, bool, bool]
+
+
+def fit_null(
+    speakers: Iterable[NodeSet],
+    threshold: float = 7.5,
+    seed: int = 0,
+    min_share: float = 0.02,
+) -> Null:
+    """The isotropic null, raised by what recordings of single speakers show.
+
+    Embeddings of one speaker are not quite isotropic about their centre. The null learns by how
+    much the best cut of one speaker exceeds that of its rotated surrogates, mean and spread, and no
+    split at or below the largest such ratio seen is ever accepted.
+
+    Args:
+        speakers: node sets of single speakers; each utterance of a batch counts as one.
+        threshold: least score of a split, standard deviations.
+        seed: of drawn nodes and surrogates.
+        min_share: as will be used in counting.
+
+    Raises:
+        ValueError: there is no utterance, or as for :func:`count_communities`.
+
+    Example:
+        >>> null = fit_null(single_speaker_sets)
+        >>> count_communities(mixture, 5, null=null)
+    """
+    cuts: list[Cut] = []
+    for nodes in speakers:
+        check_countable(nodes, min_share)
+        for row in range(nodes.z.shape[0]):
+            z, weight, _ = drawn(nodes, row, seed)
+            cuts.append(CutTest(z, weight, Null(), min_share, seed)(np.arange(len(z))))
+    if not cuts:
+        raise ValueError("speakers: expected at least one single-speaker utterance, got none")
+    ratios = np.array([max(cut.ratio, 1.0) for cut in cuts])
+    return Null(
+        threshold=threshold,
+        factor=float(ratios.mean()),
+        spread=float(ratios.std(ddof=1) / ratios.mean()) if len(ratios) > 1 else 0.0,
+        ceiling=float(ratios.max()),
+        antipode=float(max(cut.antipode for cut in cuts)),
+        talkers=len(cuts),
+    )
 
 
 def fit_odds(
@@ -35,18 +81,18 @@ def fit_odds(
     seed: int = 0,
     min_share: float = 0.02,
 ) -> Null:
-    """The null of odds, from mixtures whose talkers are known.
+    """The null of odds, from mixtures whose speakers are known.
 
     Args:
-        mixtures: node sets, and the talker that dominates each node ``(batch, nodes)`` int64; among them
-            some of one talker and some of more. One-talker and several-talker examples count alike.
+        mixtures: node sets, and the speaker that dominates each node ``(batch, nodes)`` int64; among them
+            some of one speaker and some of more. Examples of one and of several speakers have equal weight.
         threshold: least logarithm of the odds at which a community is split.
         seed: of drawn nodes and starts.
         min_share: as will be used in counting.
 
     Raises:
-        ValueError: no example of one talker, or none of several; or as for
-            :func:`contrasep_lib.modularity.count_communities`.
+        ValueError: no example of one speaker, or none of several; or as for
+            :func:`~.recursive.count_communities`.
 
     Example:
         >>> from contrasep_lib.counting.recursive import count_communities
@@ -73,9 +119,9 @@ def fit_odds(
                 several[part].append(holds_several)
             known = max(known, len(talkers[row][nodes.valid[row]].unique()))
     if not any(several[0]) or all(several[0]):
-        missing = "one talker" if all(several[0]) else "several talkers"
-        raise ValueError(f"mixtures: examples of one talker and of several wanted, got none of {missing}")
-    # one answer alone teaches nothing; parts then go by the odds of the whole
+        missing = "one speaker" if all(several[0]) else "several speakers"
+        raise ValueError(f"mixtures: expected examples of one speaker and of several, got none of {missing}")
+    # one answer alone cannot be fitted; parts then take the odds of the whole
     fitted = [part for part in (0, 1) if any(several[part]) and not all(several[part])]
     odds = tuple(tuple(regression(np.array(features[part]), np.array(several[part])).tolist()) for part in fitted)
     return Null(threshold=threshold, talkers=count, odds=odds, known=known)
@@ -84,18 +130,18 @@ def fit_odds(
 def examples(
     nodes: NodeSet, row: int, talkers: torch.Tensor, seed: int = 0, min_share: float = 0.02
 ) -> Iterator[Example]:
-    """Communities of one mixture; whether each holds several talkers, and whether it is the whole mixture.
+    """Communities of one mixture; whether each holds several speakers, and whether it is the whole mixture.
 
     Args:
         nodes: node sets.
         row: which of them.
-        talkers: that dominate its nodes, ``(nodes,)`` int64.
+        talkers: speakers that dominate its nodes, ``(nodes,)`` int64.
         seed, min_share: as for :func:`fit_odds`.
     """
     z, weight, index = drawn(nodes, row, seed)
     _, talker = np.unique(talkers.cpu().numpy()[index], return_inverse=True)
     present = np.eye(talker.max() + 1)[talker] * weight[:, None]
-    # who is hardly heard is not counted
+    # speakers below the least share are not counted
     heard = np.flatnonzero(present.sum(0) >= min_share * weight.sum())
     present = present[:, heard]
     true = (unit(present.T @ z), present.sum(0) / present.sum())
@@ -107,7 +153,7 @@ def examples(
         labels = fit.labels(z)
         groups = [labels == c for c in range(k)]
         if k >= len(heard):
-            # as joining will ask: is a pair of communities one talker?
+            # as joining will ask: is a pair of communities one speaker?
             groups += [labels_a | labels_b for labels_a, labels_b in itertools.combinations(groups, 2)]
         for number, group in enumerate(groups):
             mass = present[group].sum(0)
@@ -126,7 +172,7 @@ def examples(
 
 
 def regression(features: np.ndarray, positive: np.ndarray) -> np.ndarray:
-    """Weights of a logistic regression in which both classes count alike.
+    """Weights of a logistic regression in which both classes have equal weight.
 
     Args:
         features: ``(examples, FEATURES)``, the first one constant.

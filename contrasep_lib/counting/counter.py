@@ -1,9 +1,9 @@
-"""The counter: how many talkers a mixture has, told from all of its embeddings at once.
+"""The network of the classifier: the number of speakers from all embeddings of a mixture at once.
 
-Cutting communities asks of one community after the other whether it holds two talkers. Learned
-embeddings of mixtures that come apart badly answer late. How all of them lie, their second moment (the
-spectrum of the graph among it), and what the backbone heard tell more, to a network that
-learns beside the objectives of the embedding.
+Recursive splitting asks of one community after the other whether it holds two speakers, which embeddings of
+poorly separated mixtures answer late. The second moment of all embeddings (the spectrum of the graph is a
+part of it) and the features of the backbone say more, to a network that is trained beside the objectives of
+the embedding.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from contrasep_lib.embedding.inputs import frame_mask
 
 
 class Counter(torch.nn.Module):
-    """Moments of embeddings and pooled features to scores of 1, 2, .. talkers.
+    """Moments of embeddings and pooled features to scores of 1, 2, .. speakers.
 
     All inputs are means over a recording, so its length does not matter, nor what it is padded with.
 
@@ -42,14 +42,14 @@ class Counter(torch.nn.Module):
         )
 
     def expect(self, counts: Sequence[int]) -> None:
-        """Say how often training has each number of talkers, so that scores hold where all are alike.
+        """Set the shares of each number of speakers in training, so that scores are logit-adjusted.
 
-        The loss adds logarithms of the shares (`prior`) to the scores, which then need not hold them (Menon et
-        al., "Long-tail learning via logit adjustment", ICLR 2021, equation 10).
+        The loss adds logarithms of the shares (`prior`) to the scores, which are then those of equal shares (Menon
+        et al., "Long-tail learning via logit adjustment", ICLR 2021, equation 10).
 
         Args:
-            counts: numbers of talkers, each as often as its share wants. What is not among them counts as
-                often as the most frequent: its score would otherwise be free to grow.
+            counts: numbers of speakers, each as often as it is drawn. One that is not among them gets the largest
+                share: its score would otherwise be free to grow.
         """
         shares = torch.bincount(torch.tensor(counts) - 1, minlength=len(self.prior)).float() / len(counts)
         self.prior.copy_(torch.where(shares > 0, shares, shares.max()).log()[: len(self.prior)])

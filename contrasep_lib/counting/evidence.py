@@ -7,12 +7,12 @@ import dataclasses
 import numpy as np
 import torch
 
+from contrasep_lib.counting.geometry import robust_centre
 from contrasep_lib.modularity.diagnostics import conductance_of
 from contrasep_lib.modularity.graphs import Graph
-from contrasep_lib.nodes.nodeset import NodeSet
-from contrasep_lib.counting.null import robust_centre
 from contrasep_lib.modularity.objective import modularity, quantities
 from contrasep_lib.modularity.soft import SoftPartition, best_of, unit
+from contrasep_lib.nodes.nodeset import NodeSet
 
 EVIDENCE_NODES = 1024
 """Q, its null and conductance are measured on this many nodes at most, all of them alike."""
@@ -31,7 +31,7 @@ class Evidence:
         num_communities: K.
         modularity: Q of the best partition found into K.
         null_mean, null_spread: mean and standard deviation of Q over one-speaker
-            surrogates (the nodes turned about their common centre) cut into K.
+            surrogates (the nodes rotated about their common centre) cut into K.
         excess: ``modularity - null_mean``.
         sizes: share of the weight of all nodes in each community, decreasing, ``K`` numbers.
         mean_conductance: mean cut(S) / min(vol S, vol rest); NaN for K = 1 or zero volume.

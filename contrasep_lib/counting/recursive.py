@@ -3,7 +3,7 @@
 Communities are split in two for as long as some community has a cut that exceeds what one
 speaker's cloud of the same spread and the same sizes gives (:mod:`.null`). After each split
 all borders are found anew (:mod:`.soft`). In the end each pair of communities has to pass
-the same test, else it is joined again: a start that went astray must not add a speaker.
+the same test, or is joined again: a poor start must not add a speaker.
 
 The largest Q alone cannot answer "one", see ``docs/concepts/counting.md``. It is reported as
 evidence, beside Q of one-speaker surrogates cut into as many communities.
@@ -13,17 +13,17 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Sequence
 
 import numpy as np
 import torch
 
+from contrasep_lib.counting.cuts import Cut, CutTest
 from contrasep_lib.counting.evidence import Evidence, measure
+from contrasep_lib.counting.null import Null
 from contrasep_lib.modularity.graphs import Graph, KernelGraph
-from contrasep_lib.nodes.nodeset import NodeSet
-from contrasep_lib.counting.null import Cut, CutTest, Null, calibrated
 from contrasep_lib.modularity.soft import SoftPartition, best_of, unit, whole
 from contrasep_lib.modularity.solvers.base import Solver
+from contrasep_lib.nodes.nodeset import NodeSet
 
 MAX_TEST_NODES = 4096
 """Counting looks at this many nodes at most, drawn without replacement by weight from the seed."""
@@ -32,7 +32,7 @@ _RESTARTS = 4
 
 
 @dataclasses.dataclass(frozen=True)
-class CountDecision:
+class SplitDecision:
     """How many communities one utterance has, which ones, and why.
 
     Attributes:
@@ -67,7 +67,7 @@ def count_communities(
     null: Null | None = None,
     min_share: float = 0.02,
     with_evidence: bool = True,
-) -> list[CountDecision]:
+) -> list[SplitDecision]:
     """Count the communities of each utterance of a batch.
 
     The decision does not depend on the other utterances of the batch nor on the device; the
@@ -83,8 +83,8 @@ def count_communities(
         solver: its partition into K is one more starting point for each K; without it,
             splits of the partition into K - 1 and k-means++ are the starts.
         seed: of the drawn nodes, starts and surrogates.
-        null: the bar for a second speaker, see :func:`fit_null`; when None the round null,
-            which suits clouds as round as those of contrastive training.
+        null: the bar for a second speaker, see :mod:`.calibration`; when None the isotropic null,
+            which suits clouds as isotropic as those of contrastive training.
         min_share: least share of the weight that counts as a speaker, in (0, 0.5).
         with_evidence: whether to fill ``evidence``, which takes half of the time; the
             decision is the same without.
@@ -97,57 +97,17 @@ def count_communities(
             or an utterance has no valid node of positive weight (is all silent).
     """
     if isinstance(k_max, bool) or not isinstance(k_max, int) or k_max < 1:
-        raise ValueError(f"k_max: an integer of at least 1 wanted, got {k_max!r}")
+        raise ValueError(f"k_max: expected an integer of at least 1, got {k_max!r}")
     check_countable(nodes, min_share)
     graph = KernelGraph() if graph is None else graph
     null = Null() if null is None else null
     return [
-        _Counter(nodes, row, k_max, graph, solver, seed, null, min_share).decide(with_evidence)
+        _Search(nodes, row, k_max, graph, solver, seed, null, min_share).decide(with_evidence)
         for row in range(nodes.z.shape[0])
     ]
 
 
-def fit_null(
-    talkers: Sequence[NodeSet],
-    threshold: float = 7.5,
-    seed: int = 0,
-    min_share: float = 0.02,
-) -> Null:
-    """Calibrate the null on recordings of single speakers.
-
-    Embeddings of one talker are not quite round about their centre. The null learns by how
-    much the best cut of one talker exceeds that of the round cloud, mean and spread, and no
-    split at or below the largest such ratio seen is ever accepted.
-
-    Args:
-        talkers: node sets of single speakers; each utterance of a batch counts as one.
-        threshold: least score of a split, standard deviations.
-        seed: of drawn nodes and turned clouds.
-        min_share: as will be used in counting.
-
-    Raises:
-        ValueError: there is no utterance, or as for :func:`count_communities`.
-
-    Example:
-        >>> generator = torch.Generator().manual_seed(0)
-        >>> cloud = torch.eye(8)[0] + 0.2 * torch.randn(4, 300, 8, generator=generator)
-        >>> single = NodeSet.from_embeddings(torch.nn.functional.normalize(cloud, dim=-1))
-        >>> null = fit_null([single])
-        >>> [decision.count for decision in count_communities(single, 5, null=null)]
-        [1, 1, 1, 1]
-    """
-    cuts: list[Cut] = []
-    for nodes in talkers:
-        check_countable(nodes, min_share)
-        for row in range(nodes.z.shape[0]):
-            z, weight, _ = drawn(nodes, row, seed)
-            cuts.append(CutTest(z, weight, Null(), min_share, seed)(np.arange(len(z))))
-    if not cuts:
-        raise ValueError("talkers: at least one single-speaker utterance wanted, got none")
-    return calibrated(cuts, threshold)
-
-
-class _Counter:
+class _Search:
     """The search on one utterance: fits, splits and joins."""
 
     def __init__(
@@ -163,7 +123,7 @@ class _Counter:
     ) -> None:
         self.nodes, self.row, self.k_max, self.graph, self.null = nodes, row, k_max, graph, null
         self.solver, self.seed, self.min_share = solver, seed, min_share
-        # odds say nothing of more talkers than they have seen
+        # odds are calibrated for at most so many speakers
         self.most = min(k_max, null.known) if null.odds and null.known else k_max
         self.z, self.weight, _ = drawn(nodes, row, seed)
         self.rng = np.random.default_rng(seed)
@@ -172,7 +132,7 @@ class _Counter:
         self.split_scores: dict[int, float] = {}
         self.joint_scores: dict[int, float] = {}
 
-    def decide(self, with_evidence: bool) -> CountDecision:
+    def decide(self, with_evidence: bool) -> SplitDecision:
         count, more = self._grow()
         count, joined = self._join(count)
         evidence = self._evidence() if with_evidence else ()
@@ -266,7 +226,7 @@ class _Counter:
 
     def _decision(
         self, count: int, at_limit: bool, joined: bool, evidence: tuple[Evidence, ...]
-    ) -> CountDecision:
+    ) -> SplitDecision:
         fit = self.fits[count]
         valid = _taking_part(self.nodes, self.row)
         z = _padded(self.nodes.z.detach()[self.row][valid].to("cpu", torch.float64).numpy())
@@ -280,7 +240,7 @@ class _Counter:
         assign = torch.zeros(total, count, dtype=torch.float32, device=device)
         assign[valid] = torch.from_numpy(soft[:, order]).to(device, torch.float32)
         centroids = fit.centroids[order][:, : self.nodes.z.shape[2]]
-        return CountDecision(
+        return SplitDecision(
             count=count,
             at_limit=at_limit,
             labels=labels,
@@ -298,24 +258,24 @@ class _Counter:
         words = [f"{count} speaker{'s' if count > 1 else ''}:"]
         if count > 1:
             least = f"least score {self.joint_scores[count]:.1f} over {limit}"
-            words.append(f"every two communities stand apart ({least});")
+            words.append(f"every two communities are separated ({least});")
         cut = f"score {self.split_scores[count]:.1f}"
         if at_limit:
-            why = f"k_max is {self.k_max}" if self.most == self.k_max else f"the odds know no more than {self.most}"
+            why = f"k_max is {self.k_max}" if self.most == self.k_max else f"the null is calibrated for at most {self.most} speakers"
             words.append(f"one could be split further ({cut}), but {why}")
         elif joined:
-            words.append(f"a further split was tried ({cut}), but its halves did not stand apart")
+            words.append(f"a further split was tried ({cut}), but its halves were not separated")
         elif self.split_scores[count] > self.null.threshold:
-            words.append(f"the best cut ({cut}) is within what the single talkers of the null have")
+            words.append(f"the best cut ({cut}) is within what the single speakers of the null have")
         else:
-            words.append(f"no cut exceeds one talker's cloud ({cut}, needed {limit})")
+            words.append(f"no cut exceeds one speaker's cloud ({cut}, needed {limit})")
         return " ".join(words)
 
 
 def check_countable(nodes: NodeSet, min_share: float) -> None:
     """Raise ValueError unless each utterance can be counted, see :func:`count_communities`."""
     if not 0 < min_share < 0.5:
-        raise ValueError(f"min_share: a value in (0, 0.5) wanted, got {min_share}")
+        raise ValueError(f"min_share: expected a value in (0, 0.5), got {min_share}")
     nodes.require_unit_norm()
     for row in range(nodes.z.shape[0]):
         if not bool(_taking_part(nodes, row).any()):

@@ -17,23 +17,26 @@ from contrasep_lib.embedding.inputs import frame_mask
 _INPUTS = 5
 
 
-def shares_of(z: torch.Tensor, centroids: torch.Tensor, present: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+def shares_of(
+    z: torch.Tensor, centroids: torch.Tensor, present: torch.Tensor, trace: float | torch.Tensor = 1e-4
+) -> tuple[torch.Tensor, torch.Tensor]:
     """How nodes divide between centroids: squared cosines, those below zero none, brought to a sum of 1.
 
     Args:
         z: ``(batch, nodes, dim)`` of unit norm.
         centroids: ``(batch, K, dim)`` of unit norm.
         present: ``(batch, K)`` bool, at least one of each row; the others get nothing.
+        trace: added to the squared cosines, a number or ``(batch, K, nodes)``: how a node divides that turns away
+            from all centroids. It gives the quotient a gradient wherever a node points.
 
     Returns:
-        Shares and cosines, both ``(batch, K, nodes)``. A node that turns away from all centroids divides
-        equally between them.
+        Shares and cosines, both ``(batch, K, nodes)``.
     """
     with torch.autocast(z.device.type, enabled=False):
         cosine = centroids.float() @ z.float().transpose(1, 2)
-    # a trace of equal shares, so that the quotient has a gradient wherever a node points
-    along = (cosine.clamp_min(0).square() + 1e-4) * present.unsqueeze(-1)
-    return along / along.sum(1, keepdim=True), cosine
+    along = (cosine.clamp_min(0).square() + trace) * present.unsqueeze(-1)
+    total = along.sum(1, keepdim=True)
+    return along / torch.where(total > 0, total, 1.0), cosine
 
 
 def centroids_of(z: torch.Tensor, assign: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:

@@ -10,16 +10,12 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import torch
 
 from contrasep_lib.modularity.graphs import Graph
 from contrasep_lib.modularity.objective import quantities
 from contrasep_lib.nodes.nodeset import NodeSet
-
-if TYPE_CHECKING:
-    from contrasep_lib.counting.recursive import CountDecision
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,7 +46,22 @@ class Thresholds:
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
             if not 0 <= value <= 1:
-                raise ValueError(f"{field.name}: a value in [0, 1] wanted, got {value}")
+                raise ValueError(f"{field.name}: expected a value in [0, 1], got {value}")
+
+
+@dataclasses.dataclass(frozen=True)
+class FurtherSplit:
+    """What the search for the count says about one community more.
+
+    Attributes:
+        score: of the best cut through a community.
+        threshold: above which a cut is a split.
+        at_limit: such a cut was there, but the largest count was reached.
+    """
+
+    score: float
+    threshold: float
+    at_limit: bool
 
 
 @dataclasses.dataclass(frozen=True)
@@ -130,7 +141,7 @@ def contingency(labels: torch.Tensor, oracle: torch.Tensor, weight: torch.Tensor
     """
     if labels.dim() != 1 or labels.shape != oracle.shape or labels.shape != weight.shape:
         got = tuple(labels.shape), tuple(oracle.shape), tuple(weight.shape)
-        raise ValueError(f"labels, oracle, weight: one shape (nodes,) wanted, got {got}")
+        raise ValueError(f"labels, oracle, weight: expected one shape (nodes,), got {got}")
     used = (labels >= 0) & (oracle >= 0)
     rows, columns, mass = labels[used], oracle[used], weight[used].double()
     shape = (int(rows.max()) + 1, int(columns.max()) + 1) if len(rows) else (1, 1)
@@ -170,7 +181,7 @@ def diagnose(
     labels: torch.Tensor,
     graph: Graph,
     oracle: torch.Tensor | None = None,
-    decisions: Sequence[CountDecision] | None = None,
+    further: Sequence[FurtherSplit | None] | None = None,
     thresholds: Thresholds = Thresholds(),
 ) -> list[Diagnosis]:
     """Diagnose the partition of each utterance of a batch.
@@ -183,9 +194,8 @@ def diagnose(
         oracle: ``(batch, nodes)`` int64, the dominant speaker of each node, -1 where there
             is none. With it, over- and under-segmentation are judged by majorities: two
             communities of one speaker, or a speaker without a community.
-        decisions: of :func:`~.counting.count_communities`, one per utterance, if the count
-            was estimated; without oracle, under-segmentation is then judged by the score
-            of the best cut through a community.
+        further: one per utterance, where the count was estimated by splitting; without oracle,
+            under-segmentation is then judged by it.
         thresholds: of the signatures.
 
     Returns:
@@ -194,7 +204,7 @@ def diagnose(
     Raises:
         ValueError: a shape or dtype is not as above, or labels are negative on valid nodes.
     """
-    _check(nodes, labels, oracle, decisions)
+    _check(nodes, labels, oracle, further)
     with torch.no_grad():
         known = torch.where(nodes.valid, labels, 0)
         k = int(known.max()) + 1 if known.numel() else 1
@@ -213,11 +223,11 @@ def diagnose(
         if oracle is not None:
             inside = nodes.valid[row]
             table = contingency(known[row][inside], oracle[row][inside], weight[row][inside])
-        decision = None if decisions is None else decisions[row]
         out.append(
             _diagnosis(
                 gram[row], volume[row], float(two_m[row]), conductance[row], sums[row], mass[row],
-                weight[row].square() @ assign[row].double(), table, decision, thresholds,
+                weight[row].square() @ assign[row].double(), table,
+                None if further is None else further[row], thresholds,
             )
         )
     return out
@@ -232,7 +242,7 @@ def _diagnosis(
     mass: torch.Tensor,
     squares: torch.Tensor,
     table: torch.Tensor | None,
-    decision: CountDecision | None,
+    further: FurtherSplit | None,
     thresholds: Thresholds,
 ) -> Diagnosis:
     some = torch.nonzero(mass > 0).squeeze(1)
@@ -252,7 +262,7 @@ def _diagnosis(
             _poor(float(relative), thresholds.conductance),
             _weak(_contrast(sums[some], mass[some], squares[some]), thresholds.contrast),
             _over(gram[some][:, some], mass[some], squares[some], table, thresholds.similarity),
-            _under(sums[some], mass[some], table, decision, thresholds.cohesion),
+            _under(sums[some], mass[some], table, further, thresholds.cohesion),
         ),
     )
 
@@ -281,7 +291,7 @@ def _contrast(sums: torch.Tensor, mass: torch.Tensor, squares: torch.Tensor) -> 
 def _weak(value: float, limit: float) -> Signature:
     words = (
         f"nodes of one community are only {value:.2f} more alike in cosine than nodes of two "
-        f"(limit {limit:g}): the embeddings hardly tell talkers apart"
+        f"(limit {limit:g}): the embeddings hardly separate speakers"
     )
     return Signature("weak contrastive signal", "cosine contrast", value, limit, value < limit, words)
 
@@ -306,7 +316,7 @@ def _over(
     value = math.nan if value < 0 else value
     words = (
         f"edges between two communities are {value:.2f} as heavy as inside them (limit {limit:g}): "
-        "one talker may be in two"
+        "one speaker may be in two"
     )
     return Signature(name, "edge density between over inside", value, limit, value > limit, words)
 
@@ -315,7 +325,7 @@ def _under(
     sums: torch.Tensor,
     mass: torch.Tensor,
     table: torch.Tensor | None,
-    decision: CountDecision | None,
+    further: FurtherSplit | None,
     limit: float,
 ) -> Signature:
     name = "under-segmentation"
@@ -325,15 +335,15 @@ def _under(
         lost = speakers - len(used.argmax(1).unique())
         words = f"{lost} of {speakers} speakers are the majority of no community"
         return Signature(name, "speakers without a community", float(lost), 0.0, lost > 0, words)
-    if decision is not None:
-        value, bar = decision.split_score, decision.threshold
+    if further is not None:
+        value, bar = further.score, further.threshold
         words = f"a community can be cut, score {value:.1f} (limit {bar:g}), but k_max was reached"
-        return Signature(name, "score of the best cut", value, bar, decision.at_limit, words)
+        return Signature(name, "score of the best cut", value, bar, further.at_limit, words)
     length = sums.norm(dim=-1) / mass
     value = float(length.min() / length.max()) if len(mass) > 1 and length.max() > 0 else math.nan
     words = (
         f"the loosest community's resultant is {value:.2f} of the tightest one's (limit {limit:g}): "
-        "two talkers may be in one"
+        "two speakers may be in one"
     )
     return Signature(name, "relative cohesion", value, limit, value < limit, words)
 
@@ -342,16 +352,16 @@ def _check(
     nodes: NodeSet,
     labels: torch.Tensor,
     oracle: torch.Tensor | None,
-    decisions: Sequence[CountDecision] | None,
+    further: Sequence[FurtherSplit | None] | None,
 ) -> None:
-    wanted = tuple(nodes.z.shape[:2])
+    expected = tuple(nodes.z.shape[:2])
     for name, value in (("labels", labels), ("oracle", oracle)):
         if value is None:
             continue
-        if tuple(value.shape) != wanted or value.dtype != torch.int64:
+        if tuple(value.shape) != expected or value.dtype != torch.int64:
             got = f"{value.dtype} {tuple(value.shape)}"
-            raise ValueError(f"{name}: int64 of shape {wanted} wanted, as z has, got {got}")
+            raise ValueError(f"{name}: expected int64 of shape {expected}, as z has, got {got}")
     if (labels[nodes.valid] < 0).any():
-        raise ValueError(f"labels: at least 0 wanted on valid nodes, got {int(labels[nodes.valid].min())}")
-    if decisions is not None and len(decisions) != wanted[0]:
-        raise ValueError(f"decisions: one per utterance wanted, {wanted[0]}, got {len(decisions)}")
+        raise ValueError(f"labels: expected at least 0 on valid nodes, got {int(labels[nodes.valid].min())}")
+    if further is not None and len(further) != expected[0]:
+        raise ValueError(f"further: expected one per utterance, {expected[0]}, got {len(further)}")

@@ -1,49 +1,60 @@
-"""The two graphs over embedded nodes: thresholded cosine similarity and a polynomial kernel.
+"""Graphs over embedded nodes: thresholded cosine similarity and a polynomial kernel.
 
-Both are functions of the cosine ``s_ij = z_i . z_j`` alone, have no self-loops
+They are functions of the cosine ``s_ij = z_i . z_j`` alone, have no self-loops
 (``A_ii = 0``) and only non-negative edges, which the null model of modularity assumes.
 Node weights enter as ``A_ij <- w_i w_j A_ij``.
 """
 
 from __future__ import annotations
 
+import abc
 import dataclasses
 import functools
 import itertools
 import math
+import types
+from typing import Any
 
 import torch
 
+from contrasep_lib.modularity.options import KernelOptions, ThresholdOptions
 
-@dataclasses.dataclass(frozen=True)
-class ThresholdGraph:
+
+class Graph(abc.ABC):
+    """A graph over embedded nodes, given by the cosines of pairs.
+
+    An implementation writes `affinity`.
+
+    Attributes:
+        sums: a module whose ``gram``, ``matmul`` and ``cross`` make sums over all pairs of this graph, see
+            `contrasep_lib.modularity.dense`, which forms the whole matrix and stands in where there is none.
+    """
+
+    sums: types.ModuleType | None = None
+
+    @classmethod
+    def from_options(cls, options: Any) -> "Graph":
+        """The graph of a configuration; the fields of the options are its arguments."""
+        return cls(**{field.name: getattr(options, field.name) for field in dataclasses.fields(options)})
+
+    @abc.abstractmethod
+    def affinity(self, cosine: torch.Tensor) -> torch.Tensor:
+        """Edge weight, at least 0, for each cosine (any shape), not yet weighted by the nodes."""
+
+
+class ThresholdGraph(ThresholdOptions, Graph):
     """Thresholded similarity graph of the paper (arXiv 2305.10652).
 
     ``A_ij = s_ij`` where ``s_ij > tau`` and 0 elsewhere; with ``binary`` the edges are 1.
     Gradients treat the set of edges as fixed: the jump at ``tau`` has none, and the binary
-    graph none at all with respect to the embeddings.
-
-    Args:
-        tau: threshold on the cosine, in [0, 1), or in [-1, 1) for the binary graph.
-        binary: 0/1 edges instead of edges weighted by the cosine.
-
-    Raises:
-        ValueError: ``tau`` is outside its range.
+    graph none at all with respect to the embeddings. Its arguments are those of
+    :class:`~contrasep_lib.modularity.options.ThresholdOptions`.
 
     Example:
         >>> graph = ThresholdGraph(tau=0.5)
         >>> graph.affinity(torch.tensor([0.4, 0.5, 0.6]))
         tensor([0.0000, 0.0000, 0.6000])
     """
-
-    tau: float = 0.5
-    binary: bool = False
-
-    def __post_init__(self) -> None:
-        low = -1.0 if self.binary else 0.0
-        if not low <= self.tau < 1.0:
-            kind = "binary" if self.binary else "weighted"
-            raise ValueError(f"tau: a value in [{low:g}, 1) wanted for the {kind} graph, got {self.tau}")
 
     def affinity(self, cosine: torch.Tensor) -> torch.Tensor:
         """Edge weight for each cosine (any shape), not yet weighted by the nodes."""
@@ -58,26 +69,14 @@ class ThresholdGraph:
         return torch.threshold_(cosine, self.tau, 0.0)
 
 
-@dataclasses.dataclass(frozen=True)
-class KernelGraph:
+class KernelGraph(KernelOptions, Graph):
     """Complete graph with the kernel ``A_ij = ((1 + s_ij) / 2)^power``.
 
     Antipodal embeddings, to which contrastive losses push two talkers, get no edge; the
     plain square ``s^2`` would merge them. The kernel has finite exact features, so sums
-    over all pairs cost a number of operations linear in the nodes.
-
-    Args:
-        power: exponent, an integer of at least 1.
-
-    Raises:
-        ValueError: ``power`` is not an integer of at least 1.
+    over all pairs cost a number of operations linear in the nodes. Its argument is that of
+    :class:`~contrasep_lib.modularity.options.KernelOptions`.
     """
-
-    power: int = 2
-
-    def __post_init__(self) -> None:
-        if isinstance(self.power, bool) or not isinstance(self.power, int) or self.power < 1:
-            raise ValueError(f"power: an integer of at least 1 wanted, got {self.power!r}")
 
     def affinity(self, cosine: torch.Tensor) -> torch.Tensor:
         """Edge weight for each cosine (any shape), not yet weighted by the nodes."""
@@ -95,9 +94,6 @@ class KernelGraph:
             coefficient.
         """
         return monomials(homogeneous(z), self.power)
-
-
-Graph = ThresholdGraph | KernelGraph
 
 
 def homogeneous(z: torch.Tensor) -> torch.Tensor:

@@ -17,32 +17,34 @@ Example:
 from __future__ import annotations
 
 import math
-from types import ModuleType
+import types
 
 import torch
 
-from contrasep_lib.modularity import factorised, tiled
+from contrasep_lib.modularity import dense, factorised, tiled
 from contrasep_lib.modularity.graphs import Graph, KernelGraph, ThresholdGraph
 from contrasep_lib.modularity.packing import Packed, pack
 from contrasep_lib.nodes.nodeset import NodeSet
 
 
-def backend(graph: Graph) -> ModuleType:
-    """The module whose ``gram`` and ``matmul`` serve a graph: factorised for kernels, else tiled."""
+def backend(graph: Graph) -> types.ModuleType:
+    """The module whose ``gram`` and ``matmul`` serve a graph."""
+    if not isinstance(graph, Graph):
+        raise ValueError(f"graph: expected a Graph, e.g. KernelGraph(), got {type(graph).__name__}")
     if isinstance(graph, KernelGraph):
         return factorised
     if isinstance(graph, ThresholdGraph):
         return tiled
-    raise ValueError(f"graph: a ThresholdGraph or a KernelGraph wanted, got {type(graph).__name__}")
+    return graph.sums or dense
 
 
 def check_assign(nodes: NodeSet, assign: torch.Tensor) -> None:
     """Raise ValueError unless ``assign`` is finite ``(batch, nodes, K)`` with K of at least 1."""
-    wanted = tuple(nodes.z.shape[:2])
-    if assign.dim() != 3 or tuple(assign.shape[:2]) != wanted or assign.shape[2] < 1:
-        raise ValueError(f"assign: shape {(*wanted, 'K >= 1')} wanted, as z has, got {tuple(assign.shape)}")
+    expected = tuple(nodes.z.shape[:2])
+    if assign.dim() != 3 or tuple(assign.shape[:2]) != expected or assign.shape[2] < 1:
+        raise ValueError(f"assign: expected shape {(*expected, 'K >= 1')}, as z has, got {tuple(assign.shape)}")
     if not assign.is_floating_point():
-        raise ValueError(f"assign: floating point wanted, got {assign.dtype}")
+        raise ValueError(f"assign: expected floating point, got {assign.dtype}")
     if not (torch.isfinite(assign.detach()).all(-1) | ~nodes.valid).all():
         raise ValueError("assign: NaN or infinite values in valid nodes; all must be finite")
 
@@ -152,7 +154,7 @@ def modularity_loss(
         ValueError: as :func:`quantities`, or ``collapse_weight`` is negative or not finite.
     """
     if not (math.isfinite(collapse_weight) and collapse_weight >= 0):
-        raise ValueError(f"collapse_weight: a finite value of at least 0 wanted, got {collapse_weight}")
+        raise ValueError(f"collapse_weight: expected a finite value of at least 0, got {collapse_weight}")
     loss = -modularity(nodes, assign, graph)
     if collapse_weight == 0:
         return loss
@@ -177,12 +179,12 @@ def modularity_matvec(nodes: NodeSet, vector: torch.Tensor, graph: Graph) -> tor
     """
     columns = vector.unsqueeze(-1) if vector.dim() == 2 else vector
     if columns.dim() != 3 or columns.shape[:2] != nodes.z.shape[:2]:
-        wanted = tuple(nodes.z.shape[:2])
+        expected = tuple(nodes.z.shape[:2])
         raise ValueError(
-            f"vector: shape {wanted} or {(*wanted, 'columns')} wanted, got {tuple(vector.shape)}"
+            f"vector: expected shape {expected} or {(*expected, 'columns')}, got {tuple(vector.shape)}"
         )
     if not columns.is_floating_point() or not (torch.isfinite(columns).all(-1) | ~nodes.valid).all():
-        raise ValueError("vector: finite floating point values wanted in valid nodes")
+        raise ValueError("vector: expected finite floating point values in valid nodes")
     packed = pack(nodes, columns)
     weight = packed.weight.unsqueeze(-1)
     both = torch.cat([packed.gather(columns) * weight, weight], dim=-1)

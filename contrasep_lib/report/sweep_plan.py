@@ -14,7 +14,7 @@ from typing import Any, Iterable, Sequence
 
 import yaml
 
-from contrasep_lib.config import SECTIONS, as_tree, load_config, refuse_unknown, section_options
+from contrasep_lib.config import SECTIONS, as_tree, legacy, load_config, refuse_unknown, section_options
 from contrasep_lib.errors import ContrasepError
 from contrasep_lib.recipe import find_configs
 
@@ -203,7 +203,8 @@ def _check_key(key: str) -> None:
     if key == "config":
         return
     section, _, leaf = key.partition(".")
-    leaf = leaf.partition(".")[0]
+    moved = legacy.moved((section, *leaf.split(".")), None)
+    leaf = moved[0][0][1] if moved else leaf.partition(".")[0]
     if not leaf:
         raise ContrasepError(f"{key}: expected SECTION.KEY=VALUE,VALUE or config=FILE,FILE; {HELP}")
     refuse_unknown([section], SECTIONS, key, "section")

@@ -1,7 +1,7 @@
-"""Separation of a user's own recordings: names, faults, audio and evidence.
+"""Separation of a user's own recordings: names, errors, audio and evidence.
 
 Of a recording ``NAME.wav`` the folder gets ``NAME_spk1.wav``, ``NAME_spk2.wav``, .. (mono PCM16 at the
-model's rate) and, last, ``NAME.json``. What JSON has no number for (the conductance of one talker) is
+model's rate) and, last, ``NAME.json``. What JSON has no number for (the conductance of one speaker) is
 null there. Nothing in it depends on time or machine.
 """
 
@@ -19,11 +19,12 @@ from typing import Any, Callable, Sequence
 
 import numpy as np
 
+from contrasep_lib.counting.counters.base import number_words
 from contrasep_lib.errors import ContrasepError, is_out_of_memory
 from contrasep_lib.io.atomic import write_text
 from contrasep_lib.io.audio import Recording, read_recording, to_int16
 from contrasep_lib.separate.long import LongSeparation, Part
-from contrasep_lib.separate.shipped import Separator
+from contrasep_lib.separate.shipped import NamedSeparator
 
 SUFFIXES = {".aif", ".aiff", ".au", ".flac", ".mp3", ".oga", ".ogg", ".opus", ".sph", ".wav"}
 # decimals of what is measured
@@ -36,7 +37,7 @@ class Request:
 
     Attributes:
         out: folder of the outputs; made.
-        num_spk: talkers of each recording, or None to estimate them.
+        num_spk: speakers of each recording, or None to estimate them.
         channel: which to take, from 1; None takes the mean of all.
         window: seconds; longer recordings are separated by windows of this length.
         overwrite: whether earlier outputs are replaced.
@@ -76,20 +77,20 @@ def seconds_in(files: Sequence[Path]) -> float:
 
 
 def separate_files(
-    separator: Separator,
+    separator: NamedSeparator,
     files: Sequence[Path],
     request: Request,
-    tell: Callable[[str, bool], object],
+    report: Callable[[str, bool], object],
     advance: Callable[[float], object] = lambda seconds: None,
 ) -> int:
-    """Separate recordings, each by itself; a fault of one does not stop the others.
+    """Separate recordings, each by itself; an error in one does not stop the others.
 
     Args:
         separator: trained model.
         files: recordings.
         request: what is asked for.
-        tell: takes a line for each recording, and whether it is a fault.
-        advance: takes seconds of audio as they are dealt with.
+        report: takes a line for each recording, and whether it is an error.
+        advance: takes seconds of audio as they are processed.
 
     Returns:
         how many could not be separated.
@@ -105,23 +106,22 @@ def separate_files(
                 )
             taken[file.stem] = file
             written = _separate_file(separator, file, request, inputs, advance)
-            talkers = f"{len(written)} talker{'s' if len(written) > 1 else ''}"
-            tell(f"{file}: {talkers}: {' '.join(map(str, written))}", False)
+            report(f"{file}: {number_words(len(written))}: {' '.join(map(str, written))}", False)
         except ContrasepError as error:
-            tell(str(error), True)
+            report(str(error), True)
             failed += 1
         except (MemoryError, RuntimeError) as error:
             if not is_out_of_memory(error):
                 raise
-            tell(f"{file}: out of memory with windows of {request.window:g} s; use a smaller --window", True)
+            report(f"{file}: out of memory with windows of {request.window:g} s; use a smaller --window", True)
             failed += 1
     return failed
 
 
 def _separate_file(
-    separator: Separator, file: Path, request: Request, inputs: set[Path], advance: Callable[[float], object]
+    separator: NamedSeparator, file: Path, request: Request, inputs: set[Path], advance: Callable[[float], object]
 ) -> list[Path]:
-    """Separate one recording; the files of its talkers."""
+    """Separate one recording; the files of its speakers."""
     out, name = Path(request.out), file.stem
     earlier = _outputs_of(out, name)
     if earlier and not request.overwrite:
@@ -129,17 +129,17 @@ def _separate_file(
     for path in earlier:
         if path.resolve() in inputs:
             raise ContrasepError(f"{file}: {path} is a recording to separate, and is not replaced; use another --out")
-    k_max = separator.learned.modularity.k_max
+    k_max = separator.separator.modularity.k_max
     if request.num_spk and request.num_spk > k_max:
-        raise ContrasepError(f"{file}: --num-spk {request.num_spk}: the model '{separator.name}' parts {k_max} at most")
+        raise ContrasepError(f"{file}: --num-spk {request.num_spk}: the model '{separator.name}' separates at most {k_max} speakers")
     recording = read_recording(file, separator.rate, request.channel)
     try:
         done = LongSeparation(
-            separator.learned, name, recording.samples, separator.rate, request.num_spk, request.window, advance
+            separator.separator, name, recording.samples, separator.rate, request.num_spk, request.window, advance
         )
     except ContrasepError as error:
         raise ContrasepError(f"{file}: {str(error).partition(': ')[2]}") from None
-    # outputs that PCM16 cannot hold are all turned down alike
+    # outputs that PCM16 cannot hold are all scaled by one gain
     gain = 1.0 if done.peak < 1 else 0.999 / done.peak
     out.mkdir(parents=True, exist_ok=True)
     with done, tempfile.TemporaryDirectory(prefix=f".{name}.", dir=out) as folder:
@@ -158,8 +158,8 @@ def _separate_file(
 
 def _outputs_of(out: Path, name: str) -> list[Path]:
     """Outputs of a recording of this name that are there."""
-    wanted = re.compile(re.escape(name) + r"(_spk[0-9]+\.wav|\.json)")
-    return sorted(path for path in out.iterdir() if wanted.fullmatch(path.name)) if out.is_dir() else []
+    pattern = re.compile(re.escape(name) + r"(_spk[0-9]+\.wav|\.json)")
+    return sorted(path for path in out.iterdir() if pattern.fullmatch(path.name)) if out.is_dir() else []
 
 
 def _write_audio(done: LongSeparation, paths: Sequence[Path], rate: int, gain: float) -> np.ndarray:
@@ -179,7 +179,7 @@ def _write_audio(done: LongSeparation, paths: Sequence[Path], rate: int, gain: f
 
 
 def _evidence(
-    separator: Separator, file: Path, request: Request, recording: Recording, done: LongSeparation,
+    separator: NamedSeparator, file: Path, request: Request, recording: Recording, done: LongSeparation,
     gain: float, names: Sequence[str], shares: Sequence[float],
 ) -> dict[str, Any]:
     """What NAME.json holds."""
@@ -206,7 +206,7 @@ def _window(part: Part, rate: int) -> dict[str, Any]:
         "start": part.start / rate, "stop": part.stop / rate, "speakers": [speaker + 1 for speaker in part.speakers]
     }
     if found is None:
-        return {**content, "words": "nobody is heard"}
+        return {**content, "words": "silence"}
     return {
         **content,
         "count": "given" if found.num_spk_given else "estimated",

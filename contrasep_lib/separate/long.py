@@ -1,7 +1,7 @@
-"""Recordings of any length: windows are separated alone, then joined so that a talker keeps one output.
+"""Recordings of any length: windows are separated alone, then joined so that a speaker keeps one output.
 
-Memory is that of one window, beside the recording itself: windows' outputs wait in a file until it
-is known who is who.
+Memory is that of one window, beside the recording itself: windows' outputs wait in a file until
+their speakers are known.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ import numpy as np
 import torch
 
 from contrasep_lib.errors import ContrasepError
-from contrasep_lib.separate.stitching import Community, join
-from contrasep_lib.separate.learned import Learned
+from contrasep_lib.separate.model_separator import ModelSeparator
 from contrasep_lib.separate.separation import Separation
+from contrasep_lib.separate.tracking import Community, join
 
 # of a window's length, that neighbours share
 _OVERLAP = 1 / 3
 # over which one window's output passes into the next one's, seconds
 _FADE = 0.1
-# nodes this far under a community's loudest are no witnesses of who is who, dB
-_WITNESS_DB = 20.0
+# nodes this far under a community's loudest do not count for the matching of windows, dB
+_MATCHED_DB = 20.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Part:
 
     Attributes:
         start, stop: samples.
-        speakers: the recording's talker, from 0, of each output of the window.
+        speakers: the recording's speaker, from 0, of each output of the window.
         separation: of the window, without its outputs; None where nobody is heard.
     """
 
@@ -63,13 +63,13 @@ class LongSeparation:
     """The separation of one recording.
 
     Args:
-        learned: separator.
+        separator: of the windows.
         key: seeds counting and refinement.
         mixture: ``(samples,)`` float32.
         rate: Hz.
-        num_spk: talkers of the whole recording, or None to estimate them.
+        num_spk: speakers of the whole recording, or None to estimate them.
         window: seconds of a window; a recording no longer than this is separated in one piece.
-        advance: called with the seconds that each step has dealt with; they add up to the recording's.
+        advance: called with the seconds that each step has processed; they add up to the recording's.
 
     Attributes:
         num_spk: outputs.
@@ -84,7 +84,7 @@ class LongSeparation:
 
     def __init__(
         self,
-        learned: Learned,
+        separator: ModelSeparator,
         key: str,
         mixture: np.ndarray,
         rate: int,
@@ -92,13 +92,13 @@ class LongSeparation:
         window: float,
         advance: Callable[[float], object] = lambda seconds: None,
     ) -> None:
-        self.learned, self.key, self.mixture, self.rate = learned, key, mixture, rate
+        self.separator, self.key, self.mixture, self.rate = separator, key, mixture, rate
         self.fade = round(_FADE * rate)
-        step = learned.model.features.hop
+        step = separator.model.features.hop
         self.spans = spans_of(len(mixture), max(round(window * rate), 1), step)
         self.peak = 0.0
         loudest = [self._power(*span).max(initial=0.0) for span in self.spans]
-        bar = max(loudest) * 10 ** (-learned.options.silence_db / 10)
+        bar = max(loudest) * 10 ** (-separator.options.silence_db / 10)
         self.sounding = [power > bar for power in loudest]
         if not any(self.sounding):
             raise ContrasepError(f"'{key}': nothing but silence; there is nobody to separate")
@@ -122,7 +122,7 @@ class LongSeparation:
     def blocks(self) -> Iterator[np.ndarray]:
         """The outputs in order of time, ``(num_spk, samples)`` float32 each.
 
-        Where a talker is not heard the output is silent; where nobody is, all share the mixture
+        Where a speaker is not heard the output is silent; where nobody is, all share the mixture
         equally. A window passes into the next one in the middle of what they share.
         """
         rise = ((np.arange(self.fade) + 0.5) / max(self.fade, 1)).astype(np.float32)
@@ -151,13 +151,13 @@ class LongSeparation:
             begin = self._middle(number - 1) if number else 0
             end = self._middle(number) if number + 1 < len(self.spans) else len(self.mixture)
             advance((end - begin) / self.rate)
-        groups = self._who_is_who(found, num_spk)
+        groups = self._speakers(found, num_spk)
         if num_spk is not None and len(groups) < num_spk:
-            # counting missed a talker everywhere, so the windows are told how many there are
+            # counting missed a speaker everywhere, so the number of all is given to each window
             self._store.seek(0)
             self.peak = 0.0
             found = [self._window(number, num_spk, None) for number in range(len(self.spans))]
-            groups = self._who_is_who(found, num_spk)
+            groups = self._speakers(found, num_spk)
         self.num_spk = len(groups)
         speaker_of = {community: speaker for speaker, group in enumerate(groups) for community in group}
         self.parts, first = [], 0
@@ -172,7 +172,7 @@ class LongSeparation:
             return None
         start, stop = self.spans[number]
         key = self.key if len(self.spans) == 1 else f"{self.key}-{start}"
-        separation = self.learned.separate(key, self.mixture[start:stop], num_spk, most, with_evidence=True)
+        separation = self.separator.separate(key, self.mixture[start:stop], num_spk, most, with_evidence=True)
         if not np.isfinite(separation.outputs).all():
             raise ContrasepError(f"'{self.key}': an output has NaN or infinite samples")
         self.peak = max(self.peak, float(np.abs(separation.outputs).max()))
@@ -181,7 +181,7 @@ class LongSeparation:
         return dataclasses.replace(separation, outputs=separation.outputs[:, :0])
 
     def _outputs(self, number: int) -> np.ndarray:
-        """Outputs of the recording's talkers in a window, ``(num_spk, samples)``."""
+        """Outputs of the recording's speakers in a window, ``(num_spk, samples)``."""
         part = self.parts[number]
         samples = part.stop - part.start
         if part.separation is None:
@@ -198,9 +198,9 @@ class LongSeparation:
     def _power(self, start: int, stop: int) -> np.ndarray:
         """Power of the nodes of a window, ``(nodes,)``."""
         signal = torch.from_numpy(np.ascontiguousarray(self.mixture[start:stop], np.float32))[None]
-        return self.learned.model.granularity.nodes(signal).power[0].numpy()
+        return self.separator.model.granularity.nodes(signal).power[0].numpy()
 
-    def _who_is_who(self, found: list[Separation | None], num_spk: int | None) -> list[list[int]]:
+    def _speakers(self, found: list[Separation | None], num_spk: int | None) -> list[list[int]]:
         communities: list[Community] = []
         held: list[float] = []
         for number, separation in enumerate(found):
@@ -208,14 +208,14 @@ class LongSeparation:
                 for community, kept in self._communities(number, separation):
                     communities.append(community)
                     held.append(kept)
-        # as for stitching: a talker needs the weight of a tenth of an average window
+        # a speaker needs the weight of a tenth of an average window
         windows = len(self.mixture) / (self.spans[0][1] - self.spans[0][0])
         return join(communities, np.array(held), sum(held) / windows / 10, num_spk)
 
     def _communities(self, number: int, separation: Separation) -> Iterator[tuple[Community, float]]:
         """Communities of a window, and the weight that each has nearer to this window's middle than to others'."""
         start, stop = self.spans[number]
-        step = self.learned.model.features.hop
+        step = self.separator.model.features.hop
         weight = np.sqrt(self._power(start, stop).astype(np.float64))
         per_frame = math.prod(separation.shape[1:])
         frame = start // step + np.arange(len(weight)) // per_frame
@@ -231,8 +231,8 @@ class LongSeparation:
         for c, centroid in enumerate(separation.centroids):
             inside = labels == c
             loudest = weight[inside].max(initial=0.0)
-            witness = np.flatnonzero(inside & shared & (weight > loudest * 10 ** (-_WITNESS_DB / 20)))
-            nodes = (witness + start // step * per_frame).astype(np.int64)
+            matched = np.flatnonzero(inside & shared & (weight > loudest * 10 ** (-_MATCHED_DB / 20)))
+            nodes = (matched + start // step * per_frame).astype(np.int64)
             mass = float(weight[inside].sum())
-            community = Community(number, nodes, weight[witness], centroid.astype(np.float64), mass)
+            community = Community(number, nodes, weight[matched], centroid.astype(np.float64), mass)
             yield community, float(weight[inside & own].sum())

@@ -26,8 +26,8 @@ class Separation:
         sizes: share of the weight in each community.
         words: why this count, and which failure signatures were raised; empty for oracles.
         centroids: mean embedding of each output, ``(K, dim)`` of unit norm; None where nothing was embedded.
-        evidence: what speaks for each count of talkers; empty if not asked for.
-        probabilities: what the model's counter gives 1, 2, .. talkers; empty where it was not asked.
+        evidence: what speaks for each number of speakers; empty if not asked for.
+        probabilities: of 1, 2, .. speakers by the counter; empty where it knows none or was not asked.
     """
 
     outputs: np.ndarray

@@ -15,7 +15,7 @@ from typing import Sequence
 from contrasep_lib.errors import ContrasepError
 
 if typing.TYPE_CHECKING:
-    from contrasep_lib.separate.learned import Learned
+    from contrasep_lib.separate.model_separator import ModelSeparator
 
 FOLDER = Path(__file__).resolve().parents[1] / "pretrained"
 DEFAULT = "best"
@@ -54,23 +54,23 @@ def folder_of(model: str) -> Path:
 
 
 @dataclasses.dataclass(frozen=True)
-class Separator:
+class NamedSeparator:
     """A trained model, ready to separate.
 
     Attributes:
         name: of the model or its folder.
-        learned: separates mixtures.
+        separator: separates mixtures.
         rate: that it works at, Hz.
     """
 
     name: str
-    learned: "Learned"
+    separator: "ModelSeparator"
     rate: int
 
 
 def load_separator(
     model: str, device: str = "cpu", config: str | Sequence[str] | None = None, overrides: Sequence[str] = ()
-) -> Separator:
+) -> NamedSeparator:
     """Load a model with all that separation takes.
 
     Args:
@@ -84,13 +84,14 @@ def load_separator(
     """
     from contrasep_lib.config import load_config
     from contrasep_lib.models.checkpoint import load_model
-    from contrasep_lib.separate.learned import Communities, Learned
+    from contrasep_lib.separate.clustering_state import ClusteringState
+    from contrasep_lib.separate.model_separator import ModelSeparator
 
     folder = folder_of(model)
     if not config and not (folder / CONFIG).is_file():
         raise ContrasepError(f"--model {model}: no {CONFIG} in it; name its configuration by --config")
     options = load_config(config or folder / CONFIG, overrides)
     trained = load_model(folder / MODEL, device, options["features"], options["model"])
-    communities = Communities.load(folder / MODULARITY, options["modularity"])
-    learned = Learned(trained, communities, options["modularity"], options["separate"])
-    return Separator(folder.resolve().name, learned, options["mix"].rate)
+    clustering = ClusteringState.load(folder / MODULARITY, options["modularity"], trained.counter)
+    separator = ModelSeparator(trained, clustering, options["modularity"], options["separate"])
+    return NamedSeparator(folder.resolve().name, separator, options["mix"].rate)

@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from contrasep_lib.counting.recursive import count_communities
-from contrasep_lib.modularity.diagnostics import Thresholds, diagnose
+from contrasep_lib.modularity.diagnostics import FurtherSplit, Thresholds, diagnose
 from contrasep_lib.modularity.graphs import KernelGraph, ThresholdGraph
 from contrasep_lib.nodes.nodeset import NodeSet
 from contrasep_lib.modularity.diagnostics import (
@@ -127,12 +126,13 @@ def test_two_talkers_in_one_are_under_segmentation(planted, with_oracle):
 
 
 def test_a_count_at_its_limit_is_under_segmentation(planted):
-    z, _ = planted.clouds([150] * 4, 20, 3, means=planted.simplex(4, np.random.default_rng(0)))
-    nodes = node_set(z)
-    decisions = count_communities(nodes, 3)
-    labels = decisions[0].labels[None]
-    signature = diagnose(nodes, labels, KernelGraph(), decisions=decisions)[0].signatures[3]
-    assert signature.raised and signature.value == decisions[0].split_score > signature.threshold
+    z, group = planted.clouds([150] * 4, 20, 3, means=planted.simplex(4, np.random.default_rng(0)))
+    nodes, labels = node_set(z), torch.from_numpy(np.minimum(group, 2))[None]
+    for split in (FurtherSplit(9.5, 7.5, at_limit=True), FurtherSplit(2.0, 7.5, at_limit=False)):
+        signature = diagnose(nodes, labels, KernelGraph(), further=[split])[0].signatures[3]
+        assert (signature.value, signature.threshold, signature.raised) == (split.score, split.threshold, split.at_limit)
+    # None: the count was not estimated by splitting, so cohesion tells
+    assert diagnose(nodes, labels, KernelGraph(), further=[None])[0].signatures[3].measure == "relative cohesion"
 
 
 def test_one_community_one_node_and_no_edge_are_defined(planted):
@@ -166,13 +166,13 @@ def test_a_padded_batch_is_as_its_parts(planted):
 
 def test_bad_input_is_named():
     nodes = node_set(np.eye(4))
-    with pytest.raises(ValueError, match="labels: int64 of shape"):
+    with pytest.raises(ValueError, match="labels: expected int64 of shape"):
         diagnose(nodes, torch.zeros(1, 3, dtype=torch.int64), KernelGraph())
-    with pytest.raises(ValueError, match="labels: at least 0 wanted on valid nodes, got -1"):
+    with pytest.raises(ValueError, match="labels: expected at least 0 on valid nodes, got -1"):
         diagnose(nodes, torch.full((1, 4), -1), KernelGraph())
-    with pytest.raises(ValueError, match="oracle: int64 of shape"):
+    with pytest.raises(ValueError, match="oracle: expected int64 of shape"):
         diagnose(nodes, torch.zeros(1, 4, dtype=torch.int64), KernelGraph(), oracle=torch.zeros(1, 4))
-    with pytest.raises(ValueError, match="decisions: one per utterance wanted, 1, got 0"):
-        diagnose(nodes, torch.zeros(1, 4, dtype=torch.int64), KernelGraph(), decisions=[])
-    with pytest.raises(ValueError, match=r"cohesion: a value in \[0, 1\] wanted, got 2"):
+    with pytest.raises(ValueError, match="further: expected one per utterance, 1, got 0"):
+        diagnose(nodes, torch.zeros(1, 4, dtype=torch.int64), KernelGraph(), further=[])
+    with pytest.raises(ValueError, match=r"cohesion: expected a value in \[0, 1\], got 2"):
         Thresholds(cohesion=2)

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from contrasep_lib.modularity.graphs import KernelGraph, ThresholdGraph
-from contrasep_lib.modularity.objective import modularity
+from contrasep_lib.modularity.graphs import Graph, KernelGraph, ThresholdGraph
+from contrasep_lib.modularity.objective import modularity, modularity_matvec
+from contrasep_lib.modularity.solvers.spectral import SpectralSolver
 from contrasep_lib.nodes.nodeset import NodeSet
 
 
@@ -18,13 +19,13 @@ def unit(*shape, seed=0, dtype=torch.float64):
 
 @pytest.mark.parametrize("tau", [-0.01, 1.0, 1.5, math.nan])
 def test_weighted_threshold_out_of_range(tau):
-    with pytest.raises(ValueError, match=r"tau: a value in \[0, 1\).*got"):
+    with pytest.raises(ValueError, match=r"tau: expected a value in \[0, 1\).*got"):
         ThresholdGraph(tau=tau)
 
 
 @pytest.mark.parametrize("tau", [-1.01, 1.0, math.nan])
 def test_binary_threshold_out_of_range(tau):
-    with pytest.raises(ValueError, match=r"tau: a value in \[-1, 1\).*got"):
+    with pytest.raises(ValueError, match=r"tau: expected a value in \[-1, 1\).*got"):
         ThresholdGraph(tau=tau, binary=True)
 
 
@@ -35,7 +36,7 @@ def test_thresholds_at_the_ends_of_their_ranges():
 
 @pytest.mark.parametrize("power", [0, -1, 1.5, True, "2"])
 def test_power_out_of_range(power):
-    with pytest.raises(ValueError, match="power: an integer of at least 1 wanted, got"):
+    with pytest.raises(ValueError, match="power: expected an integer of at least 1, got"):
         KernelGraph(power=power)
 
 
@@ -81,3 +82,28 @@ def test_the_square_merges_two_talkers_and_the_kernel_does_not():
     assert q_square.item() == pytest.approx(-0.0025, abs=1e-3)
     assign = torch.nn.functional.one_hot(labels).double()[None]
     assert modularity(NodeSet.from_embeddings(z[None]), assign, KernelGraph()).item() == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize("known", [KernelGraph(3), ThresholdGraph(0.2), ThresholdGraph(-0.4, binary=True)], ids=str)
+def test_a_graph_of_its_own_needs_its_edges_alone(known):
+    class Own(Graph):
+        def affinity(self, cosine):
+            return known.affinity(cosine)
+
+    z, valid = unit(2, 40, 5), torch.ones(2, 40, dtype=torch.bool)
+    valid[1, 30:] = False
+    leaf = [z.clone().requires_grad_() for _ in range(2)]
+    assign = torch.randn(2, 40, 3, generator=torch.Generator().manual_seed(1), dtype=torch.float64).softmax(-1)
+    weight = torch.rand(2, 40, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
+    values = [
+        modularity(NodeSet.from_embeddings(each, weight, valid=valid), assign, graph)
+        for each, graph in zip(leaf, (Own(), known))
+    ]
+    torch.testing.assert_close(*values, rtol=1e-10, atol=1e-12)
+    if values[1].requires_grad and not getattr(known, "binary", False):
+        gradients = [torch.autograd.grad(value.sum(), each)[0] for value, each in zip(values, leaf)]
+        torch.testing.assert_close(*gradients, rtol=1e-8, atol=1e-12)
+    nodes = NodeSet.from_embeddings(z, weight, valid=valid)
+    torch.testing.assert_close(*(modularity_matvec(nodes, assign, graph) for graph in (Own(), known)), rtol=1e-10, atol=1e-12)
+    solved = [SpectralSolver(sample=20).solve(nodes, 3, graph, seed=0).modularity for graph in (Own(), known)]
+    torch.testing.assert_close(*solved, rtol=1e-6, atol=1e-8)

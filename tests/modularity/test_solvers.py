@@ -20,9 +20,9 @@ SOLVERS = {
     "spectral": SpectralSolver(),
     "direct": DirectSolver(),
     "kmeans": KMeansSolver(),
-    "network": NetworkSolver(steps=40, learning_rate=0.05),
+    "network": NetworkSolver(refine_steps=40, refine_learning_rate=0.05),
 }
-FAST = {**SOLVERS, "network": NetworkSolver(steps=3)}
+FAST = {**SOLVERS, "network": NetworkSolver(refine_steps=3)}
 every_solver = pytest.mark.parametrize("name", SOLVERS)
 both_graphs = pytest.mark.parametrize(
     "graph", [ThresholdGraph(0.4), KernelGraph(2)], ids=["threshold", "kernel"]
@@ -229,20 +229,41 @@ def test_network_restricted_to_fewer_communities():
     z, truth = clouds([60, 50])
     nodes = NodeSet.from_embeddings(z[None])
     before = [p.clone() for p in network.parameters()]
-    solution = NetworkSolver(network, steps=60).solve(nodes, 2, KernelGraph(), seed=0)
+    solution = NetworkSolver(network=network, refine_steps=60).solve(nodes, 2, KernelGraph(), seed=0)
     check(solution, nodes, 2, KernelGraph())
     assert agree(solution.labels[0], truth)
     assert all(torch.equal(a, b) for a, b in zip(before, network.parameters()))
-    with pytest.raises(ValueError, match="num_communities: at most the network's 5 wanted, got 6"):
-        NetworkSolver(network).solve(nodes, 6, KernelGraph())
-    with pytest.raises(ValueError, match="z: embeddings of the network's dimension 9 wanted, got 8"):
-        NetworkSolver(ModularityNetwork(9, 5)).solve(nodes, 2, KernelGraph())
+    with pytest.raises(ValueError, match="num_communities: expected at most the network's 5, got 6"):
+        NetworkSolver(network=network).solve(nodes, 6, KernelGraph())
+    with pytest.raises(ValueError, match="z: expected embeddings of the network's dimension 9, got 8"):
+        NetworkSolver(network=ModularityNetwork(9, 5)).solve(nodes, 2, KernelGraph())
+
+
+def test_a_solver_that_learns_nothing_is_itself():
+    for name in ("spectral", "direct", "kmeans"):
+        solver = SOLVERS[name]
+        assert solver.trained(lambda count: pytest.fail("asked for mixtures"), KernelGraph(), 0) is solver
+        assert solver.with_state({}) is solver and not solver.state() and not solver.state_file
+
+
+def test_what_a_network_learned_is_kept():
+    solver = NetworkSolver(hidden=(6,), num_communities=3, train_nodes=20, train_steps=4, train_mixtures=2)
+    mixtures = [NodeSet.from_embeddings(clouds([30, 20], seed=seed)[0][None]) for seed in range(3)]
+    trained = solver.trained(lambda count: mixtures, KernelGraph(), seed=0)
+    assert not solver.state() and trained.state()["hidden"] == [6]
+    again = solver.with_state(trained.state())
+    assert all(torch.equal(a, b) for a, b in zip(again.network.parameters(), trained.network.parameters()))
+    with pytest.raises(ValueError, match=r"3 outputs and hidden layers \[6\], the configuration has 4 and \[6\]"):
+        NetworkSolver(hidden=(6,), num_communities=4).with_state(trained.state())
+    for state in ({}, {**trained.state(), "state": {}}, {**trained.state(), "dim": "x"}):
+        with pytest.raises(ValueError, match="no modularity network in it"):
+            solver.with_state(state)
 
 
 def test_network_as_it_is():
     network = ModularityNetwork(8, 3)
     z, _ = clouds([30, 20])
-    solution = NetworkSolver(network, steps=0).solve(NodeSet.from_embeddings(z[None]), 3, KernelGraph())
+    solution = NetworkSolver(network=network, refine_steps=0).solve(NodeSet.from_embeddings(z[None]), 3, KernelGraph())
     expected = network(z).detach()
     assert torch.equal(solution.assign[0].sort(-1).values, expected.sort(-1).values)
 
@@ -250,12 +271,12 @@ def test_network_as_it_is():
 @every_solver
 @pytest.mark.parametrize("count", [0, -1, 2.0, True])
 def test_bad_number_of_communities(name, count):
-    with pytest.raises(ValueError, match="num_communities: an integer of at least 1 wanted, got"):
+    with pytest.raises(ValueError, match="num_communities: expected an integer of at least 1, got"):
         SOLVERS[name].solve(NodeSet.from_embeddings(torch.eye(3)[None]), count, KernelGraph())
 
 
 @every_solver
-def test_an_all_silent_mixture_is_told(name):
+def test_an_all_silent_mixture_is_reported(name):
     valid = torch.tensor([[True] * 3, [False] * 3])
     nodes = NodeSet.from_embeddings(torch.eye(3).repeat(2, 1, 1), valid=valid)
     with pytest.raises(ValueError, match="valid: .* graph 1 .* 3 nodes, none valid"):
@@ -275,10 +296,10 @@ def test_embeddings_without_unit_norm(name):
         (lambda: SpectralSolver(sample=0), "sample"),
         (lambda: DirectSolver(steps=0), "steps"),
         (lambda: KMeansSolver(iterations=0), "iterations"),
-        (lambda: NetworkSolver(steps=-1), "steps"),
-        (lambda: NetworkSolver(learning_rate=0), "learning_rate"),
+        (lambda: NetworkSolver(refine_steps=-1), "refine_steps"),
+        (lambda: NetworkSolver(refine_learning_rate=0), "refine_learning_rate"),
         (lambda: NetworkSolver(collapse_weight=-1), "collapse_weight"),
-        (lambda: NetworkSolver(batch_nodes=0), "batch_nodes"),
+        (lambda: NetworkSolver(refine_nodes=0), "refine_nodes"),
         (lambda: ModularityNetwork(4, 0), "num_communities"),
     ],
 )

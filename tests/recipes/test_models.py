@@ -12,11 +12,11 @@ from contrasep_lib.separate.shipped import CARD, DEFAULT, FOLDER, MODEL, headlin
 @pytest.mark.parametrize("name", names())
 def test_a_model_of_the_package_separates(name):
     separator = load_separator(name)
-    learned, folder = separator.learned, FOLDER / name
+    model, folder = separator.separator, FOLDER / name
     time = np.arange(8000) / separator.rate
     mixture = 0.1 * (np.sin(2 * np.pi * 200 * time) + np.sign(np.sin(2 * np.pi * 310 * time))).astype(np.float32)
-    assert 1 <= len(learned.separate("utt", mixture, None).outputs) <= learned.communities.null.known
-    given = learned.separate("utt", mixture, 2).outputs
+    assert 1 <= len(model.separate("utt", mixture, None).outputs) <= model.clustering.counter.null.known
+    given = model.separate("utt", mixture, 2).outputs
     assert len(given) == 2
     np.testing.assert_allclose(given.sum(axis=0), mixture, atol=1e-4)
 

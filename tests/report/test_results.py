@@ -33,8 +33,8 @@ def tag(mixed, config, contrasep, tmp_path):
         for setting in (f"separate.separator={separator}", "score.bootstrap=200", f"score.plots={plots}"):
             settings += ["--set", setting]
         if not out.is_dir():
-            contrasep("separate", *settings, "--dump", dump, "--out", out, check=True)
-            contrasep("separate", *settings, "--dump", dump, "--out", out, "--merge", 1, check=True)
+            contrasep("separate-set", *settings, "--dump", dump, "--out", out, check=True)
+            contrasep("separate-set", *settings, "--dump", dump, "--out", out, "--merge", 1, check=True)
         score = ("score", *settings, "--dump", dump, "--separated", out, "--out", exp / f"score_{dump.name}")
         for job in range(1, jobs + 1):
             contrasep(*score, "--part", f"{job}/{jobs}", check=True)
@@ -168,8 +168,8 @@ FAULTS = {
 
 def test_bad_input_is_one_line_and_leaves_nothing(mixed, config, contrasep, tmp_path):
     dump, out, score = mixed[3], tmp_path / "separated", tmp_path / "score"
-    contrasep("separate", "--config", config, "--dump", dump, "--out", out, check=True)
-    contrasep("separate", "--config", config, "--dump", dump, "--out", out, "--merge", 1, check=True)
+    contrasep("separate-set", "--config", config, "--dump", dump, "--out", out, check=True)
+    contrasep("separate-set", "--config", config, "--dump", dump, "--out", out, "--merge", 1, check=True)
     key = (out / "spk1.scp").read_text().split()[0]
     kept = tmp_path / "kept"
     for folder in (out, dump):

@@ -1,4 +1,4 @@
-"""Separation of recordings: the same as of samples, any rate and length, one line for each fault."""
+"""Separation of recordings: the same as of samples, any rate and length, one line for each error."""
 
 import dataclasses
 import json
@@ -15,16 +15,18 @@ import torch
 from contrasep_lib.errors import ContrasepError
 from contrasep_lib.nodes.options import FeatureOptions
 from contrasep_lib.io.audio import read_recording, resample_audio, resample_blocks
-from contrasep_lib.counting.null import Null
+from contrasep_lib.config import build
 from contrasep_lib.nodes.nodeset import NodeSet
 from contrasep_lib.embedding.analysis import Analysis
 from contrasep_lib.separate import shipped
 from contrasep_lib.separate.files import Request, files_in, seconds_in, separate_files
 from contrasep_lib.nodes.granularity import TimeFrequency
-from contrasep_lib.separate.learned import Communities, Learned
+from contrasep_lib.modularity.options import ModularityOptions
+from contrasep_lib.separate.clustering_state import ClusteringState
 from contrasep_lib.separate.long import LongSeparation, spans_of
-from contrasep_lib.separate.options import ModularityOptions, SeparateOptions
-from contrasep_lib.separate.shipped import Separator
+from contrasep_lib.separate.model_separator import ModelSeparator
+from contrasep_lib.separate.options import SeparateOptions
+from contrasep_lib.separate.shipped import NamedSeparator
 
 ROOT = Path(__file__).resolve().parents[2]
 FEATURES = FeatureOptions(128, 64)
@@ -61,18 +63,20 @@ def voice(number, seconds, seed=0, talkers=4):
     return 0.1 * out / out.std()
 
 
-def separator(**options):
-    modularity = ModularityOptions(solver="spectral", **options)
-    learned = Learned(Voices(), Communities(None, Null()), modularity, SeparateOptions("model"))
-    return Separator("voices", learned, RATE)
+def separator(**null):
+    modularity = build(ModularityOptions, {"solver": "spectral"}, "modularity")
+    clustering = ClusteringState.from_options(modularity)
+    if null:
+        clustering.counter.null = dataclasses.replace(clustering.counter.null, **null)
+    return NamedSeparator("voices", ModelSeparator(Voices(), clustering, modularity, SeparateOptions("model")), RATE)
 
 
 def run(files, out, by=None, **options):
-    """Lines told, faults told, and how many failed."""
+    """Lines and errors reported, and how many failed."""
     lines = ([], [])
     failed = separate_files(
         by or separator(), [Path(file) for file in files], Request(str(out), **options),
-        lambda line, fault: lines[fault].append(line),
+        lambda line, error: lines[error].append(line),
     )
     return *lines, failed
 
@@ -82,17 +86,17 @@ def outputs(out, name):
     return np.stack([soundfile.read(out / each)[0] for each in content["outputs"]]), content
 
 
-def snr(wanted, got):
-    return 10 * np.log10(np.square(wanted).sum() / np.square(wanted - got).sum())
+def snr(expected, got):
+    return 10 * np.log10(np.square(expected).sum() / np.square(expected - got).sum())
 
 
 def test_a_file_is_separated_as_its_samples_are(tmp_path):
     sources = np.stack([voice(0, 3), voice(2, 3)])
     soundfile.write(tmp_path / "x.wav", sources.sum(0), RATE, subtype="FLOAT")
-    told, faults, failed = run([tmp_path / "x.wav"], tmp_path / "out")
-    assert not failed and not faults and "2 talkers" in told[0]
+    reported, errors, failed = run([tmp_path / "x.wav"], tmp_path / "out")
+    assert not failed and not errors and "2 speakers" in reported[0]
     got, content = outputs(tmp_path / "out", "x")
-    whole = separator().learned.separate("x", sources.sum(0).astype(np.float32), None, with_evidence=True)
+    whole = separator().separator.separate("x", sources.sum(0).astype(np.float32), None, with_evidence=True)
     np.testing.assert_allclose(got, whole.outputs, atol=0.51 / 32768)
     assert max(snr(sources[0], each) for each in got) > 10
 
@@ -112,8 +116,8 @@ def test_a_file_is_separated_as_its_samples_are(tmp_path):
     # again: the same bytes, but only when asked to replace them
     before = {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()}
     assert sorted(before) == ["x.json", "x_spk1.wav", "x_spk2.wav"]
-    told, faults, failed = run([tmp_path / "x.wav"], tmp_path / "out")
-    assert failed == 1 and "already there" in faults[0]
+    reported, errors, failed = run([tmp_path / "x.wav"], tmp_path / "out")
+    assert failed == 1 and "already there" in errors[0]
     # a talker too many of an earlier run does not stay
     (tmp_path / "out" / "x_spk3.wav").write_bytes(b"old")
     run([tmp_path / "x.wav"], tmp_path / "out", overwrite=True)
@@ -125,8 +129,8 @@ def test_a_given_count_is_kept(tmp_path):
     run([tmp_path / "x.wav"], tmp_path / "out", num_spk=2)
     got, content = outputs(tmp_path / "out", "x")
     assert len(got) == 2 and content["count"] == "given" and content["windows"][0]["evidence"] == []
-    _, faults, failed = run([tmp_path / "x.wav"], tmp_path / "more", num_spk=6)
-    assert failed == 1 and "'voices' parts 5 at most" in faults[0]
+    _, errors, failed = run([tmp_path / "x.wav"], tmp_path / "more", num_spk=6)
+    assert failed == 1 and "'voices' separates at most 5 speakers" in errors[0]
 
 
 @pytest.mark.parametrize("suffix", ["wav", "flac", "ogg", "mp3"])
@@ -177,16 +181,16 @@ def conversation():
 
 
 @pytest.mark.parametrize("num_spk", [None, 3])
-def test_a_talker_keeps_the_output_through_a_long_recording(conversation, tmp_path, num_spk):
+def test_a_speaker_keeps_the_output_through_a_long_recording(conversation, tmp_path, num_spk):
     soundfile.write(tmp_path / "x.wav", conversation.sum(0), RATE)
     by, seconds = separator(), []
     mixture = read_recording(tmp_path / "x.wav", RATE).samples
-    with LongSeparation(by.learned, "x", mixture, RATE, num_spk, 6, seconds.append) as done:
+    with LongSeparation(by.separator, "x", mixture, RATE, num_spk, 6, seconds.append) as done:
         blocks = list(done.blocks())
     got = np.concatenate(blocks, axis=1)
     assert done.num_spk == 3 and len(done.parts) > 6 and sum(seconds) == pytest.approx(36)
     # neither the network nor the audio ever holds more than a window
-    assert by.learned.model.longest <= 6 * RATE and max(block.shape[1] for block in blocks) <= 6 * RATE
+    assert by.separator.model.longest <= 6 * RATE and max(block.shape[1] for block in blocks) <= 6 * RATE
     np.testing.assert_allclose(got.sum(0), mixture, atol=1e-4)
     order = [int(np.argmax([snr(source, each) for each in got])) for source in conversation]
     assert sorted(order) == [0, 1, 2]
@@ -216,16 +220,16 @@ def test_pauses_of_minutes_and_counts_that_windows_miss(tmp_path):
     got, content = outputs(tmp_path / "out", "x")
     assert content["num_spk"] == 2
     empty = [window for window in content["windows"] if not window["speakers"]]
-    assert empty and all(window["words"] == "nobody is heard" for window in empty)
-    # nobody is counted as more than one, so the windows are told
-    run([tmp_path / "x.wav"], tmp_path / "told", separator(null_threshold=1.0), window=4, num_spk=4)
+    assert empty and all(window["words"] == "silence" for window in empty)
+    # each window counts fewer, so the number of all is given to them
+    run([tmp_path / "x.wav"], tmp_path / "told", separator(threshold=1.0), window=4, num_spk=4)
     assert outputs(tmp_path / "told", "x")[1]["num_spk"] == 4
     for number, speakers in ((1, 1), (2, 2)):
         run([tmp_path / "x.wav"], tmp_path / f"{number}", window=4, num_spk=number)
         assert outputs(tmp_path / f"{number}", "x")[1]["num_spk"] == speakers
 
 
-def test_loud_outputs_are_turned_down_alike(tmp_path):
+def test_loud_outputs_are_scaled_by_one_gain(tmp_path):
     mixture = 6 * (voice(0, 2) + voice(2, 2))
     soundfile.write(tmp_path / "x.wav", mixture, RATE, subtype="FLOAT")
     run([tmp_path / "x.wav"], tmp_path / "out")
@@ -234,7 +238,7 @@ def test_loud_outputs_are_turned_down_alike(tmp_path):
     np.testing.assert_allclose(got.sum(0), content["gain"] * mixture, atol=1e-3)
 
 
-def test_faults_are_one_line_each_and_the_others_go_on(tmp_path):
+def test_errors_are_one_line_each_and_the_others_go_on(tmp_path):
     good = tmp_path / "a" / "x.wav"
     for folder in "abc":
         (tmp_path / folder).mkdir()
@@ -248,12 +252,12 @@ def test_faults_are_one_line_each_and_the_others_go_on(tmp_path):
     (tmp_path / "nothing.wav").write_bytes(b"")
     names = ["silence", "empty", "nan", "text", "cut", "nothing", "absent"]
     files = [tmp_path / f"{name}.wav" for name in names]
-    told, faults, failed = run([*files, tmp_path / "b" / "x.wav", good], tmp_path / "out")
-    assert failed == len(faults) == 8 and len(told) == 1
-    wanted = ["silence", "no samples", "NaN", "cannot be read", "truncated", "cannot be read", "no such"]
-    for file, words, fault in zip(files, wanted, faults):
-        assert fault.startswith(f"{file}: ") and words in fault and "\n" not in fault
-    assert str(good) in faults[-1] and str(tmp_path / "b" / "x.wav") in faults[-1]
+    reported, errors, failed = run([*files, tmp_path / "b" / "x.wav", good], tmp_path / "out")
+    assert failed == len(errors) == 8 and len(reported) == 1
+    expected = ["silence", "no samples", "NaN", "cannot be read", "truncated", "cannot be read", "no such"]
+    for file, words, error in zip(files, expected, errors):
+        assert error.startswith(f"{file}: ") and words in error and "\n" not in error
+    assert str(good) in errors[-1] and str(tmp_path / "b" / "x.wav") in errors[-1]
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["x.json", "x_spk1.wav", "x_spk2.wav"]
     assert files_in([str(tmp_path / "a"), str(good)]) == [good, good] and seconds_in([good, files[3]]) == 1
     with pytest.raises(ContrasepError, match="no audio in this folder"):
@@ -264,8 +268,8 @@ def test_a_recording_is_never_replaced(tmp_path):
     for name in ("x", "x_spk1"):
         soundfile.write(tmp_path / f"{name}.wav", voice(0, 1) + voice(2, 1), RATE)
     before = (tmp_path / "x_spk1.wav").read_bytes()
-    _, faults, failed = run([tmp_path / "x.wav", tmp_path / "x_spk1.wav"], tmp_path, overwrite=True)
-    assert failed == 1 and "is not replaced" in faults[0] and (tmp_path / "x_spk1.wav").read_bytes() == before
+    _, errors, failed = run([tmp_path / "x.wav", tmp_path / "x_spk1.wav"], tmp_path, overwrite=True)
+    assert failed == 1 and "is not replaced" in errors[0] and (tmp_path / "x_spk1.wav").read_bytes() == before
     assert (tmp_path / "x_spk1_spk2.wav").is_file()
 
 

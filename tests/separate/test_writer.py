@@ -95,5 +95,5 @@ def test_time_counts_once_over_kills_and_parts(tmp_path):
         writer.write("c", separation("c"), 1.0)
     merge_parts(tmp_path, 2)
     # three utterances of 80 samples
-    wanted = {"seconds": 1.5, "audio_seconds": 0.03, "device": "1 core of X, 1 core of Y"}
-    assert json.loads((tmp_path / SPEED).read_text()) == wanted
+    expected = {"seconds": 1.5, "audio_seconds": 0.03, "device": "1 core of X, 1 core of Y"}
+    assert json.loads((tmp_path / SPEED).read_text()) == expected

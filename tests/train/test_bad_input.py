@@ -10,7 +10,6 @@ import torch
 import yaml
 
 from contrasep_lib.models.checkpoint import read_model
-from contrasep_lib.counting.null import Null
 from contrasep_lib.separate.writer import RECORDS
 
 CONFIG = {
@@ -21,7 +20,8 @@ CONFIG = {
         "epochs": 2, "num_workers": 0, "probe": 0, "average": 1,
     },
     "modularity": {
-        "train_pool": 2, "train_steps": 3, "train_nodes": 64, "refine_steps": 2, "null_utterances": 2, "null": "round",
+        "solver": {"name": "network", "train_pool": 2, "train_steps": 3, "train_nodes": 64, "refine_steps": 2},
+        "counting": {"name": "recursive_split", "null_model": "isotropic", "utterances": 2},
     },
     "separate": {"separator": "model", "count": "given"},
 }
@@ -52,15 +52,15 @@ def commands(place):
             "train-modularity", *config, *model, "--mixtures", place / "dump/tr_2mix", "--singles",
             place / "dump/tr_single",
         ],
-        "separate": [
-            "separate", *config, *model, "--modularity", place / "trained/modularity", "--dump", place / "dump/tr_2mix",
+        "separate-set": [
+            "separate-set", *config, *model, "--modularity", place / "trained/modularity", "--dump", place / "dump/tr_2mix",
         ],
     }
 
 
 @pytest.fixture
 def call(contrasep, place, commands, tmp_path):
-    """``call('separate', ...)``: a command on what stage 4 made, which is trained on first use."""
+    """``call('separate-set', ...)``: a command on what stage 4 made, which is trained on first use."""
 
     def run(name, *extra, check=False):
         return contrasep(*commands[name], "--out", tmp_path / "out", *extra, check=check)
@@ -115,8 +115,8 @@ DAMAGES = ["truncated", "random bytes", "list", "code", "code in a checkpoint", 
 @pytest.mark.parametrize("name, option, file", [
     ("train", "--init-param", "model.pth"),
     ("train-modularity", "--model", "model.pth"),
-    ("separate", "--model", "model.pth"),
-    ("separate", "--modularity", "modularity/network.pth"),
+    ("separate-set", "--model", "model.pth"),
+    ("separate-set", "--modularity", "modularity/network.pth"),
 ])
 def test_checkpoints_that_are_none(call, place, tmp_path, name, option, file, kind):
     shutil.copytree(place / "trained", tmp_path / "bad", symlinks=True)
@@ -137,8 +137,8 @@ def test_a_checkpoint_that_runs_code_would_be_noticed(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("name, setting, words", [
     ("train-modularity", "model.embedding_dim=5", "model.embedding_dim is 4 there, 5 here"),
-    ("separate", "features.hop=16", "features.hop is 32 there, 16 here"),
-    ("separate", "modularity.k_max=4", "4"),
+    ("separate-set", "features.hop=16", "features.hop is 32 there, 16 here"),
+    ("separate-set", "modularity.k_max=4", "4"),
 ])
 def test_checkpoints_of_another_configuration(call, name, setting, words):
     assert_one_line(call(name, "--set", setting), name, words, "again")
@@ -149,14 +149,14 @@ def test_initial_weights_of_another_configuration(call, place):
     assert_one_line(done, "train", "checkpoint of another configuration", str(place / "trained/model.pth"))
 
 
-@pytest.mark.parametrize("name", ["train", "train-modularity", "separate"])
+@pytest.mark.parametrize("name", ["train", "train-modularity", "separate-set"])
 def test_a_dump_of_another_rate(call, name):
     done = call(name, "--set", "mix.rate=16000")
     assert_one_line(done, name, "8000 Hz, mix.rate is 16000 Hz; run stage 2 again", "tr_")
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")
-@pytest.mark.parametrize("name", ["train", "separate"])
+@pytest.mark.parametrize("name", ["train", "separate-set"])
 def test_a_gpu_that_is_absent(call, name):
     assert_one_line(call(name, "--ngpu", 1), name, "--ngpu", "GPU")
 
@@ -169,7 +169,7 @@ def test_mixtures_shorter_than_a_frame_work(call, tmp_path, samples):
     tracks = {name: {key: rng.uniform(0.1, 0.4, samples) for key in ("p_q-1", "p_q-2")} for name in ("spk1", "spk2")}
     tracks["wav"] = {key: tracks["spk1"][key] + tracks["spk2"][key] for key in tracks["spk1"]}
     write_dump(tmp_path / "dump/mix", tracks, dict.fromkeys(tracks["wav"], "p_q"))
-    call("separate", "--dump", tmp_path / "dump/mix", check=True)
+    call("separate-set", "--dump", tmp_path / "dump/mix", check=True)
     assert len((tmp_path / "out/parts/evidence.1.tsv").read_text().splitlines()) == 2
     call("train-modularity", "--mixtures", tmp_path / "dump/mix", "--out", tmp_path / "modularity", check=True)
     call(
@@ -184,7 +184,7 @@ def test_a_mixture_of_silence_is_named(call, tmp_path):
     from .conftest import write_dump
 
     write_dump(tmp_path / "mix", {name: {"p_q-1": np.zeros(900)} for name in ("wav", "spk1", "spk2")}, {"p_q-1": "p_q"})
-    assert_one_line(call("separate", "--dump", tmp_path / "mix"), "separate", "'p_q-1'", "nothing but silence")
+    assert_one_line(call("separate-set", "--dump", tmp_path / "mix"), "separate-set", "'p_q-1'", "nothing but silence")
 
 
 def test_a_loss_that_is_not_a_number_stops_training(call, tmp_path, monkeypatch):
@@ -209,8 +209,8 @@ def test_a_loss_that_is_not_a_number_stops_training(call, tmp_path, monkeypatch)
 
 @pytest.mark.parametrize("name, words", [
     ("train", ["batch_size of 4", "segment_seconds of 0.2"]),
-    ("train-modularity", ["modularity.train_pool 2", "train_nodes 64"]),
-    ("separate", ["'p0_p1_m0'", "0.2 s of speech"]),
+    ("train-modularity", ["modularity.solver network", "train_pool 2", "train_nodes 64", "utterances 2"]),
+    ("separate-set", ["'p0_p1_m0'", "0.2 s of speech"]),
 ])
 @pytest.mark.parametrize("error", [
     torch.OutOfMemoryError("CUDA out of memory"), RuntimeError("alloc_cpu.cpp] can't allocate memory: 1 bytes"),
@@ -226,9 +226,9 @@ def test_memory_that_does_not_suffice(call, monkeypatch, name, words, error):
 
 
 def test_separation_goes_on_where_it_was_stopped(call, tmp_path, monkeypatch):
-    from contrasep_lib.separate.learned import Learned
+    from contrasep_lib.separate.model_separator import ModelSeparator
 
-    separate, calls = Learned.separate, []
+    separate, calls = ModelSeparator.separate, []
 
     def stopped(self, key, *arguments):
         if len(calls) == 3:
@@ -237,14 +237,11 @@ def test_separation_goes_on_where_it_was_stopped(call, tmp_path, monkeypatch):
         return separate(self, key, *arguments)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Learned, "separate", stopped)
-        assert call("separate").returncode == 130
+        patch.setattr(ModelSeparator, "separate", stopped)
+        assert call("separate-set").returncode == 130
     assert {path.stem for path in (tmp_path / "out" / RECORDS).iterdir()} == set(calls)
-    done = call("separate", check=True)
+    done = call("separate-set", check=True)
     assert "3 utterances of an interrupted run kept" in done.stdout
-    # a model that was trained anew is another, even under the same name
-    null = tmp_path / "null"
-    shutil.copytree(Path(call.__closure__ and "." or ".") / "none", null) if False else None
-    done = call("separate", "--set", "separate.mask=soft", check=True)
+    # under other settings nothing of it is kept
+    done = call("separate-set", "--set", "separate.mask=soft", check=True)
     assert "kept" not in done.stdout
-    assert Null() is not None

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Draw the pictures of docs/concepts/counting.md on counting, diagnostics and long recordings.
+"""Draw the pictures of docs/concepts/counting.md on counting and diagnostics.
 
-Writes ``counting_null.png``, ``diagnostics.png`` and ``stitching.png`` to a folder. All data
+Writes ``counting_null.png`` and ``diagnostics.png`` to a folder. All data
 are planted clouds on the unit sphere in 20 dimensions; nothing is read.
 """
 
@@ -18,7 +18,6 @@ from contrasep_lib.counting.recursive import count_communities
 from contrasep_lib.modularity.diagnostics import diagnose
 from contrasep_lib.modularity.graphs import KernelGraph
 from contrasep_lib.nodes.nodeset import NodeSet
-from contrasep_lib.separate.stitching import stitch
 
 matplotlib.use("Agg")
 from matplotlib import pyplot  # noqa: E402
@@ -45,7 +44,7 @@ def node_set(z, valid=None):
 def counting(path):
     """Q and split score against K, for one cloud and for two talkers of 90 and 10 %."""
     figure, axes = pyplot.subplots(2, 2, figsize=(9, 5.5), sharex=True)
-    cases = {"one talker": [1000], "two talkers, 90 and 10 %": [900, 100]}
+    cases = {"one speaker": [1000], "two speakers, 90 and 10 %": [900, 100]}
     for column, (title, sizes) in enumerate(cases.items()):
         decision = count_communities(node_set(clouds(sizes, 60, 1)[0]), 5)[0]
         rows = decision.evidence
@@ -81,8 +80,8 @@ def diagnostics(path):
         "right partition": (z, group),
         "random labels": (z, rng.integers(0, 3, len(z))),
         "uniform embeddings": (noise, (noise[:, 0] > 0).astype(np.int64)),
-        "one talker in two": (z, halves),
-        "two talkers in one": (z, np.minimum(group, 1)),
+        "one speaker in two": (z, halves),
+        "two speakers in one": (z, np.minimum(group, 1)),
     }
     found = [diagnose(node_set(x), torch.from_numpy(y)[None], KernelGraph())[0] for x, y in cases.values()]
     figure, axes = pyplot.subplots(1, 4, figsize=(11, 2.8), sharey=True)
@@ -95,49 +94,6 @@ def diagnostics(path):
         axis.set_xlabel(some[0].measure, fontsize=8)
     axes[0].set_yticks(range(len(cases)), list(cases), fontsize=8)
     axes[0].invert_yaxis()
-    save(figure, path)
-
-
-def conversation(seed, seconds, rate):
-    """Frames and talkers of four people; two of them leave and return, one comes late."""
-    rng = np.random.default_rng(seed)
-    frames = seconds * rate
-    silent = {1: (0.3, 0.7), 2: (0.0, 0.4), 3: (0.15, 0.8)}
-    talker = np.full(frames, -1)
-    at, last = 0, 0
-    while at < frames:
-        off = [s for s, (start, stop) in silent.items() if start <= at / frames < stop]
-        free = [s for s in range(4) if s != last and s not in off]
-        last = int(rng.choice(free)) if free else last
-        stop = at + int(rng.uniform(1.5, 7) * rate)
-        talker[at:stop] = last
-        at = stop + int(rng.uniform(0, 0.6) * rate)
-    axes = np.linalg.qr(rng.standard_normal((DIM, DIM)))[0]
-    turn = np.deg2rad(30) * np.arange(frames)[:, None] / frames
-    who = np.maximum(talker, 0)
-    means = np.cos(turn) * axes[who] + np.sin(turn) * axes[4 + who]
-    noise = rng.standard_normal((frames, DIM)) * np.tan(np.deg2rad(45)) / np.sqrt(DIM)
-    return unit(means + noise), talker
-
-
-def stitching(path):
-    """Who spoke when, as it was and as it was found."""
-    rate = 12
-    z, talker = conversation(3, 600, rate)
-    found = stitch(node_set(z, torch.from_numpy(talker >= 0)[None]), window=20 * rate)[0]
-    labels = found.labels.numpy()
-    table = np.zeros((4, found.num_speakers), dtype=int)
-    np.add.at(table, (talker[talker >= 0], labels[talker >= 0]), 1)
-    time = np.arange(len(talker)) / rate / 60
-    figure, axis = pyplot.subplots(figsize=(9, 2.6))
-    for s in range(4):
-        own = table[s].argmax()
-        axis.plot(time[talker == s], np.full((talker == s).sum(), s + 0.15), "|", color="0.6", ms=8)
-        axis.plot(time[labels == own], np.full((labels == own).sum(), s - 0.15), "|", color=f"C{s}", ms=8)
-    axis.set(xlabel="time [minutes]", yticks=range(4), yticklabels=[f"talker {s + 1}" for s in range(4)])
-    right = table.max(1).sum() / (talker >= 0).sum()
-    title = f"{found.num_speakers} speakers found, {100 * right:.1f} % of frames right"
-    axis.set_title(f"grey: known, colour: found; {title}", fontsize=9)
     save(figure, path)
 
 
@@ -156,7 +112,6 @@ def main():
     folder.mkdir(parents=True, exist_ok=True)
     counting(folder / "counting_null.png")
     diagnostics(folder / "diagnostics.png")
-    stitching(folder / "stitching.png")
 
 
 if __name__ == "__main__":

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import abc
 import dataclasses
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
 import torch
 
@@ -32,7 +34,52 @@ class Solution:
 
 
 class Solver(abc.ABC):
-    """Finds communities of high modularity; one call serves one graph or a padded batch."""
+    """Finds communities of high modularity; one call serves one graph or a padded batch.
+
+    An implementation writes `_assign`. One that learns over training mixtures writes `trained`, `state` and
+    `with_state` too, and names the file that keeps what it learned.
+
+    Attributes:
+        state_file: name of that file in ``exp/<tag>/modularity``, ``.json`` (plain values) or ``.pth`` (plain values
+            and tensors); empty for a solver that learns nothing.
+    """
+
+    state_file = ""
+
+    @classmethod
+    def from_options(cls, options: Any, num_communities: int) -> "Solver":
+        """The solver of a configuration.
+
+        Args:
+            options: declared for it in the family ``solver``; their fields are its arguments.
+            num_communities: the most that `solve` will be asked for.
+        """
+        return cls(**{field.name: getattr(options, field.name) for field in dataclasses.fields(options)})
+
+    def trained(self, mixtures: Callable[[int], Iterable[NodeSet]], graph: Graph, seed: int) -> "Solver":
+        """The solver after training; itself where it has nothing to learn.
+
+        Args:
+            mixtures: gives the node sets, one mixture each, of about so many training mixtures.
+            graph: that it will be asked to partition.
+            seed: of all random choices.
+
+        Raises:
+            ContrasepError: no mixture has a valid node, or training diverged.
+        """
+        return self
+
+    def state(self) -> dict[str, Any]:
+        """What training found, for `state_file`."""
+        return {}
+
+    def with_state(self, state: Mapping[str, Any]) -> "Solver":
+        """The solver with what an earlier training found.
+
+        Raises:
+            ValueError: it is not what `state` gave, or of other options.
+        """
+        return self
 
     def solve(self, nodes: NodeSet, num_communities: int, graph: Graph, seed: int = 0) -> Solution:
         """Partition each graph of a batch into at most ``num_communities`` communities.
@@ -52,12 +99,12 @@ class Solver(abc.ABC):
                 all-silent mixture), or an embedding of a valid node has no unit norm.
         """
         if isinstance(num_communities, bool) or not isinstance(num_communities, int) or num_communities < 1:
-            raise ValueError(f"num_communities: an integer of at least 1 wanted, got {num_communities!r}")
+            raise ValueError(f"num_communities: expected an integer of at least 1, got {num_communities!r}")
         heard = nodes.valid.any(1)
         if nodes.valid.shape[1] and not bool(heard.all()):
             row = int(heard.long().argmin())
             raise ValueError(
-                f"valid: at least one valid node wanted, graph {row} of the batch (an all-silent "
+                f"valid: expected at least one valid node, but graph {row} of the batch (an all-silent "
                 f"mixture?) has {nodes.valid.shape[1]} nodes, none valid"
             )
         with torch.no_grad():

@@ -2,45 +2,24 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 import torch
 
 from contrasep_lib.modularity.operator import GraphOperator
 from contrasep_lib.modularity.solvers.base import Solver, random_sample
+from contrasep_lib.modularity.solvers.options import DirectOptions
 
 _STILL = 1e-3
 _SHARPEST = 30.0
 
 
-@dataclasses.dataclass(frozen=True)
-class DirectSolver(Solver):
+class DirectSolver(DirectOptions, Solver):
     """Mirror ascent of Q(C) over ``C = softmax(logits)``, one row of logits per node.
 
     The step adds ``rate * (BC)_ik / d_i`` to the logits: the natural gradient of Q, scaled
     by degree so that all nodes decide equally fast. The rate doubles while Q rises and is
-    cut where it does not, so Q never falls.
-
-    Args:
-        restarts: random starts, the best of which is kept; at least 1.
-        steps: products with B at most, per start; at least 1.
-        sample: starts run on at most this many nodes, drawn at random; the best is extended
-            to all nodes and improved on them; at least 1.
-        full_steps: products with B over all nodes at most, after an extension; at least 1.
-
-    Raises:
-        ValueError: an argument is out of range.
+    cut where it does not, so Q never falls. Its arguments are those of
+    :class:`~contrasep_lib.modularity.solvers.options.DirectOptions`.
     """
-
-    restarts: int = 3
-    steps: int = 100
-    sample: int = 4096
-    full_steps: int = 8
-
-    def __post_init__(self) -> None:
-        for name in ("restarts", "steps", "sample", "full_steps"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name}: at least 1 wanted, got {getattr(self, name)}")
 
     def _assign(
         self, operator: GraphOperator, num_communities: int, generator: torch.Generator

@@ -2,39 +2,20 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 import torch
 
 from contrasep_lib.modularity.operator import GraphOperator, one_hot
 from contrasep_lib.modularity.solvers.base import Solver, random_sample
+from contrasep_lib.modularity.solvers.options import KMeansOptions
 
 
-@dataclasses.dataclass(frozen=True)
-class KMeansSolver(Solver):
+class KMeansSolver(KMeansOptions, Solver):
     """Weighted spherical k-means with k-means++ seeding (Arthur and Vassilvitskii 2007).
 
     Maximises ``sum_i w_i max_k z_i . c_k`` over unit centroids; the graph only serves to
-    report Q of the result.
-
-    Args:
-        restarts: seedings, the best of which is kept; at least 1.
-        iterations: updates of the centroids at most; at least 1.
-        sample: restarts are compared on at most this many nodes, the best is then run on
-            all; at least 1.
-
-    Raises:
-        ValueError: an argument is out of range.
+    report Q of the result. Its arguments are those of
+    :class:`~contrasep_lib.modularity.solvers.options.KMeansOptions`.
     """
-
-    restarts: int = 8
-    iterations: int = 100
-    sample: int = 16384
-
-    def __post_init__(self) -> None:
-        for name in ("restarts", "iterations", "sample"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name}: at least 1 wanted, got {getattr(self, name)}")
 
     def _assign(
         self, operator: GraphOperator, num_communities: int, generator: torch.Generator

@@ -21,10 +21,10 @@ def leading_eigenvectors(
 
     Args:
         operator: the graph.
-        count: pairs wanted.
+        count: number of pairs.
         generator: of the starting block.
         max_steps: products at most.
-        tolerance: stop once all wanted residuals are below it, relative to the largest
+        tolerance: stop once the residuals of all of them are below it, relative to the largest
             eigenvalue in magnitude.
 
     Returns:

@@ -5,12 +5,18 @@ from __future__ import annotations
 import copy
 import dataclasses
 import itertools
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, ClassVar
 
+import numpy as np
 import torch
 
+from contrasep_lib.errors import ContrasepError
+from contrasep_lib.modularity.graphs import Graph
 from contrasep_lib.modularity.objective import modularity_loss
 from contrasep_lib.modularity.operator import GraphOperator
 from contrasep_lib.modularity.solvers.base import Solver, random_sample
+from contrasep_lib.modularity.solvers.options import NetworkOptions
 from contrasep_lib.nodes.nodeset import NodeSet
 
 _CHUNK_NODES = 65536
@@ -33,7 +39,7 @@ class ModularityNetwork(torch.nn.Module):
         widths = [dim, *hidden, num_communities]
         if min(widths) < 1:
             raise ValueError(
-                "dim, hidden, num_communities: widths of at least 1 wanted, "
+                "dim, hidden, num_communities: expected widths of at least 1, "
                 f"got {dim}, {hidden}, {num_communities}"
             )
         layers: list[torch.nn.Module] = []
@@ -55,6 +61,11 @@ class ModularityNetwork(torch.nn.Module):
         layer = self.layers[place]
         assert isinstance(layer, torch.nn.Linear)
         return layer
+
+    @property
+    def hidden(self) -> list[int]:
+        """Widths of its hidden layers."""
+        return [layer.out_features for layer in self.layers if isinstance(layer, torch.nn.Linear)][:-1]
 
     def forward(self, z: torch.Tensor) -> torch.Tensor:
         """Soft assignments ``(..., K)`` of embeddings ``(..., dim)``."""
@@ -102,42 +113,65 @@ class _Adam:
 
 
 @dataclasses.dataclass(frozen=True)
-class NetworkSolver(Solver):
+class NetworkSolver(NetworkOptions, Solver):
     """Refines a copy of a trained :class:`ModularityNetwork` on each graph.
 
     A network shared by all mixtures is a fixed partition of the sphere, and two talkers
-    in one of its cells never part; so a copy is trained further on the graph itself.
+    in one of its cells are never separated; so a copy is trained further on the graph itself.
+    Its first arguments are those of :class:`~contrasep_lib.modularity.solvers.options.NetworkOptions`.
 
     Args:
+        num_communities: outputs of the network that `trained` makes.
         network: the trained network; when None, a new one is drawn from the seed for each
             graph. For fewer communities than it has outputs, the outputs with most of the
             graph's weight are kept.
-        steps: steps of Adam on the graph; 0 takes the network as it is.
-        learning_rate: of Adam, above 0.
-        collapse_weight: weight of the collapse term in the loss at the first step, at least
-            0; it falls linearly to 0, so that the last steps maximise Q itself.
-        batch_nodes: nodes drawn at random for each step, at least 1; all of a smaller graph.
 
     Raises:
         ValueError: an argument is out of range; in ``solve`` also when more communities are
             asked for than the network has outputs, or its input does not fit the embeddings.
     """
 
-    network: ModularityNetwork | None = None
-    steps: int = 100
-    learning_rate: float = 0.02
-    collapse_weight: float = 0.3
-    batch_nodes: int = 2048
+    state_file: ClassVar[str] = "network.pth"
 
-    def __post_init__(self) -> None:
-        if self.steps < 0:
-            raise ValueError(f"steps: at least 0 wanted, got {self.steps}")
-        if not self.learning_rate > 0:
-            raise ValueError(f"learning_rate: above 0 wanted, got {self.learning_rate}")
-        if not self.collapse_weight >= 0:
-            raise ValueError(f"collapse_weight: at least 0 wanted, got {self.collapse_weight}")
-        if self.batch_nodes < 1:
-            raise ValueError(f"batch_nodes: at least 1 wanted, got {self.batch_nodes}")
+    num_communities: int = 5
+    network: ModularityNetwork | None = None
+
+    @classmethod
+    def from_options(cls, options: NetworkOptions, num_communities: int) -> "NetworkSolver":
+        """See `Solver.from_options`."""
+        return cls(**vars(options), num_communities=num_communities)
+
+    def trained(
+        self, mixtures: Callable[[int], Iterable[NodeSet]], graph: Graph, seed: int
+    ) -> "NetworkSolver":
+        """See `Solver.trained`."""
+        rng = np.random.default_rng(seed)
+        pool = [draw_nodes(nodes, self.train_nodes, rng) for nodes in mixtures(self.train_pool)]
+        network = train_network(pool, self, self.num_communities, graph, seed)
+        return dataclasses.replace(self, network=network.cpu())
+
+    def state(self) -> dict[str, Any]:
+        """See `Solver.state`; empty before training."""
+        if self.network is None:
+            return {}
+        return {
+            "dim": self.network.dim, "num_communities": self.network.num_communities,
+            "hidden": self.network.hidden, "state": self.network.state_dict(),
+        }
+
+    def with_state(self, state: Mapping[str, Any]) -> "NetworkSolver":
+        """See `Solver.with_state`."""
+        try:
+            network = ModularityNetwork(state["dim"], state["num_communities"], tuple(state["hidden"]))
+            network.load_state_dict(state["state"])
+        except (KeyError, TypeError, ValueError, RuntimeError):
+            raise ValueError("no modularity network in it") from None
+        if (network.num_communities, tuple(network.hidden)) != (self.num_communities, tuple(self.hidden)):
+            raise ValueError(
+                f"{network.num_communities} outputs and hidden layers {network.hidden}, the configuration has "
+                f"{self.num_communities} and {list(self.hidden)}"
+            )
+        return dataclasses.replace(self, network=network)
 
     def _assign(
         self, operator: GraphOperator, num_communities: int, generator: torch.Generator
@@ -153,14 +187,14 @@ class NetworkSolver(Solver):
         dtype = next(network.parameters()).dtype
         with torch.enable_grad():
             network.train()
-            optimiser = _Adam(network, self.learning_rate)
-            for step in range(self.steps):
+            optimiser = _Adam(network, self.refine_learning_rate)
+            for step in range(self.refine_steps):
                 some: slice | torch.Tensor = slice(None)
-                if len(z) > self.batch_nodes:
-                    some = random_sample(len(z), self.batch_nodes, generator, z.device)
+                if len(z) > self.refine_nodes:
+                    some = random_sample(len(z), self.refine_nodes, generator, z.device)
                 nodes = NodeSet.from_embeddings(z[None, some], weight[None, some])
                 assign = network(nodes.z.to(dtype))
-                weight_now = self.collapse_weight * (1 - step / self.steps)
+                weight_now = self.collapse_weight * (1 - step / self.refine_steps)
                 loss = modularity_loss(nodes, assign, operator.graph, weight_now).sum()
                 optimiser.step(loss)
         return self._apply(network, z).to(z.dtype), None
@@ -170,9 +204,9 @@ class NetworkSolver(Solver):
     ) -> ModularityNetwork:
         width, dim = trained.num_communities, trained.dim
         if num_communities > width:
-            raise ValueError(f"num_communities: at most the network's {width} wanted, got {num_communities}")
+            raise ValueError(f"num_communities: expected at most the network's {width}, got {num_communities}")
         if dim != z.shape[1]:
-            raise ValueError(f"z: embeddings of the network's dimension {dim} wanted, got {z.shape[1]}")
+            raise ValueError(f"z: expected embeddings of the network's dimension {dim}, got {z.shape[1]}")
         network = copy.deepcopy(trained).to(z.device).requires_grad_()
         if num_communities == width:
             return network
@@ -187,3 +221,54 @@ class NetworkSolver(Solver):
         dtype = next(network.parameters()).dtype
         with torch.no_grad():
             return torch.cat([network(part.to(dtype)) for part in z.split(_CHUNK_NODES)])
+
+
+def draw_nodes(nodes: NodeSet, count: int, rng: np.random.Generator) -> tuple[torch.Tensor, torch.Tensor]:
+    """``count`` valid nodes of one utterance, drawn with replacement: embeddings and weights."""
+    valid = nodes.valid[0].nonzero().squeeze(1)
+    chosen = valid[torch.from_numpy(rng.integers(len(valid), size=count)).to(valid.device)]
+    return nodes.z[0, chosen], nodes.weight[0, chosen]
+
+
+def train_network(
+    pool: Sequence[tuple[torch.Tensor, torch.Tensor]],
+    options: NetworkOptions,
+    num_communities: int,
+    graph: Graph,
+    seed: int,
+) -> ModularityNetwork:
+    """Train a modularity network over a pool of mixtures.
+
+    Args:
+        pool: of each mixture, embeddings ``(train_nodes, dim)`` and weights ``(train_nodes,)``.
+        options: of the training.
+        num_communities: outputs of the network.
+        graph: whose modularity it maximises.
+        seed: of its weights and of the mixtures of each step.
+
+    Raises:
+        ContrasepError: an empty pool, or a loss that is not finite.
+    """
+    if not pool:
+        raise ContrasepError("no training mixture holds anything but silence; look at the dump of stage 2")
+    rng = np.random.default_rng(seed)
+    z = torch.stack([z for z, _ in pool]).float()
+    weight = torch.stack([weight for _, weight in pool]).float()
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        network = ModularityNetwork(z.shape[-1], num_communities, options.hidden).to(z.device)
+    optimiser = torch.optim.Adam(network.parameters(), options.learning_rate)
+    for step in range(options.train_steps):
+        some = torch.from_numpy(rng.integers(len(z), size=options.train_mixtures)).to(z.device)
+        nodes = NodeSet.from_embeddings(z[some], weight[some])
+        loss = modularity_loss(nodes, network(nodes.z), graph, options.collapse_weight).mean()
+        if not torch.isfinite(loss):
+            raise ContrasepError(
+                f"modularity network: loss {loss.item()} at step {step + 1}; lower modularity.solver.learning_rate"
+            )
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        if (step + 1) % 50 == 0 or step + 1 == options.train_steps:
+            print(f"modularity network: step {step + 1} of {options.train_steps}, loss {loss.item():.4f}", flush=True)
+    return network

@@ -2,44 +2,23 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 import torch
 
 from contrasep_lib.modularity.operator import GraphOperator, one_hot
 from contrasep_lib.modularity.solvers.base import Solver, random_sample
 from contrasep_lib.modularity.solvers.lanczos import leading_eigenvectors
+from contrasep_lib.modularity.solvers.options import SpectralOptions
 from contrasep_lib.modularity.solvers.refine import merge, sweep
 
 
-@dataclasses.dataclass(frozen=True)
-class SpectralSolver(Solver):
+class SpectralSolver(SpectralOptions, Solver):
     """Spectral modularity maximisation (Newman 2006) with Kernighan-Lin style refinement.
 
     With the positive eigenpairs of B, ``x_i = sqrt(lambda) u_i`` gives
     ``2m Q = sum_k |sum_{i in k} x_i|^2`` up to the eigenvalues left out. Several starts
-    are improved in these few coordinates, the best are refined on the exact Q.
-
-    Args:
-        restarts: starts in the eigenvector coordinates; at least 1.
-        refined: how many of the best are refined on the exact Q; at least 1.
-        sample: the search runs on at most this many nodes, drawn at random; its partition
-            is extended to all nodes and refined on them; at least 1.
-        max_sweeps: refinement sweeps over all nodes at most; at least 1.
-
-    Raises:
-        ValueError: an argument is out of range.
+    are improved in these few coordinates, the best are refined on the exact Q. Its arguments
+    are those of :class:`~contrasep_lib.modularity.solvers.options.SpectralOptions`.
     """
-
-    restarts: int = 16
-    refined: int = 3
-    sample: int = 4096
-    max_sweeps: int = 10
-
-    def __post_init__(self) -> None:
-        for name in ("restarts", "refined", "sample", "max_sweeps"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name}: at least 1 wanted, got {getattr(self, name)}")
 
     def _assign(
         self, operator: GraphOperator, num_communities: int, generator: torch.Generator

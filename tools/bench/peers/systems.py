@@ -30,7 +30,7 @@ from contrasep_lib.modularity.solvers.kmeans import KMeansSolver
 from contrasep_lib.nodes.nodeset import NodeSet
 from contrasep_lib.objectives import affinity_loss
 from contrasep_lib.nodes.granularity import Nodes, TimeFrequency, apply_mask
-from contrasep_lib.separate.learned import hard_shares
+from contrasep_lib.separate.model_separator import hard_shares
 from peers.losses import pit_si_snr_loss
 from peers.options import PeerOptions
 

@@ -12,17 +12,26 @@ from contrasep_lib.oracles.base import Scene, oracle_options
 from contrasep_lib.errors import ContrasepError
 from contrasep_lib.nodes.options import FeatureOptions
 from contrasep_lib.mix.options import MixOptions
-from contrasep_lib.counting.null import Null
+from contrasep_lib.config import build
+from contrasep_lib.decode.attractor import centroids_of
+from contrasep_lib.modularity.graphs import KernelGraph
 from contrasep_lib.modularity.objective import modularity
-from contrasep_lib.modularity.solvers.network import ModularityNetwork
+from contrasep_lib.modularity.options import ModularityOptions
+from contrasep_lib.modularity.solvers.network import ModularityNetwork, NetworkSolver
 from contrasep_lib.nodes.nodeset import NodeSet
 from contrasep_lib.nodes.granularity import TimeFrequency
-from contrasep_lib.separate.learned import Communities, Learned, build_graph, build_solver, soft_shares
-from contrasep_lib.separate.options import ModularityOptions, SeparateOptions
-from contrasep_lib.train.communities import draw_nodes, train_communities, train_network
+from contrasep_lib.separate.clustering_state import ClusteringState, state_files
+from contrasep_lib.separate.model_separator import ModelSeparator, hard_shares, soft_shares
+from contrasep_lib.separate.options import SeparateOptions
+from contrasep_lib.train.clustering import train_clustering
 
 FEATURES = FeatureOptions(128, 32)
-OPTIONS = ModularityOptions(train_steps=60, train_nodes=256, hidden=(16,), null="round", null_utterances=3)
+NETWORK = {"name": "network", "train_steps": 60, "train_nodes": 256, "hidden": [16]}
+COUNTING = {"name": "recursive_split", "null_model": "isotropic", "utterances": 3}
+
+
+def modularity_options(**values):
+    return build(ModularityOptions, {"solver": NETWORK, "counting": COUNTING, **values}, "modularity")
 
 
 class Planted(torch.nn.Module):
@@ -34,7 +43,7 @@ class Planted(torch.nn.Module):
         self.options = types.SimpleNamespace(decodes=False)
         generator = torch.Generator().manual_seed(1)
         self.directions = torch.nn.Parameter(torch.linalg.qr(torch.randn(dim, dim, generator=generator))[0])
-        self.spread, self.sources = spread, None
+        self.spread, self.sources, self.counter = spread, None, None
 
     def embed(self, mixture):
         return self.analyse(mixture)[0]
@@ -45,7 +54,7 @@ class Planted(torch.nn.Module):
         noise = torch.randn(*labels.shape, len(self.directions), generator=torch.Generator().manual_seed(2))
         z = torch.nn.functional.normalize(self.directions[labels] + self.spread * noise, dim=-1)
         nodeset = NodeSet(z, nodes.power.sqrt(), nodes.valid, nodes.shape)
-        return nodeset, types.SimpleNamespace(spectrum=nodes.spectrum)
+        return nodeset, types.SimpleNamespace(spectrum=nodes.spectrum, hidden=None, frames=None)
 
 
 def talkers(count, seed=0):
@@ -54,16 +63,21 @@ def talkers(count, seed=0):
     return sources.sum(axis=0), sources
 
 
-def learned(solver, count="estimated", **options):
-    modularity = ModularityOptions(**{**dataclasses.asdict(OPTIONS), "solver": solver, **options})
-    network = ModularityNetwork(8, modularity.k_max, modularity.hidden) if solver == "network" else None
-    return Learned(Planted(), Communities(network, Null()), modularity, SeparateOptions("model", count=count))
+def separator_of(solver, counter=None, **options):
+    """A separator whose solver, where it learns, has learned nothing yet."""
+    modularity, model = modularity_options(solver=solver, **options), Planted()
+    model.counter = counter
+    clustering = ClusteringState.from_options(modularity, counter)
+    if solver == "network":
+        trained = dataclasses.replace(clustering.solver, network=ModularityNetwork(8, modularity.k_max, (16,)))
+        clustering = dataclasses.replace(clustering, solver=trained)
+    return ModelSeparator(model, clustering, modularity, SeparateOptions("model"))
 
 
 @pytest.mark.parametrize("solver", ["network", "direct", "spectral", "kmeans"])
 @pytest.mark.parametrize("count", [2, 3])
 def test_known_embeddings_give_the_ideal_binary_mask(solver, count):
-    separator = learned(solver)
+    separator = separator_of(solver)
     mixture, sources = talkers(count)
     separator.model.sources = torch.from_numpy(sources)
     separation = separator.separate("utt", mixture, None)
@@ -76,8 +90,8 @@ def test_known_embeddings_give_the_ideal_binary_mask(solver, count):
     assert len(separation.sizes) == count and f"{count} speakers" in separation.words
 
 
-def test_one_talker_stays_whole():
-    separator = learned("network")
+def test_one_speaker_stays_whole():
+    separator = separator_of("network")
     mixture, sources = talkers(1)
     separator.model.sources = torch.from_numpy(sources)
     separation = separator.separate("utt", mixture, None)
@@ -86,40 +100,44 @@ def test_one_talker_stays_whole():
 
 
 def test_a_given_count_is_kept_and_the_utterance_seeds():
-    separator = learned("spectral")
+    separator = separator_of("spectral")
     mixture, sources = talkers(2)
     separator.model.sources = torch.from_numpy(sources)
     given = separator.separate("utt", mixture, 4)
     assert given.num_spk_given and len(given.outputs) == 4
-    again = learned("spectral")
+    again = separator_of("spectral")
     again.model.sources = torch.from_numpy(sources)
     again.separate("another", mixture, None)
     np.testing.assert_array_equal(again.separate("utt", mixture, 4).outputs, given.outputs)
 
 
 @pytest.mark.parametrize("most, expected", [(None, 3), (2, 2)])
-def test_the_counter_counts_where_it_is_asked(most, expected):
-    with pytest.raises(ContrasepError, match="modularity.counting: 'counter' wants a model that learned with objective count"):
-        Planted.counter = None
-        learned("spectral", counting="counter")
-    Planted.counter = object()
-    try:
-        separator = learned("spectral", counting="counter")
-    finally:
-        del Planted.counter
+def test_the_classifier_counts_where_it_is_chosen(most, expected):
+    with pytest.raises(ContrasepError, match="modularity.counting: 'classifier' needs a model trained with the objective count"):
+        separator_of("spectral", counting="classifier")
     chances = torch.tensor([[0.05, 0.2, 0.6, 0.1, 0.05]])
-    separator.model.count = lambda nodes, seen: chances.log()
+
+    class Known(torch.nn.Module):
+        def forward(self, z, weight, hidden, frames):
+            return chances.log() + 3
+
+    separator = separator_of("spectral", Known(), counting="classifier")
     mixture, sources = talkers(4)
     separator.model.sources = torch.from_numpy(sources)
     separation = separator.separate("utt", mixture, None, most)
     assert len(separation.outputs) == expected and not separation.num_spk_given and not separation.evidence
     kept = chances[0, :most] / chances[0, :most].sum()
     np.testing.assert_allclose(separation.probabilities, kept, rtol=1e-5)
-    assert separation.words.startswith(f"{expected} speakers by the counter (1 ")
+    assert separation.words.startswith(f"{expected} speakers by the classifier (1 ")
     evidence = separator.separate("utt", mixture, None, most, with_evidence=True).evidence
     assert [entry.num_communities for entry in evidence] == list(range(1, len(kept) + 1))
     # a given count is not asked of it
     assert separator.separate("utt", mixture, 4).probabilities == ()
+
+
+def shares_of_labels(nodes, labels, count):
+    hard = hard_shares(nodes, labels, count)
+    return soft_shares(nodes, hard, centroids_of(nodes.z, hard, nodes.weight * nodes.valid))
 
 
 def test_soft_shares_are_squared_cosines_with_the_centroids():
@@ -129,18 +147,18 @@ def test_soft_shares_are_squared_cosines_with_the_centroids():
     valid = torch.tensor([[True, True, True, True, False]])
     # only the first two weigh, so that they are the centroids
     nodes = NodeSet(z[None], torch.tensor([[1.0, 1, 0, 0, 0]]), valid, (5,))
-    shares = soft_shares(nodes, torch.tensor([[0, 1, 0, 1, -1]]), 2)
+    shares = shares_of_labels(nodes, torch.tensor([[0, 1, 0, 1, -1]]), 2)
     expected = torch.tensor([[1, 0], [0, 1], [0.64, 0.36], [0, 1], [0, 0]])
     assert torch.allclose(shares, expected[None], atol=1e-6)
     # an empty community takes nothing
-    shares = soft_shares(nodes, torch.tensor([[0, 1, 0, 1, -1]]), 3)
+    shares = shares_of_labels(nodes, torch.tensor([[0, 1, 0, 1, -1]]), 3)
     assert torch.allclose(shares[..., :2], expected[None], atol=1e-6) and not shares[..., 2].any()
 
 
 def test_a_graph_of_fewer_communities_leaves_no_output_silent():
-    separator = learned("spectral")
+    separator = separator_of("spectral")
     alone = types.SimpleNamespace(solve=lambda nodes, *_: types.SimpleNamespace(labels=torch.where(nodes.valid, 0, -1)))
-    separator.solver = alone
+    separator.clustering = dataclasses.replace(separator.clustering, solver=alone)
     mixture, sources = talkers(3)
     separator.model.sources = torch.from_numpy(sources)
     outputs = separator.separate("utt", mixture, 3).outputs
@@ -149,7 +167,7 @@ def test_a_graph_of_fewer_communities_leaves_no_output_silent():
 
 @pytest.mark.parametrize("mask", ["hard", "soft"])
 def test_outputs_of_both_masks_add_up(mask):
-    separator = learned("spectral")
+    separator = separator_of("spectral")
     separator.options = SeparateOptions("model", mask=mask)
     mixture, sources = talkers(3)
     separator.model.sources = torch.from_numpy(sources)
@@ -160,24 +178,29 @@ def test_outputs_of_both_masks_add_up(mask):
 
 
 def test_silence_is_refused():
-    separator = learned("spectral")
+    separator = separator_of("spectral")
     separator.model.sources = torch.zeros(1, 4000)
     with pytest.raises(ContrasepError, match="'utt': nothing but silence"):
         separator.separate("utt", np.zeros(4000, np.float32), None)
 
 
 def test_training_raises_modularity_over_mixtures():
-    rng = np.random.default_rng(0)
     model, pool = Planted(), []
     for seed in range(6):
         mixture, sources = talkers(2 + seed % 2, seed)
         model.sources = torch.from_numpy(sources)
         with torch.no_grad():
-            pool.append(draw_nodes(model.embed(torch.from_numpy(mixture)[None]), 256, rng))
-    options = dataclasses.replace(OPTIONS, train_steps=300, learning_rate=0.02)
-    network = train_network(pool, options)
-    graph = build_graph(options)
-    nodes = NodeSet.from_embeddings(torch.stack([z for z, _ in pool]))
+            pool.append(model.embed(torch.from_numpy(mixture)[None]))
+    graph, asked = KernelGraph(), []
+    solver = NetworkSolver(hidden=(16,), train_pool=6, train_steps=300, train_nodes=256, learning_rate=0.02)
+
+    def mixtures(count):
+        asked.append(count)
+        return pool
+
+    network = solver.trained(mixtures, graph, seed=0).network
+    assert asked == [6] and solver.network is None
+    nodes = NodeSet(*(torch.cat([getattr(each, name) for each in pool]) for name in ("z", "weight", "valid")), pool[0].shape)
     with torch.no_grad():
         dominant = (nodes.z @ model.directions.T).argmax(dim=-1)
         best = modularity(nodes, torch.nn.functional.one_hot(dominant, 8).float(), graph).mean()
@@ -185,47 +208,46 @@ def test_training_raises_modularity_over_mixtures():
         torch.manual_seed(0)
         fresh = modularity(nodes, ModularityNetwork(8, 5, (16,))(nodes.z), graph).mean()
     assert fresh < 0.1 * best and trained > 0.7 * best
-    for one, other in zip(network.parameters(), train_network(pool, options).parameters()):
+    for one, other in zip(network.parameters(), solver.trained(mixtures, graph, seed=0).network.parameters()):
         assert torch.equal(one, other)
-    with pytest.raises(ContrasepError, match="nothing|silence"):
-        train_network([], OPTIONS)
+    with pytest.raises(ContrasepError, match="anything but silence"):
+        solver.trained(lambda count: [], graph, seed=0)
 
 
 class Dump:
     """Stands in for a dumped set of one talker's recordings."""
 
-    folder, keys = "dump/cv_single", ["a", "b", "c", "d"]
+    folder, keys, utt2spk = "dump/cv_single", ["a", "b", "c", "d"], dict.fromkeys("abcd", "p")
 
     def mixture(self, key):
         return talkers(1, ord(key))[0]
 
 
-def test_stage_4_on_single_talkers_and_its_files(tmp_path):
+def test_stage_4_on_single_speakers_and_its_files(tmp_path):
     model = Planted()
     model.sources = torch.from_numpy(talkers(1)[1])
-    communities = train_communities(model, [Dump()], Dump(), OPTIONS, MixOptions(), 2)
-    assert communities.null.talkers == 3
-    communities.save(tmp_path)
-    loaded = Communities.load(tmp_path, OPTIONS)
-    assert loaded.null == communities.null
+    options = modularity_options()
+    clustering = train_clustering(model, [Dump()], Dump(), options, MixOptions(), 2)
+    assert clustering.counter.null.talkers == 3
+    clustering.save(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(state_files(options)) == ["network.pth", "null.json"]
+    loaded = ClusteringState.load(tmp_path, options)
+    assert loaded.counter.null == clustering.counter.null
     z = torch.nn.functional.normalize(torch.randn(5, 8), dim=-1)
-    assert torch.equal(loaded.network(z), communities.network(z))
-    assert build_solver(OPTIONS, loaded.network).network is loaded.network
-    with pytest.raises(ContrasepError, match="configuration has 3"):
-        Communities.load(tmp_path, ModularityOptions(k_max=3, hidden=(16,)))
+    assert torch.equal(loaded.solver.network(z), clustering.solver.network(z))
+    with pytest.raises(ContrasepError, match=r"network.pth: 5 outputs and hidden layers \[16\], the configuration has 3"):
+        ClusteringState.load(tmp_path, modularity_options(k_max=3))
     (tmp_path / "network.pth").write_bytes((tmp_path / "network.pth").read_bytes()[:100])
     with pytest.raises(ContrasepError, match="network.pth"):
-        Communities.load(tmp_path, OPTIONS)
+        ClusteringState.load(tmp_path, options)
+    # a solver that learns nothing does not read it
+    kmeans = modularity_options(solver="kmeans")
+    assert ClusteringState.load(tmp_path, kmeans).solver.restarts == 8 and state_files(kmeans) == ["null.json"]
+    for text, says in (("{}", "null.json: expected the fields"), ("x", "not a JSON file"), ("[]", "expected a mapping, got list")):
+        (tmp_path / "null.json").write_text(text)
+        with pytest.raises(ContrasepError, match=says) as error:
+            ClusteringState.load(tmp_path, kmeans)
+        assert "\n" not in str(error.value) and "run stage 4 again" in str(error.value)
     (tmp_path / "null.json").unlink()
-    with pytest.raises(ContrasepError, match="run stage 4 first"):
-        Communities.load(tmp_path, OPTIONS)
-
-
-@pytest.mark.parametrize("values, says", [
-    ({"tau": 1.0}, "tau"), ({"tau": -0.5}, "tau"), ({"k_max": 0}, "k_max"), ({"hidden": (0,)}, "hidden"),
-    ({"null": "round", "null_threshold": -1.0}, "null_threshold"), ({"null_seconds": 0}, "null_seconds"),
-    ({"collapse_weight": -1}, "collapse_weight"), ({"learning_rate": 0}, "learning_rate"), ({"power": 0}, "power"),
-])
-def test_bad_options(values, says):
-    with pytest.raises(ValueError, match=says):
-        ModularityOptions(**values)
+    with pytest.raises(ContrasepError, match="null.json: no such file; run stage 4 first"):
+        ClusteringState.load(tmp_path, kmeans)

@@ -1,0 +1,68 @@
+"""Options of the section ``modularity`` and of the graphs; nothing here imports torch."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from contrasep_lib.config import choice, choice_of
+
+
+@choice("graph", "kernel", target="contrasep_lib.modularity.graphs:KernelGraph")
+@dataclasses.dataclass(frozen=True)
+class KernelOptions:
+    """Complete graph with the edges ((1 + cosine) / 2)^power.
+
+    Attributes:
+        power: exponent, an integer of at least 1.
+    """
+
+    power: int = 2
+
+    def __post_init__(self) -> None:
+        if isinstance(self.power, bool) or not isinstance(self.power, int) or self.power < 1:
+            raise ValueError(f"power: expected an integer of at least 1, got {self.power!r}")
+
+
+@choice("graph", "threshold", target="contrasep_lib.modularity.graphs:ThresholdGraph")
+@dataclasses.dataclass(frozen=True)
+class ThresholdOptions:
+    """Graph of the pairs whose cosine exceeds tau, as in arXiv 2305.10652.
+
+    Attributes:
+        tau: threshold on the cosine, in [0, 1), or in [-1, 1) for the binary graph.
+        binary: 0/1 edges instead of edges weighted by the cosine.
+    """
+
+    tau: float = 0.5
+    binary: bool = False
+
+    def __post_init__(self) -> None:
+        low = -1.0 if self.binary else 0.0
+        if not low <= self.tau < 1.0:
+            kind = "binary" if self.binary else "weighted"
+            raise ValueError(f"tau: expected a value in [{low:g}, 1) for the {kind} graph, got {self.tau}")
+
+
+@dataclasses.dataclass(frozen=True)
+class ModularityOptions:
+    """How embeddings become communities.
+
+    Attributes:
+        graph: over the embedded nodes.
+        solver: that partitions the graph.
+        counting: how the number of speakers is estimated.
+        k_max: the largest number of speakers considered.
+        seed: of what training draws, and, with the utterance id, of solver and counting.
+    """
+
+    graph: Any = choice_of("graph", "kernel")
+    solver: Any = choice_of("solver", "network")
+    counting: Any = choice_of("counter", "recursive_split")
+    k_max: int = 5
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name, least in (("k_max", 1), ("seed", 0)):
+            if getattr(self, name) < least:
+                raise ValueError(f"{name}: expected at least {least}, got {getattr(self, name)}")

@@ -1,0 +1,143 @@
+"""Separation by a trained model: embed, count, maximise modularity, mask."""
+
+from __future__ import annotations
+
+import math
+import typing
+import zlib
+
+import numpy as np
+import torch
+
+from contrasep_lib.decode.attractor import centroids_of, shares_of
+from contrasep_lib.errors import ContrasepError
+from contrasep_lib.modularity.diagnostics import diagnose
+from contrasep_lib.modularity.options import ModularityOptions
+from contrasep_lib.modularity.solvers.kmeans import KMeansSolver
+from contrasep_lib.nodes.granularity import apply_mask
+from contrasep_lib.nodes.nodeset import NodeSet
+from contrasep_lib.separate.clustering_state import ClusteringState
+from contrasep_lib.separate.options import SeparateOptions
+from contrasep_lib.separate.separation import Separation
+
+if typing.TYPE_CHECKING:
+    from contrasep_lib.embedding.analysis import Analysis
+    from contrasep_lib.models.espnet_model import ContrastiveModel
+
+# of a node's own community, so that a node that turns away from all centroids stays there
+_TRACE = 1e-9
+
+
+class ModelSeparator:
+    """A separator made of a trained model and the modularity engine.
+
+    Args:
+        model: trained, in evaluation mode.
+        clustering: graph, solver and counter, as stage 4 left them.
+        modularity: section ``modularity``.
+        options: section ``separate``.
+    """
+
+    def __init__(
+        self, model: "ContrastiveModel", clustering: ClusteringState, modularity: ModularityOptions, options: SeparateOptions
+    ) -> None:
+        self.model, self.clustering, self.modularity, self.options = model, clustering, modularity, options
+
+    @torch.no_grad()
+    def separate(
+        self, key: str, mixture: np.ndarray, num_spk: int | None, most: int | None = None, with_evidence: bool = False
+    ) -> Separation:
+        """Separate one mixture.
+
+        Args:
+            key: utterance id; seeds counting and refinement, so that the result does not depend on
+                what else is separated.
+            mixture: ``(samples,)`` float32.
+            num_spk: the number of speakers, or None to estimate it.
+            most: the largest estimate; ``modularity.k_max`` when None.
+            with_evidence: whether to fill the evidence of an estimate, which takes as long as the estimate.
+
+        Raises:
+            ContrasepError: a mixture of silence.
+        """
+        device = next(self.model.parameters()).device
+        signal = torch.from_numpy(np.ascontiguousarray(mixture, np.float32))[None].to(device)
+        nodes, seen = self.model.analyse(signal)
+        if not nodes.valid.any():
+            raise ContrasepError(f"'{key}': nothing but silence; there is nobody to separate")
+        seed = (zlib.crc32(key.encode()) + self.modularity.seed) % 2**31
+        decision = None
+        if num_spk is None:
+            decision = self.clustering.counter.count(nodes, seen, most or self.modularity.k_max, seed, with_evidence)
+        labels = self._labels(nodes, num_spk or decision.number, seed)
+        hard = hard_shares(nodes, labels, num_spk or decision.number)
+        centroids = centroids_of(nodes.z, hard, nodes.weight * nodes.valid)
+        assign = soft_shares(nodes, hard, centroids) if self.options.mask == "soft" else hard
+        audio = self._audio(seen, assign, centroids, signal.shape[-1])
+        further = [decision.further] if decision else None
+        [diagnosis] = diagnose(nodes, labels, self.clustering.graph, further=further)
+        conductance = diagnosis.mean_conductance
+        return Separation(
+            outputs=audio[0].cpu().numpy().astype(np.float32),
+            assignment=assign[0].cpu().numpy().astype(np.float32),
+            shape=nodes.shape,
+            num_spk_given=decision is None,
+            modularity=diagnosis.modularity,
+            conductance=None if math.isnan(conductance) else conductance,
+            sizes=diagnosis.sizes,
+            words=f"{decision.words}; {diagnosis.words}" if decision else diagnosis.words,
+            centroids=centroids[0].cpu().numpy(),
+            evidence=decision.evidence if decision else (),
+            probabilities=(decision.probabilities or ()) if decision else (),
+        )
+
+    def _labels(self, nodes: NodeSet, count: int, seed: int) -> torch.Tensor:
+        """Communities of nodes, ``(1, nodes)`` int64, -1 on invalid ones."""
+        if count == 1:
+            return torch.where(nodes.valid, 0, -1)
+        labels = self.clustering.solver.solve(nodes, count, self.clustering.graph, seed).labels
+        if len(labels[nodes.valid].unique()) < count:
+            # the graph has fewer communities than there are speakers; a silent output would help nobody
+            labels = KMeansSolver().solve(nodes, count, self.clustering.graph, seed).labels
+        return labels
+
+    def _audio(self, seen: "Analysis", assign: torch.Tensor, centroids: torch.Tensor, samples: int) -> torch.Tensor:
+        """Audio of the communities, ``(1, K, samples)``."""
+        if self.model.options.decodes and assign.shape[-1] > 1:
+            return self.model.decode(seen, centroids, samples)
+        granularity = self.model.granularity
+        mask = granularity.mask(assign, granularity.nodes_of(seen.spectrum))
+        return apply_mask(mask, seen.spectrum, samples, self.model.features)
+
+
+def hard_shares(nodes: NodeSet, labels: torch.Tensor, count: int) -> torch.Tensor:
+    """Each valid node to its community: ``(batch, nodes, count)`` of ones and zeros.
+
+    Args:
+        nodes: node sets.
+        labels: ``(batch, nodes)`` int64, -1 on invalid nodes.
+        count: communities.
+    """
+    hard = torch.nn.functional.one_hot(labels.clamp_min(0), count).to(nodes.z.dtype)
+    return hard * nodes.valid.unsqueeze(-1)
+
+
+def soft_shares(nodes: NodeSet, hard: torch.Tensor, centroids: torch.Tensor) -> torch.Tensor:
+    """Each valid node to all communities, see `contrasep_lib.decode.attractor.shares_of`.
+
+    The deep clustering objective draws ``z_i . z_j`` towards the chance that two nodes have one speaker, and
+    centroids of speakers towards right angles. The squared cosines of a node with the centroids then
+    add up to about one and say how the node divides.
+
+    Args:
+        nodes: node sets.
+        hard: see `hard_shares`.
+        centroids: of its communities, ``(batch, count, dim)``.
+
+    Returns:
+        ``(batch, nodes, count)``, rows of valid nodes add up to one. A node that turns away from all centroids stays
+        with its community.
+    """
+    own = hard.transpose(1, 2)
+    shares, _ = shares_of(nodes.z, centroids, own.any(-1), _TRACE * own)
+    return shares.transpose(1, 2) * nodes.valid.unsqueeze(-1)

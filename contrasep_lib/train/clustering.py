@@ -1,0 +1,106 @@
+"""Stage 4, after the embedding: the solver over mixtures, and the counter over known speech."""
+
+from __future__ import annotations
+
+import typing
+from typing import Iterable, Iterator, Sequence
+
+import numpy as np
+import torch
+
+from contrasep_lib.io.dumpset import DumpSet
+from contrasep_lib.mix.options import MixOptions
+from contrasep_lib.modularity.options import ModularityOptions
+from contrasep_lib.nodes.nodeset import NodeSet
+from contrasep_lib.separate.clustering_state import ClusteringState
+from contrasep_lib.train.data import DynamicMixtures
+from contrasep_lib.train.options import TrainOptions
+
+if typing.TYPE_CHECKING:
+    from contrasep_lib.models.espnet_model import ContrastiveModel
+
+
+def drawn_keys(dump: DumpSet, count: int, seed: int) -> list[str]:
+    """At most ``count`` utterances of a set, drawn by the seed and sorted."""
+    keys = dump.keys
+    chosen = np.random.default_rng(seed).permutation(len(keys))[:count]
+    return [keys[index] for index in sorted(chosen)]
+
+
+def embedded(model: "ContrastiveModel", dump: DumpSet, keys: Iterable[str]) -> Iterator[NodeSet]:
+    """Node sets of utterances, those with nothing but silence left out."""
+    device = next(model.parameters()).device
+    for key in keys:
+        with torch.no_grad():
+            nodes = model.embed(torch.from_numpy(dump.mixture(key))[None].to(device))
+        if nodes.valid.any():
+            yield nodes
+
+
+class SingleSpeakers:
+    """A dumped set of single speakers, as counters learn from it.
+
+    See `contrasep_lib.counting.counters.base.KnownSpeech`.
+
+    Args:
+        model: trained, in evaluation mode.
+        dump: the set.
+        mix: section ``mix``, by which its recordings are mixed.
+        seed: of drawn recordings and mixtures.
+        most: speakers in a mixture at most; never more than the set has.
+    """
+
+    def __init__(self, model: "ContrastiveModel", dump: DumpSet, mix: MixOptions, seed: int, most: int) -> None:
+        self.model, self.dump, self.mix, self.seed = model, dump, mix, seed
+        self.name = str(dump.folder)
+        self.most = min(most, len(set(dump.utt2spk.values())))
+
+    def singles(self, count: int) -> Iterator[NodeSet]:
+        """At most ``count`` recordings."""
+        return embedded(self.model, self.dump, drawn_keys(self.dump, count, self.seed))
+
+    def mixtures(self, num_spk: int, count: int, seconds: float) -> Iterator[tuple[NodeSet, torch.Tensor]]:
+        """At most ``count`` mixtures, and the speaker that dominates each node ``(1, nodes)`` int64."""
+        model, device = self.model, next(self.model.parameters()).device
+        drawn = TrainOptions(num_spk=(num_spk,), segment_seconds=seconds, seed=self.seed)
+        dataset = DynamicMixtures([self.dump], drawn, self.mix)
+        for key in dataset.keys(num_spk, count):
+            item = dataset[key]
+            with torch.no_grad():
+                dominant = model.granularity.targets(torch.from_numpy(item["sources"])[None].to(device))
+                nodes = model.embed(torch.from_numpy(item["mixture"])[None].to(device))
+            if nodes.valid.any():
+                yield nodes, dominant
+
+
+def train_clustering(
+    model: "ContrastiveModel",
+    mixtures: Sequence[DumpSet],
+    singles: DumpSet | None,
+    options: ModularityOptions,
+    mix: MixOptions,
+    most: int,
+) -> ClusteringState:
+    """What stage 5 needs beside the model.
+
+    Args:
+        model: trained, in evaluation mode.
+        mixtures: training sets of mixtures, used evenly.
+        singles: single speakers, from which the counter learns; None without any.
+        options: section ``modularity``.
+        mix: section ``mix``.
+        most: speakers in a mixture that the model has learned from, at most.
+
+    Raises:
+        ContrasepError: sets of nothing but silence, or a training that diverged.
+    """
+    made = ClusteringState.from_options(options, model.counter)
+
+    def pool(count: int) -> Iterator[NodeSet]:
+        share = -(-count // len(mixtures))
+        for dump in mixtures:
+            yield from embedded(model, dump, drawn_keys(dump, share, options.seed))
+
+    solver = made.solver.trained(pool, made.graph, options.seed)
+    speech = None if singles is None else SingleSpeakers(model, singles, mix, options.seed, most)
+    return ClusteringState(made.graph, solver, made.counter.fitted(speech, options.seed))

@@ -1,0 +1,104 @@
+"""Stage 4 after the embedding: known speech for the counter, a pool of mixtures for the solver."""
+
+import numpy as np
+import pytest
+import torch
+
+from contrasep_lib.errors import ContrasepError
+from contrasep_lib.nodes.options import FeatureOptions
+from contrasep_lib.io.dumpset import DumpSet
+from contrasep_lib.mix.options import MixOptions
+from contrasep_lib.config import create
+from contrasep_lib.counting.counters.options import RecursiveSplitOptions
+from contrasep_lib.modularity.graphs import KernelGraph
+from contrasep_lib.modularity.options import ModularityOptions
+from contrasep_lib.modularity.solvers.kmeans import KMeansSolver
+from contrasep_lib.nodes.nodeset import NodeSet
+from contrasep_lib.nodes.granularity import TimeFrequency
+from contrasep_lib.separate.clustering_state import ClusteringState
+from contrasep_lib.train.clustering import SingleSpeakers, drawn_keys, train_clustering
+
+from .conftest import write_dump
+
+FEATURES = FeatureOptions(128, 64)
+
+
+class Listening(TimeFrequency):
+    """Keeps the sources that it was asked about last."""
+
+    def targets(self, sources):
+        self.sources = sources
+        return super().targets(sources)
+
+
+class Planted(torch.nn.Module):
+    """Embeds each unit near the direction of its talker, spread along one axis above all."""
+
+    def __init__(self):
+        super().__init__()
+        self.granularity = Listening(FEATURES, 40.0)
+        self.directions, self.counter = torch.nn.Parameter(torch.eye(8)), None
+
+    def embed(self, mixture):
+        nodes = self.granularity.nodes(mixture)
+        labels = TimeFrequency.targets(self.granularity, self.granularity.sources)
+        noise = 0.12 * torch.randn(*labels.shape, 8, generator=torch.Generator().manual_seed(2))
+        noise[..., -1] *= 5
+        z = torch.nn.functional.normalize(self.directions[labels] + noise, dim=-1)
+        return NodeSet(z.detach(), nodes.power.sqrt(), nodes.valid, nodes.shape)
+
+
+def speech(dump, most, **values):
+    return SingleSpeakers(Planted(), DumpSet(dump), MixOptions(), seed=values.get("seed", 0), most=most)
+
+
+def counter(**options):
+    return create(RecursiveSplitOptions(**options), graph=KernelGraph(), most=3, network=None)
+
+
+def test_mixtures_of_all_counts_are_made_and_counted(single_dump):
+    known = [item for number in (1, 2, 3) for item in speech(single_dump, 5).mixtures(number, 3, 0.4)]
+    assert [int(dominant[0][nodes.valid[0]].max()) + 1 for nodes, dominant in known] == [1] * 3 + [2] * 3 + [3] * 3
+    fitted = counter(utterances=3, seconds=0.4).fitted(speech(single_dump, 5), seed=0)
+    assert fitted.null.odds and fitted.null.talkers == 9
+    assert fitted.null == counter(utterances=3, seconds=0.4).fitted(speech(single_dump, 5), seed=0).null
+    others = speech(single_dump, 5, seed=5)
+    counts = [fitted.count(nodes, None, 5, 0).number for number in (1, 2, 3) for nodes, _ in others.mixtures(number, 4, 0.4)]
+    assert counts == [1] * 4 + [2] * 4 + [3] * 4
+
+
+def test_no_more_speakers_than_the_set_has(single_dump):
+    assert [speech(single_dump, most).most for most in (2, 9)] == [2, 6]
+
+
+def test_one_speaker_alone_has_no_odds(tmp_path):
+    tone = np.sin(np.arange(4000) / 3)
+    singles = write_dump(tmp_path / "one", {"wav": {"p0-0": tone}}, {"p0-0": "p0"})
+    with pytest.raises(ContrasepError, match="one: .*at least two speakers.*null_model: isotropic"):
+        counter().fitted(speech(singles, 2), seed=0)
+
+
+def test_drawn_keys_are_sorted_and_follow_the_seed(single_dump):
+    dump = DumpSet(single_dump)
+    some = drawn_keys(dump, 3, 0)
+    assert len(some) == 3 and some == sorted(some) == drawn_keys(dump, 3, 0) and set(some) < set(dump.keys)
+    assert drawn_keys(dump, 10**6, 0) == sorted(dump.keys) and any(drawn_keys(dump, 3, seed) != some for seed in range(1, 9))
+
+
+class Asking(KMeansSolver):
+    """Keeps how many mixtures it was given."""
+
+    given: list[int] = []
+
+    def trained(self, mixtures, graph, seed):
+        self.given.append(len(list(mixtures(5))))
+        return self
+
+
+def test_the_pool_is_drawn_evenly_from_all_sets(single_dump, monkeypatch):
+    made = ClusteringState(KernelGraph(), Asking(), counter())
+    monkeypatch.setattr(ClusteringState, "from_options", lambda options, network: made)
+    model = Planted()
+    model.embed = lambda mixture: NodeSet.from_embeddings(torch.eye(8)[None])
+    trained = train_clustering(model, [DumpSet(single_dump)] * 2, None, ModularityOptions(), MixOptions(), 2)
+    assert Asking.given == [6] and trained.solver is made.solver
