@@ -65,7 +65,9 @@ def run(args: argparse.Namespace) -> None:
                 if not is_out_of_memory(error):
                     raise
                 seconds = len(dump.mixture(key)) / dump.rate
-                raise ContrasepError(f"'{key}': out of memory with {seconds:.1f} s of speech; use a smaller --nj") from None
+                raise ContrasepError(
+                    f"'{key}': out of memory with {seconds:.1f} s of speech; use a smaller --nj"
+                ) from None
     if kept:
         print(f"separate: {kept} utterances of an interrupted run kept")
 

@@ -48,5 +48,6 @@ def run(args: argparse.Namespace) -> None:
 
 def _words(options: object) -> str:
     """The options of a part, e.g. ``network (train_pool 60, train_steps 200)``."""
-    values = ", ".join(f"{field.name} {getattr(options, field.name)}" for field in dataclasses.fields(options))  # type: ignore[arg-type]
+    fields = dataclasses.fields(options)  # type: ignore[arg-type]
+    values = ", ".join(f"{field.name} {getattr(options, field.name)}" for field in fields)
     return f"{options.name} ({values})"  # type: ignore[attr-defined]

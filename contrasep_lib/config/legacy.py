@@ -8,7 +8,7 @@ drops those that it does not read, and says so.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from contrasep_lib.config import legacy_modularity
@@ -89,7 +89,7 @@ def settle(tree: dict[str, Any], paths: Iterable[Path]) -> list[str]:
 def _options_of(section: str, key: str, part: dict[str, Any]) -> set[str]:
     """Names of the options of a chosen part; all that it has where it is no part, or of an unknown name."""
     fields = {field.name: field.metadata for field in dataclasses.fields(section_options(section))}
-    metadata = fields.get(key, {})
+    metadata: Mapping[str, Any] = fields.get(key, {})
     try:
         chosen = options_class(metadata["choice"], part.get("name", metadata["default"]))
     except (KeyError, ContrasepError):

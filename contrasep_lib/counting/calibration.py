@@ -53,8 +53,13 @@ def fit_null(
         ValueError: there is no utterance, or as for :func:`count_communities`.
 
     Example:
-        >>> null = fit_null(single_speaker_sets)
-        >>> count_communities(mixture, 5, null=null)
+        >>> from contrasep_lib.counting.recursive import count_communities
+        >>> generator = torch.Generator().manual_seed(0)
+        >>> cloud = torch.eye(8)[0] + 0.2 * torch.randn(4, 300, 8, generator=generator)
+        >>> single = NodeSet.from_embeddings(torch.nn.functional.normalize(cloud, dim=-1))
+        >>> null = fit_null([single])
+        >>> [decision.count for decision in count_communities(single, 5, null=null)]
+        [1, 1, 1, 1]
     """
     cuts: list[Cut] = []
     for nodes in speakers:

@@ -119,7 +119,8 @@ class CutTest:
         width = max(1 - float(np.square(shares @ means).sum()), 1e-12)
         explained = float(shares.prod() * np.square(means[0] - means[1]).sum()) / width
         cosine = float(np.prod(unit(means), axis=0).sum())
-        measured = dataclasses.replace(cut, share=float(shares.min()), side=side, width=width, explained=explained, cosine=cosine)
+        share = float(shares.min())
+        measured = dataclasses.replace(cut, share=share, side=side, width=width, explained=explained, cosine=cosine)
         score = float(measured.features @ odds)
         return dataclasses.replace(measured, score=score, split=score > self.null.threshold)
 

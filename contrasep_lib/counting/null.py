@@ -48,7 +48,7 @@ class Null:
         antipode: the largest antipode score seen on one speaker; a split must exceed it
             too; at least 0.
         talkers: number of single-speaker recordings it was fitted on; 0: the isotropic null.
-        odds: weights of the features of a cut (`contrasep_lib.counting.cuts.Cut.features`), a row for the cut of a whole recording
+        odds: weights of the features of a cut (:attr:`.cuts.Cut.features`), a row for the cut of a whole recording
             and a row for that of a part; without the second, the first serves both. Where there are
             any, the score of a community is the logarithm of the odds that it holds more than one
             speaker, the threshold may be any number, and no surrogates are made.
@@ -89,5 +89,6 @@ class Null:
         """
         expected = {field.name for field in dataclasses.fields(cls)}
         if set(fields) != expected:
-            raise ValueError(f"expected the fields {', '.join(sorted(expected))}, got {', '.join(map(str, fields)) or 'none'}")
+            got = ", ".join(map(str, fields)) or "none"
+            raise ValueError(f"expected the fields {', '.join(sorted(expected))}, got {got}")
         return cls(**fields)

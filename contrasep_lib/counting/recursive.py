@@ -261,7 +261,9 @@ class _Search:
             words.append(f"every two communities are separated ({least});")
         cut = f"score {self.split_scores[count]:.1f}"
         if at_limit:
-            why = f"k_max is {self.k_max}" if self.most == self.k_max else f"the null is calibrated for at most {self.most} speakers"
+            why = f"k_max is {self.k_max}"
+            if self.most < self.k_max:
+                why = f"the null is calibrated for at most {self.most} speakers"
             words.append(f"one could be split further ({cut}), but {why}")
         elif joined:
             words.append(f"a further split was tried ({cut}), but its halves were not separated")

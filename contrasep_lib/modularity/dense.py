@@ -34,6 +34,15 @@ def matmul(z: torch.Tensor, x: torch.Tensor, graph: Graph) -> torch.Tensor:
 
 
 def cross(z: torch.Tensor, other: torch.Tensor, x: torch.Tensor, graph: Graph) -> torch.Tensor:
-    """Edges from ``z (batch, nodes, dim)`` to ``other (batch, others, dim)``, times
-    ``x (batch, others, columns)``: ``(batch, nodes, columns)``, no diagonal taken out."""
+    """Edges from ``z`` to other nodes, times ``x``; no diagonal is taken out.
+
+    Args:
+        z: ``(batch, nodes, dim)``.
+        other: ``(batch, others, dim)``.
+        x: ``(batch, others, columns)``.
+        graph: the graph.
+
+    Returns:
+        ``(batch, nodes, columns)``.
+    """
     return graph.affinity(z @ other.transpose(1, 2)) @ x

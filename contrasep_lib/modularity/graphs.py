@@ -33,7 +33,7 @@ class Graph(abc.ABC):
     sums: types.ModuleType | None = None
 
     @classmethod
-    def from_options(cls, options: Any) -> "Graph":
+    def from_options(cls, options: Any) -> Graph:
         """The graph of a configuration; the fields of the options are its arguments."""
         return cls(**{field.name: getattr(options, field.name) for field in dataclasses.fields(options)})
 

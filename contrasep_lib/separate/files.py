@@ -131,7 +131,9 @@ def _separate_file(
             raise ContrasepError(f"{file}: {path} is a recording to separate, and is not replaced; use another --out")
     k_max = separator.separator.modularity.k_max
     if request.num_spk and request.num_spk > k_max:
-        raise ContrasepError(f"{file}: --num-spk {request.num_spk}: the model '{separator.name}' separates at most {k_max} speakers")
+        raise ContrasepError(
+            f"{file}: --num-spk {request.num_spk}: the model '{separator.name}' separates at most {k_max} speakers"
+        )
     recording = read_recording(file, separator.rate, request.channel)
     try:
         done = LongSeparation(

@@ -39,7 +39,11 @@ class ModelSeparator:
     """
 
     def __init__(
-        self, model: "ContrastiveModel", clustering: ClusteringState, modularity: ModularityOptions, options: SeparateOptions
+        self,
+        model: "ContrastiveModel",
+        clustering: ClusteringState,
+        modularity: ModularityOptions,
+        options: SeparateOptions,
     ) -> None:
         self.model, self.clustering, self.modularity, self.options = model, clustering, modularity, options
 

@@ -16,8 +16,8 @@ class SeparateOptions:
         separator: ``model`` (what stages 3 and 4 trained), ``oracle_<name>`` (see ``contrasep list oracles``), or
             ``mixture`` (every output is the mixture itself).
         count: whether the model is ``given`` the number of speakers, or it is ``estimated``.
-        mask: the model's masks: ``hard`` (each node to one output) or ``soft`` (each node to all outputs, by how much of
-            its embedding lies along their centroids).
+        mask: the model's masks: ``hard`` (each node to one output) or ``soft`` (each node to all outputs, by how much
+            of its embedding lies along their centroids).
         silence_db: nodes more than this below the loudest node are silent, dB.
     """
 

@@ -1,1 +1,1 @@
-"""Counters: estimates of the number of speakers, all behind `contrasep_lib.counting.counters.base.CountEstimator.count`."""
+"""Counters: estimates of the number of speakers, behind `contrasep_lib.counting.counters.base.CountEstimator`."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import abc
 import dataclasses
 from collections.abc import Iterable, Mapping
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import torch
 
@@ -50,8 +50,10 @@ class KnownSpeech(Protocol):
         """At most ``count`` single-speaker recordings."""
 
     def mixtures(self, num_spk: int, count: int, seconds: float) -> Iterable[tuple[NodeSet, torch.Tensor]]:
-        """At most ``count`` mixtures of ``num_spk`` speakers, no longer than ``seconds``, and the speaker that
-        dominates each node ``(1, nodes)`` int64."""
+        """At most ``count`` mixtures of ``num_spk`` speakers, no longer than ``seconds``.
+
+        With each comes the speaker that dominates each node, ``(1, nodes)`` int64.
+        """
 
 
 class CountEstimator(abc.ABC):
@@ -65,7 +67,7 @@ class CountEstimator(abc.ABC):
             and tensors); empty for a counter that learns nothing.
     """
 
-    state_file = ""
+    state_file: ClassVar[str] = ""
 
     @classmethod
     @abc.abstractmethod

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
 
 import torch
 
 from contrasep_lib.counting.counters.base import CountDecision, number_words
-from contrasep_lib.counting.counters.options import ClassifierOptions
+from contrasep_lib.counting.counters.options import RecursiveSplitOptions
 from contrasep_lib.counting.counters.recursive_split import RecursiveSplit
 from contrasep_lib.embedding.analysis import Analysis
 from contrasep_lib.errors import ContrasepError
@@ -28,12 +27,12 @@ class Classifier(RecursiveSplit):
 
     @classmethod
     def from_options(
-        cls, options: ClassifierOptions, graph: Graph, most: int, network: torch.nn.Module | None
+        cls, options: RecursiveSplitOptions, graph: Graph, most: int, network: torch.nn.Module | None
     ) -> "Classifier":
         """See `CountEstimator.from_options`."""
         if network is None:
             raise ContrasepError(
-                f"modularity.counting: '{options.name}' needs a model trained with the objective count; "  # type: ignore[attr-defined]
+                "modularity.counting: 'classifier' needs a model trained with the objective count; "
                 "use 'recursive_split'"
             )
         made = cls(options, graph, most)

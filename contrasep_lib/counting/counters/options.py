@@ -17,8 +17,8 @@ class RecursiveSplitOptions:
     """Splits communities for as long as one of them holds two speakers by a null.
 
     Attributes:
-        null_model: how the bar for a further speaker is found: ``odds`` (fitted on mixtures of 1 speaker to as many as the
-            model has learned from, mixed from single speakers of validation) or ``isotropic`` (against rotated
+        null_model: how the bar for a further speaker is found: ``odds`` (fitted on mixtures of 1 speaker to as many as
+            the model has learned from, mixed from single speakers of validation) or ``isotropic`` (against rotated
             surrogates, raised by single speakers).
         utterances: mixtures of each number of speakers, or for ``isotropic`` single speakers; 0 takes the isotropic
             null as it is.

@@ -28,15 +28,16 @@ class RecursiveSplit(CountEstimator):
         options: how the null is calibrated.
         graph: in which evidence is measured.
         most: the largest number of speakers that is ever asked for.
-        null: the bar for a further speaker.
+        null: the bar for a further speaker; the isotropic one when None.
     """
 
     state_file = "null.json"
 
     def __init__(
-        self, options: RecursiveSplitOptions, graph: Graph, most: int, null: Null = Null(threshold=ISOTROPIC_THRESHOLD)
+        self, options: RecursiveSplitOptions, graph: Graph, most: int, null: Null | None = None
     ) -> None:
-        self.options, self.graph, self.most, self.null = options, graph, most, null
+        self.options, self.graph, self.most = options, graph, most
+        self.null = Null(threshold=ISOTROPIC_THRESHOLD) if null is None else null
 
     @classmethod
     def from_options(
@@ -56,7 +57,10 @@ class RecursiveSplit(CountEstimator):
         if not speakers:
             raise ContrasepError(f"{speech.name}: nothing but silence; look at the dump of stage 2")
         null = fit_null(speakers, _positive(options.threshold), seed)
-        print(f"null of the count: isotropic, raised by {null.talkers} utterances, factor {null.factor:.2f}, spread {null.spread:.2f}")
+        print(
+            f"null of the count: isotropic, raised by {null.talkers} utterances, factor {null.factor:.2f}, "
+            f"spread {null.spread:.2f}"
+        )
         return self._with_null(null)
 
     def state(self) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import abc
 import dataclasses
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 
@@ -44,10 +44,10 @@ class Solver(abc.ABC):
             and tensors); empty for a solver that learns nothing.
     """
 
-    state_file = ""
+    state_file: ClassVar[str] = ""
 
     @classmethod
-    def from_options(cls, options: Any, num_communities: int) -> "Solver":
+    def from_options(cls, options: Any, num_communities: int) -> Solver:
         """The solver of a configuration.
 
         Args:
@@ -56,7 +56,7 @@ class Solver(abc.ABC):
         """
         return cls(**{field.name: getattr(options, field.name) for field in dataclasses.fields(options)})
 
-    def trained(self, mixtures: Callable[[int], Iterable[NodeSet]], graph: Graph, seed: int) -> "Solver":
+    def trained(self, mixtures: Callable[[int], Iterable[NodeSet]], graph: Graph, seed: int) -> Solver:
         """The solver after training; itself where it has nothing to learn.
 
         Args:
@@ -73,7 +73,7 @@ class Solver(abc.ABC):
         """What training found, for `state_file`."""
         return {}
 
-    def with_state(self, state: Mapping[str, Any]) -> "Solver":
+    def with_state(self, state: Mapping[str, Any]) -> Solver:
         """The solver with what an earlier training found.
 
         Raises:

@@ -137,13 +137,13 @@ class NetworkSolver(NetworkOptions, Solver):
     network: ModularityNetwork | None = None
 
     @classmethod
-    def from_options(cls, options: NetworkOptions, num_communities: int) -> "NetworkSolver":
+    def from_options(cls, options: NetworkOptions, num_communities: int) -> NetworkSolver:
         """See `Solver.from_options`."""
         return cls(**vars(options), num_communities=num_communities)
 
     def trained(
         self, mixtures: Callable[[int], Iterable[NodeSet]], graph: Graph, seed: int
-    ) -> "NetworkSolver":
+    ) -> NetworkSolver:
         """See `Solver.trained`."""
         rng = np.random.default_rng(seed)
         pool = [draw_nodes(nodes, self.train_nodes, rng) for nodes in mixtures(self.train_pool)]
@@ -159,7 +159,7 @@ class NetworkSolver(NetworkOptions, Solver):
             "hidden": self.network.hidden, "state": self.network.state_dict(),
         }
 
-    def with_state(self, state: Mapping[str, Any]) -> "NetworkSolver":
+    def with_state(self, state: Mapping[str, Any]) -> NetworkSolver:
         """See `Solver.with_state`."""
         try:
             network = ModularityNetwork(state["dim"], state["num_communities"], tuple(state["hidden"]))
