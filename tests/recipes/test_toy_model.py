@@ -97,6 +97,7 @@ def test_a_decoder_from_training_to_scores(toy):
     settings = {
         "model.granularity": "attractor", "model.objectives": "{affinity: 1.0, whitened: 1.0, si_snr: 0.1, count: 0.2}",
         "finetune.num_spk": "[1, 2, 3]", "finetune.optim": "muon", "modularity.counting": "counter",
+        "modularity.counting.utterances": 2,
         "model.decoder_layers": 1, "model.decoder_width": 8, "pretrain.epochs": 0,
     }
     options = [word for name, value in settings.items() for word in ("--set", f"{name}={value}")]
