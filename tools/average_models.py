@@ -50,7 +50,7 @@ def average(models: list[Path], shares: list[float], out: Path) -> None:
                 # equal weights stay equal to the bit
                 mean[name] = value.lerp(content["state"][name], share / total)
     training = {**last["training"], "average_of": ["/".join(path.parts[-3:]) for path in models], "shares": shares}
-    save_model(out, mean, last["features"], last["model"], last["silence_db"], training)
+    save_model(out, mean, last["features"], last["model"], training)
 
 
 def main() -> None:

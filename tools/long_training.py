@@ -136,14 +136,14 @@ def status(args: argparse.Namespace) -> None:
 
 def model_of(states: dict[str, Any]) -> Any:
     """The model with averaged weights, in evaluation mode."""
-    from contrasep_lib.config import build
+    from contrasep_lib.config import build, legacy
+    from contrasep_lib.models.options import ModelOptions
+    from contrasep_lib.models.separation import SeparationModel
     from contrasep_lib.nodes.options import FeatureOptions
-    from contrasep_lib.models.options import ModelOptions, build_model
 
-    identity = states["identity"]
-    model = build_model(
-        build(ModelOptions, identity["model"], "model"), build(FeatureOptions, identity["features"], "features"),
-        identity["silence_db"],
+    identity = legacy.identity_of_today(states["identity"])
+    model = SeparationModel(
+        build(ModelOptions, identity["model"], "model"), build(FeatureOptions, identity["features"], "features")
     )
     model.load_state_dict(weights_of(states))
     return model.eval()
@@ -214,15 +214,15 @@ def snapshot(args: argparse.Namespace) -> None:
     """Write averaged weights in float16 as a model.pth that training can begin with, and the curve."""
     import torch
 
-    from contrasep_lib.config import build
-    from contrasep_lib.nodes.options import FeatureOptions
+    from contrasep_lib.config import build, legacy
     from contrasep_lib.models.checkpoint import save_model
     from contrasep_lib.models.options import ModelOptions
+    from contrasep_lib.nodes.options import FeatureOptions
 
     if args.out is None:
         raise ContrasepError("--out: expected a folder, e.g. contrasep_lib/pretrained/next")
     states = states_of(args.folder)
-    identity = states["identity"]
+    identity = legacy.identity_of_today(states["identity"])
     half = {
         name: value.half() if value.is_floating_point() else value for name, value in weights_of(states).items()
     }
@@ -232,7 +232,7 @@ def snapshot(args: argparse.Namespace) -> None:
     record = {**progress(states), "commit": (args.folder / "commit").read_text().strip(), "state_of": "running average"}
     save_model(
         args.out / "model.pth", half, build(FeatureOptions, identity["features"], "features"),
-        build(ModelOptions, identity["model"], "model"), identity["silence_db"], record,
+        build(ModelOptions, identity["model"], "model"), record,
     )
     if (args.folder / CURVE).is_file():
         (args.out / CURVE).write_text((args.folder / CURVE).read_text())

@@ -117,7 +117,14 @@ def commands_page() -> str:
 
 
 def described_fields(options: type[Any]) -> dict[str, str]:
-    """Field -> description, from the section ``Attributes`` or ``Args`` of a dataclass's docstring."""
+    """Field -> description, from the section ``Attributes`` or ``Args`` of docstrings of a dataclass and its bases."""
+    found: dict[str, str] = {}
+    for base in reversed(options.__mro__):
+        found.update(_described_fields(base))
+    return found
+
+
+def _described_fields(options: type[Any]) -> dict[str, str]:
     found: dict[str, str] = {}
     keys: list[str] = []
     inside = False

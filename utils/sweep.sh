@@ -19,7 +19,7 @@ Each run has the tag that run.sh derives. A value that nothing in a run's config
 run. A run that fails becomes a row that says so, and the sweep goes on; the exit status is 1 then. The same command again goes on where the sweep stopped.
 
   cd egs/mini_2mix
-  ../../utils/sweep.sh model.temperature=0.1,0.5,1.0 --config conf/tf.yaml
+  ../../utils/sweep.sh model.backbone.layers=2,3,4 --config conf/tf.yaml
   ../../utils/sweep.sh config=conf/paper.yaml,conf/tf.yaml separate.count=estimated,given
 END
 }

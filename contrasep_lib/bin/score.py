@@ -41,7 +41,7 @@ def run(args: argparse.Namespace) -> None:
     dump, separated, out = DumpSet(args.dump), SeparatedSet(args.separated), Path(args.out)
     parts = out / "parts"
     if args.merge is None:
-        scorer = Scorer(dump, separated, config["score"], config["features"], config["separate"].silence_db)
+        scorer = Scorer(dump, separated, config["score"], config["features"])
         job, jobs = args.part or (1, 1)
         keys = share(dump.keys, (job, jobs))
         # closed before an error is reported, so that its line stands alone

@@ -99,7 +99,7 @@ def _oracle(args: argparse.Namespace, config: dict[str, Any], dump: DumpSet) -> 
 
     def separate(key: str) -> Separation:
         try:
-            scene = Scene(dump.mixture(key), dump.sources(key), features, options.silence_db)
+            scene = Scene(dump.mixture(key), dump.sources(key), features)
         except ContrasepError as error:
             raise ContrasepError(f"{args.dump}: '{key}': {error}; run stage 2 again") from None
         return Separation(**vars(oracle.separate(scene)), num_spk_given=True)

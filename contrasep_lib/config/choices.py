@@ -70,6 +70,7 @@ FAMILIES: dict[str, Family] = {
         Family("objective", "objectives", "objectives", "A term of the training loss."),
         Family("graph", "graphs", "modularity", "Weighs the edges between embedded nodes."),
         Family("solver", "solvers", "modularity/solvers", "Partitions the graph of embeddings into communities."),
+        Family("count_network", "count_networks", "counting/networks", "Scores numbers of speakers, in the model."),
         Family("counter", "counters", "counting/counters", "Estimates the number of speakers."),
         Family("metric", "metrics", "score/metrics", "Scores separated speech."),
         Family("corpus", "corpora", "corpus", "Reads a corpus into single-speaker data directories."),
@@ -204,6 +205,11 @@ def load_plugins(modules: Iterable[str]) -> None:
         if local not in sys.path and Path(local).is_dir():
             sys.path.append(local)
         _import(module, f"plugins: {module}")
+
+
+def loaded_plugins() -> list[str]:
+    """Modules of plugins that were imported, for processes that are to know them too."""
+    return sorted(_loaded)
 
 
 @functools.cache

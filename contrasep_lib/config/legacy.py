@@ -1,8 +1,8 @@
 """Spellings of earlier versions, of YAML files, settings and checkpoints, as today's.
 
-One table says where a key went (`moved`); files, ``--set`` and checkpoints all pass through it. Where a
+Tables say where a key went (`moved`); files, ``--set`` and checkpoints all pass through them. Where a
 key belongs to a part that is chosen elsewhere, it is known only in the end whether that part reads it: `settle`
-drops those that it does not read, and says so.
+hands such keys to the parts, drops those that none reads, and says so.
 """
 
 from __future__ import annotations
@@ -11,15 +11,18 @@ import dataclasses
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from contrasep_lib.config import legacy_modularity
+from contrasep_lib.config import legacy_model, legacy_modularity
 from contrasep_lib.config.choices import options_class
-from contrasep_lib.config.schema import SECTIONS, section_options
+from contrasep_lib.config.schema import SECTIONS, as_key, build, section_options
 from contrasep_lib.errors import ContrasepError
 
 Path = tuple[str, ...]
 
 # section -> `moved` of its keys
-_SECTIONS: dict[str, Callable[[Path, Any], list[tuple[Path, Any]] | None]] = {"modularity": legacy_modularity.moved}
+_SECTIONS: dict[str, Callable[[Path, Any], list[tuple[Path, Any]] | None]] = {
+    "modularity": legacy_modularity.moved,
+    **dict.fromkeys(("model", "separate", "pretrain", "finetune"), legacy_model.moved),
+}
 
 
 def moved(path: Path, value: Any) -> list[tuple[Path, Any]] | None:
@@ -40,7 +43,7 @@ def moved(path: Path, value: Any) -> list[tuple[Path, Any]] | None:
     return table(path, value) if table else None
 
 
-def modernise(tree: dict[str, Any]) -> tuple[dict[str, Any], set[Path]]:
+def modernise(tree: Mapping[str, Any]) -> tuple[dict[str, Any], set[Path]]:
     """The sections of a file in today's spelling.
 
     Returns:
@@ -65,7 +68,7 @@ def modernise(tree: dict[str, Any]) -> tuple[dict[str, Any], set[Path]]:
 
 
 def settle(tree: dict[str, Any], paths: Iterable[Path]) -> list[str]:
-    """Drop moved keys that the chosen parts do not read, in place.
+    """Hand moved keys to the chosen parts, and drop those that no part reads, in place.
 
     Args:
         tree: all sections, merged.
@@ -74,7 +77,8 @@ def settle(tree: dict[str, Any], paths: Iterable[Path]) -> list[str]:
     Returns:
         the keys that were dropped, dotted.
     """
-    dropped = []
+    paths = set(paths)
+    dropped = legacy_model.settle(tree, paths)
     for path in sorted(paths):
         if len(path) != 3 or path[0] not in SECTIONS:
             continue
@@ -95,6 +99,36 @@ def _options_of(section: str, key: str, part: dict[str, Any]) -> set[str]:
     except (KeyError, ContrasepError):
         return set(part)
     return {field.name for field in dataclasses.fields(chosen)}
+
+
+def identity_of_today(identity: Mapping[str, Any]) -> dict[str, Any]:
+    """The configuration that a training checkpoint names, in today's spelling.
+
+    Args:
+        identity: plain values, as `contrasep_lib.train.task.build_arguments` makes them.
+
+    Raises:
+        ContrasepError: options that no version had.
+    """
+    if "silence_db" not in identity:
+        return dict(identity)
+    today, paths = modernise({
+        "separate": {"silence_db": identity["silence_db"]},
+        **{name: dict(identity[name]) for name in ("features", "model") if name in identity},
+    })
+    settle(today, paths)
+    kept = {name: value for name, value in identity.items() if name != "silence_db"}
+    for name in set(kept) & {"features", "model"}:
+        kept[name] = as_key(build(section_options(name), today[name], name))
+    return kept
+
+
+def statistics_of_today(stats: Mapping[int, Mapping[str, Mapping[str, Any]]]) -> dict[int, Any]:
+    """Statistics of epochs, epoch -> part -> name -> value, by today's names."""
+    return {
+        epoch: {part: legacy_model.renamed(values, legacy_model.OBJECTIVES) for part, values in parts.items()}
+        for epoch, parts in stats.items()
+    }
 
 
 def _put(tree: dict[str, Any], path: Path, value: Any) -> None:

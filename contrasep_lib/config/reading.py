@@ -205,5 +205,7 @@ def _merged_part(known: Any, own: Any, metadata: Mapping[str, Any], where: str) 
     if own is None or known is None:
         return own
     before, after = part_tree(known, where), part_tree(own, where)
-    kept = after.get("name") in (None, before.get("name", metadata["default"]))
+    name = before.get("name", metadata["default"])
+    # keys whose part is named later stay with it
+    kept = name is None or after.get("name") in (None, name)
     return {**before, **after} if kept else after

@@ -8,7 +8,8 @@ the embedding.
 
 from __future__ import annotations
 
-from typing import Sequence
+from collections.abc import Sequence
+from typing import Any
 
 import torch
 
@@ -40,6 +41,16 @@ class Counter(torch.nn.Module):
         self.layers = torch.nn.Sequential(
             torch.nn.LayerNorm(inputs), torch.nn.Linear(inputs, width), torch.nn.GELU(), torch.nn.Linear(width, most)
         )
+
+    @classmethod
+    def from_options(cls, options: Any, dim: int, channels: int) -> Counter:
+        """Build it.
+
+        Args:
+            options: `contrasep_lib.counting.networks.options.CountNetworkOptions`.
+            dim, channels: as for the constructor.
+        """
+        return cls(dim, channels, options.count_max, options.width)
 
     def expect(self, counts: Sequence[int]) -> None:
         """Set the shares of each number of speakers in training, so that scores are logit-adjusted.

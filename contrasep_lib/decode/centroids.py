@@ -6,7 +6,7 @@ time (Chen et al., ICASSP 2017, section 3.3). So of each mixture of a batch one 
 
 from __future__ import annotations
 
-from typing import Mapping
+from collections.abc import Mapping
 
 import torch
 from scipy.optimize import linear_sum_assignment
@@ -17,9 +17,9 @@ from contrasep_lib.modularity.operator import GraphOperator, one_hot
 from contrasep_lib.modularity.solvers.kmeans import spherical_kmeans
 from contrasep_lib.modularity.solvers.refine import sweep
 
-# at most this share of the nodes goes astray with `noise`
+# at most this share of the nodes is wrong with `label_noise`
 _ASTRAY = 0.3
-# nodes over which `solver` raises modularity and `found` clusters, and how long
+# nodes over which `refined_oracle` raises modularity and `kmeans` clusters, and how long
 _NODES, _SWEEPS, _RESTARTS, _ITERATIONS = 1024, 5, 4, 30
 
 
@@ -35,13 +35,13 @@ def training_assignments(
     """Shares of nodes whose means are the centroids of a training step.
 
     - ``dominance``: a node belongs to the source that dominates it;
-    - ``noise``: as before, but a random share of the nodes, up to 0.3, belongs to anyone;
+    - ``label_noise``: as before, but a random share of the nodes, up to 0.3, belongs to a random speaker;
     - ``soft``: a node divides between sources by their magnitudes;
-    - ``solver``: modularity is raised from the true dominance on, by moves of nodes, over 1,024 nodes
+    - ``refined_oracle``: modularity is raised from the true dominance on, by moves of nodes, over 1,024 nodes
       drawn by weight; all nodes then go to the nearest community. Begun at the truth, communities
-      keep their talkers;
-    - ``found``: k-means from nothing over nodes drawn in the same way, as at test time. Communities go
-      to the talkers with whom they share most weight, each to one; a wrong partition gives wrong centroids.
+      keep their speakers;
+    - ``kmeans``: k-means from random initialisation over nodes drawn in the same way, as at test time. Communities go
+      to the speakers with whom they share most weight, each to one; a wrong partition gives wrong centroids.
 
     Args:
         z: ``(batch, nodes, dim)`` of unit norm.
@@ -62,31 +62,33 @@ def training_assignments(
     # no communities of rounded similarities, whatever precision the network has
     with torch.autocast(z.device.type, enabled=False):
         for row, kind in enumerate(drawn.tolist()):
-            if names[kind] == "noise":
-                assign[row] = _astray(assign[row], power[row].sum(1) > 0, generator)
+            if names[kind] == "label_noise":
+                assign[row] = _with_noise(assign[row], power[row].sum(1) > 0, generator)
             elif names[kind] == "soft":
                 magnitude = power[row].sqrt().T
                 total = magnitude.sum(1, keepdim=True)
                 assign[row] = torch.where(total > 0, magnitude / torch.where(total > 0, total, 1.0), assign[row])
-            elif names[kind] == "solver" and bool((weight[row] > 0).any()):
-                assign[row] = _solved(z[row], dominant[row], weight[row], number, generator)
-            elif names[kind] == "found" and bool((weight[row] > 0).any()):
-                assign[row] = _found(z[row], dominant[row], power[row], weight[row], generator)
+            elif names[kind] == "refined_oracle" and bool((weight[row] > 0).any()):
+                assign[row] = _refined(z[row], dominant[row], weight[row], number, generator)
+            elif names[kind] == "kmeans" and bool((weight[row] > 0).any()):
+                assign[row] = _kmeans(z[row], dominant[row], power[row], weight[row], generator)
     return assign
 
 
-def training_centroids(z: torch.Tensor, weight: torch.Tensor, assign: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+def training_centroids(
+    z: torch.Tensor, weight: torch.Tensor, assign: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
     """Centroids ``(batch, K, dim)`` with their gradient, and which of them have any nodes, ``(batch, K)`` bool."""
     found = (assign * weight.unsqueeze(-1)).sum(1) > 0
     return centroids_of(z, assign, weight), found
 
 
-def _astray(assign: torch.Tensor, present: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-    talkers = present.nonzero().squeeze(1)
+def _with_noise(assign: torch.Tensor, present: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+    speakers = present.nonzero().squeeze(1)
     rate = _ASTRAY * torch.rand((), generator=generator)
     moved = torch.rand(len(assign), generator=generator) < rate
-    to = torch.randint(max(len(talkers), 1), (len(assign),), generator=generator).to(assign.device)
-    anyone = torch.nn.functional.one_hot(talkers[to] if len(talkers) else to, assign.shape[1]).to(assign.dtype)
+    to = torch.randint(max(len(speakers), 1), (len(assign),), generator=generator).to(assign.device)
+    anyone = torch.nn.functional.one_hot(speakers[to] if len(speakers) else to, assign.shape[1]).to(assign.dtype)
     return torch.where(moved.to(assign.device).unsqueeze(1), anyone, assign)
 
 
@@ -106,21 +108,21 @@ def _nearest(z: torch.Tensor, some: torch.Tensor, labels: torch.Tensor, number: 
     return one_hot(cosine.masked_fill(empty, -2.0).argmax(1), number, z.dtype)
 
 
-def _found(
+def _kmeans(
     z: torch.Tensor, dominant: torch.Tensor, power: torch.Tensor, weight: torch.Tensor, generator: torch.Generator
 ) -> torch.Tensor:
-    talkers = (power.sum(1) > 0).nonzero().squeeze(1)
+    speakers = (power.sum(1) > 0).nonzero().squeeze(1)
     some = z[_drawn(weight, generator)].float()
-    labels = spherical_kmeans(some, torch.ones_like(some[:, 0]), len(talkers), generator, _RESTARTS, _ITERATIONS)
-    communities = _nearest(z, some, labels, len(talkers))
-    truth = one_hot(dominant, len(power), z.dtype)[:, talkers] * weight.unsqueeze(1)
+    labels = spherical_kmeans(some, torch.ones_like(some[:, 0]), len(speakers), generator, _RESTARTS, _ITERATIONS)
+    communities = _nearest(z, some, labels, len(speakers))
+    truth = one_hot(dominant, len(power), z.dtype)[:, speakers] * weight.unsqueeze(1)
     mine, theirs = linear_sum_assignment((communities.T @ truth).cpu().numpy(), maximize=True)
     assign = torch.zeros(len(z), len(power), dtype=z.dtype, device=z.device)
-    assign[:, talkers[torch.from_numpy(theirs).to(z.device)]] = communities[:, torch.from_numpy(mine).to(z.device)]
+    assign[:, speakers[torch.from_numpy(theirs).to(z.device)]] = communities[:, torch.from_numpy(mine).to(z.device)]
     return assign
 
 
-def _solved(
+def _refined(
     z: torch.Tensor, dominant: torch.Tensor, weight: torch.Tensor, number: int, generator: torch.Generator
 ) -> torch.Tensor:
     index = _drawn(weight, generator)

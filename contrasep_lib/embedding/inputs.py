@@ -46,7 +46,7 @@ class SpectrumInput(torch.nn.Module):
         if stats is not None:
             if np.shape(stats) != (2, freq + 1):
                 raise ValueError(
-                    f"stats: shape (2, {freq + 1}) wanted for frames of {features.win} samples, "
+                    f"stats: expected shape (2, {freq + 1}) for frames of {features.win} samples, "
                     f"got {np.shape(stats)}; dump the data again with these features"
                 )
             mean, std = mean_and_std(np.asarray(stats))

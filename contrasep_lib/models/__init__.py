@@ -1,4 +1,4 @@
-"""Encoders, backbones, heads and the ESPnet model that holds them.
+"""The separation model, its options and its file.
 
-Importing this package imports neither torch nor ESPnet; only `espnet_model` imports ESPnet.
+Importing this package imports no torch; nothing in it imports ESPnet.
 """

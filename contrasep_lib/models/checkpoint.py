@@ -10,19 +10,24 @@ from __future__ import annotations
 import errno
 import os
 import pickle
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Mapping, Sequence
+from typing import Any
 
 import torch
 
-from contrasep_lib.config import as_tree, build
+from contrasep_lib.config import as_tree, build, legacy
 from contrasep_lib.errors import ContrasepError
-from contrasep_lib.nodes.options import FeatureOptions
 from contrasep_lib.io.atomic import atomic_path
-from contrasep_lib.models.options import ModelOptions, build_model
+from contrasep_lib.models.options import ModelOptions
+from contrasep_lib.models.separation import SeparationModel
+from contrasep_lib.nodes.options import FeatureOptions
 
 FORMAT = "contrasep model"
-VERSION = 1
+# 1: options in the spelling of before parts were chosen by name
+VERSION, READABLE = 2, (1, 2)
+# weights of a training state that are no part of the model: those of objectives
+_OBJECTIVES = "objectives."
 
 
 def plain(tree: Any) -> Any:
@@ -77,20 +82,19 @@ def save_model(
     state: Mapping[str, torch.Tensor],
     features: FeatureOptions,
     options: ModelOptions,
-    silence_db: float,
     training: Mapping[str, Any],
 ) -> None:
     """Write ``model.pth``.
 
     Args:
-        state: state dict of the model.
-        features, options, silence_db: what the model was built from.
+        state: state dict of the model; weights of objectives are left out.
+        features, options: what the model was built from.
         training: what it was trained on and how, plain values; for the record.
     """
     write_states(path, {
-        "format": FORMAT, "version": VERSION, "features": plain(as_tree(features)),
-        "model": plain(as_tree(options)), "silence_db": float(silence_db),
-        "training": plain(training), "state": dict(state),
+        "format": FORMAT, "version": VERSION, "features": plain(as_tree(features)), "model": plain(as_tree(options)),
+        "training": plain(training),
+        "state": {name: value for name, value in state.items() if not name.startswith(_OBJECTIVES)},
     })
 
 
@@ -98,28 +102,34 @@ def read_model(path: str | os.PathLike, device: str | torch.device = "cpu") -> d
     """The content of ``model.pth``: see `save_model`; options as they were, state as tensors.
 
     Returns:
-        ``features`` (FeatureOptions), ``model`` (ModelOptions), ``silence_db``, ``training`` and
-        ``state``.
+        ``features`` (FeatureOptions), ``model`` (ModelOptions), ``training`` and ``state``.
 
     Raises:
         ContrasepError: missing, truncated or foreign file, or one of another version.
     """
     content = read_states(path, device)
     if content.get("format") != FORMAT:
-        raise ContrasepError(f"{path}: not a checkpoint of contrasep; a model.pth is wanted")
-    if content.get("version") != VERSION:
-        raise ContrasepError(
-            f"{path}: a model of version {content.get('version')}, version {VERSION} wanted; train again"
-        )
-    missing = [name for name in ("features", "model", "silence_db", "training", "state") if name not in content]
+        raise ContrasepError(f"{path}: not a checkpoint of contrasep; expected a model.pth")
+    version = content.get("version")
+    if version not in READABLE:
+        raise ContrasepError(f"{path}: expected a model of version {VERSION}, got version {version}; train again")
+    missing = [name for name in ("features", "model", "training", "state") if name not in content]
     if missing:
         raise ContrasepError(f"{path}: no '{missing[0]}' in it, so not a model of contrasep; name another file")
-    where = f"{path}: checkpoint of another version"
-    return {
-        "features": build(FeatureOptions, content["features"], where),
-        "model": build(ModelOptions, content["model"], where),
-        "silence_db": content["silence_db"], "training": content["training"], "state": content["state"],
-    }
+    features, model = _options(content, f"{path}: checkpoint of another version")
+    return {"features": features, "model": model, "training": content["training"], "state": content["state"]}
+
+
+def _options(content: Mapping[str, Any], where: str) -> tuple[FeatureOptions, ModelOptions]:
+    """What a file says a model was built from, whatever the version of its spelling."""
+    sections = {name: content[name] for name in ("features", "model")}
+    if content["version"] == 1:
+        sections, paths = legacy.modernise({**sections, "separate": {"silence_db": content.get("silence_db")}})
+        try:
+            legacy.settle(sections, paths)
+        except ContrasepError as error:
+            raise ContrasepError(f"{where}: {error}") from None
+    return build(FeatureOptions, sections["features"], where), build(ModelOptions, sections["model"], where)
 
 
 def first_difference(one: Mapping[str, Any], other: Mapping[str, Any], prefix: str = "") -> str | None:
@@ -140,11 +150,11 @@ def refuse_other(
 ) -> None:
     """Raise ContrasepError, naming the first difference, unless a trained model is what these options describe.
 
-    How it learned may differ: that is told by its training, not by what it computes.
+    How it learned may differ: that does not change what it computes.
     """
     difference = first_difference(
-        {"features": plain(as_tree(content["features"])), "model": content["model"].trained()},
-        {"features": plain(as_tree(features)), "model": options.trained()},
+        {"features": plain(as_tree(content["features"])), "model": plain(content["model"].trained())},
+        {"features": plain(as_tree(features)), "model": plain(options.trained())},
     )
     if difference:
         raise ContrasepError(f"{path}: checkpoint of another configuration ({difference}); train again")
@@ -155,7 +165,7 @@ def load_model(
     device: str | torch.device = "cpu",
     features: FeatureOptions | None = None,
     options: ModelOptions | None = None,
-) -> torch.nn.Module:
+) -> SeparationModel:
     """Build a trained model from its file.
 
     Example:
@@ -170,17 +180,17 @@ def load_model(
         features, options: the configuration in use, if it is to be the model's own.
 
     Returns:
-        `contrasep_lib.models.espnet_model.ContrastiveModel` in evaluation mode.
+        the model in evaluation mode.
 
     Raises:
         ContrasepError: missing, truncated or foreign file, another version or configuration.
     """
     content = read_model(Path(path), device)
     refuse_other(path, content, features or content["features"], options or content["model"])
-    model = build_model(content["model"], content["features"], content["silence_db"])
     try:
+        model = SeparationModel(content["model"], content["features"])
         model.load_state_dict(content["state"])
-    except RuntimeError as error:
+    except (ValueError, RuntimeError) as error:
         reason = " ".join(str(error).split(":", 1)[-1].split())
         raise ContrasepError(f"{path}: checkpoint of another version ({reason}); train again") from None
     return model.to(device).eval()

@@ -1,8 +1,7 @@
 """Granularities: what a node is, and how an assignment of nodes becomes a mask.
 
-`Frame` has frames as nodes, `TimeFrequency` and `Attractor` have units of the short-time spectrum.
-Everything after the embedding (modularity, oracles, masks, audio) is the same for all, but that a decoder
-makes the masks of `Attractor`.
+`Frame` has frames as nodes, `TimeFrequency` units of the short-time spectrum. Everything after the embedding
+(modularity, oracles, masks, audio) is the same for both.
 """
 
 from __future__ import annotations
@@ -37,15 +36,13 @@ class Granularity(abc.ABC):
     """What a node is.
 
     Args:
-        features: framing.
-        silence_db: a node is silent when it lies more than this under the loudest node, dB.
+        features: framing, and how far under the loudest node a silent one lies.
     """
 
     name: str
 
-    def __init__(self, features: FeatureOptions, silence_db: float = 40.0) -> None:
+    def __init__(self, features: FeatureOptions) -> None:
         self.features = features
-        self.silence_db = silence_db
 
     @abc.abstractmethod
     def shape(self, frames: int) -> tuple[int, ...]:
@@ -67,7 +64,7 @@ class Granularity(abc.ABC):
         """`nodes` of mixtures whose spectra, ``(batch, frames, freq)``, are known."""
         power = self.pool(spectrum.abs().square())
         loudest = power.amax(dim=-1, keepdim=True)
-        valid = (power > loudest * 10 ** (-self.silence_db / 10)) & (loudest > 0)
+        valid = (power > loudest * 10 ** (-self.features.silence_db / 10)) & (loudest > 0)
         return Nodes(spectrum, power, valid, self.shape(spectrum.shape[-2]))
 
     def targets(self, sources: torch.Tensor) -> torch.Tensor:
@@ -137,16 +134,7 @@ class TimeFrequency(Granularity):
         return values.unflatten(-1, shape)
 
 
-class Attractor(TimeFrequency):
-    """A node is a unit of the short-time spectrum; centroids of clusters condition a decoder.
-
-    See `contrasep_lib.decode.attractor`; masks of assignments are those of `TimeFrequency`.
-    """
-
-    name = "attractor"
-
-
-GRANULARITIES = {kind.name: kind for kind in (Frame, TimeFrequency, Attractor)}
+GRANULARITIES = {kind.name: kind for kind in (Frame, TimeFrequency)}
 
 
 def apply_mask(mask: torch.Tensor, spectrum: torch.Tensor, samples: int, features: FeatureOptions) -> torch.Tensor:

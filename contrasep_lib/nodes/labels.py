@@ -43,7 +43,7 @@ class LabelledNodes:
     number: int
     names: torch.Tensor | None = None
 
-    def pooled(self) -> "LabelledNodes":
+    def pooled(self) -> LabelledNodes:
         """All nodes in one pool."""
         tensors = (self.z, self.labels, self.weight, self.valid)
         return LabelledNodes(*(part.flatten(0, 1).unsqueeze(0) for part in tensors), self.number, self.names)
@@ -103,7 +103,7 @@ def remix(
     inside = torch.arange(mixture.shape[1], device=mixture.device) < lengths.unsqueeze(1)
     intruder = torch.where(inside, intruder, 0.0)
     draw = torch.rand(len(mixture), generator=generator, device=generator.device).to(mixture)
-    wanted = mixture.square().sum(1).sqrt() * 10 ** ((2 * draw - 1) * level_db / 20)
+    level = mixture.square().sum(1).sqrt() * 10 ** ((2 * draw - 1) * level_db / 20)
     power = intruder.square().sum(1).sqrt()
-    gain = torch.where(power > 0, wanted / power.clamp_min(1e-12), 0.0)
+    gain = torch.where(power > 0, level / power.clamp_min(1e-12), 0.0)
     return intruder * gain.unsqueeze(1), other

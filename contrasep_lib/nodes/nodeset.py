@@ -16,7 +16,7 @@ class NodeSet:
 
     A node is a frame (``shape == (frames,)``) or a time-frequency unit
     (``shape == (frames, freq)``, frames slowest). Utterances of different length are
-    padded; padding and silence are told by ``valid``.
+    padded; ``valid`` says which nodes are padding or silence.
 
     Args:
         z: embeddings, ``(batch, nodes, dim)``, floating point; rows of valid nodes have
@@ -38,23 +38,23 @@ class NodeSet:
     def __post_init__(self) -> None:
         if self.z.dim() != 3 or not self.z.is_floating_point():
             raise ValueError(
-                f"z: floating point (batch, nodes, dim) wanted, got {self.z.dtype} {tuple(self.z.shape)}"
+                f"z: expected floating point (batch, nodes, dim), got {self.z.dtype} {tuple(self.z.shape)}"
             )
         for name in ("weight", "valid"):
             got = tuple(getattr(self, name).shape)
             if got != tuple(self.z.shape[:2]):
-                raise ValueError(f"{name}: shape {tuple(self.z.shape[:2])} wanted, as z has, got {got}")
+                raise ValueError(f"{name}: expected shape {tuple(self.z.shape[:2])}, as z has, got {got}")
         if self.valid.dtype != torch.bool:
-            raise ValueError(f"valid: bool wanted, got {self.valid.dtype}")
+            raise ValueError(f"valid: expected bool, got {self.valid.dtype}")
         if len(self.shape) not in (1, 2) or math.prod(self.shape) != self.z.shape[1]:
             raise ValueError(
-                f"shape: (frames,) or (frames, freq) with product {self.z.shape[1]} wanted, got {self.shape}"
+                f"shape: expected (frames,) or (frames, freq) with product {self.z.shape[1]}, got {self.shape}"
             )
         if not (torch.isfinite(self.z.detach()).all(-1) | ~self.valid).all():
             raise ValueError("z: NaN or infinite values in valid nodes; all must be finite")
         weight = self.weight.detach()
         if not ((torch.isfinite(weight) & (weight >= 0)) | ~self.valid).all():
-            raise ValueError("weight: finite values of at least 0 wanted in valid nodes")
+            raise ValueError("weight: expected finite values of at least 0 in valid nodes")
 
     @classmethod
     def from_embeddings(
@@ -66,7 +66,7 @@ class NodeSet:
     ) -> NodeSet:
         """Fill in unit weights, all-valid nodes and ``shape = (nodes,)`` where not given."""
         if z.dim() != 3:
-            raise ValueError(f"z: floating point (batch, nodes, dim) wanted, got {z.dtype} {tuple(z.shape)}")
+            raise ValueError(f"z: expected floating point (batch, nodes, dim), got {z.dtype} {tuple(z.shape)}")
         lead = z.shape[:2]
         return cls(
             z=z,
@@ -83,5 +83,5 @@ class NodeSet:
         if error.numel() and error.max() > UNIT_NORM_TOLERANCE:
             worst = norm.flatten()[error.argmax()].item()
             raise ValueError(
-                f"z: unit-norm embeddings wanted (within {UNIT_NORM_TOLERANCE}), found a norm of {worst:.4g}"
+                f"z: expected unit-norm embeddings (within {UNIT_NORM_TOLERANCE}), got a norm of {worst:.4g}"
             )

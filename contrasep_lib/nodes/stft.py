@@ -40,7 +40,7 @@ def frame(signal: torch.Tensor, features: FeatureOptions) -> torch.Tensor:
         ValueError: no samples.
     """
     if signal.shape[-1] == 0:
-        raise ValueError("signal: at least one sample wanted, got none")
+        raise ValueError("signal: expected at least one sample, got none")
     return pad(signal, features).unfold(-1, features.win, features.hop)
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import functools
-from typing import Any, Callable
+from collections.abc import Callable
+from typing import Any
 
 import torch
 
@@ -35,7 +36,7 @@ def check_temperature(temperature: float) -> None:
     """Raise ValueError unless ``temperature`` lies in [0.001, 100]."""
     if not MIN_TEMPERATURE <= temperature <= MAX_TEMPERATURE:
         raise ValueError(
-            f"temperature: between {MIN_TEMPERATURE:g} and {MAX_TEMPERATURE:g} wanted, got {temperature:g}"
+            f"temperature: expected between {MIN_TEMPERATURE:g} and {MAX_TEMPERATURE:g}, got {temperature:g}"
         )
 
 
@@ -43,13 +44,13 @@ def check_nodes(name: str, value: torch.Tensor, lead: torch.Size) -> None:
     """Raise ValueError unless ``value`` is ``(batch, nodes)`` as the embeddings are."""
     if value.shape != lead:
         got = tuple(value.shape)
-        raise ValueError(f"{name}: shape {tuple(lead)} wanted, as the embeddings have, got {got}")
+        raise ValueError(f"{name}: expected shape {tuple(lead)}, as the embeddings have, got {got}")
 
 
 def check_embeddings(name: str, z: torch.Tensor) -> None:
     """Raise ValueError unless ``z`` is floating point ``(batch, nodes, dim)``."""
     if z.dim() != 3 or not z.is_floating_point():
-        raise ValueError(f"{name}: floating point (batch, nodes, dim) wanted, got {z.dtype} {tuple(z.shape)}")
+        raise ValueError(f"{name}: expected floating point (batch, nodes, dim), got {z.dtype} {tuple(z.shape)}")
 
 
 def everywhere(z: torch.Tensor) -> torch.Tensor:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 
+from contrasep_lib.objectives.base import Losses, Objective, Step
 from contrasep_lib.objectives.common import (
     NOTHING,
     accurate,
@@ -14,6 +15,7 @@ from contrasep_lib.objectives.common import (
     gather_ranks,
     masked_mean,
 )
+from contrasep_lib.objectives.sampling import pair_nodes, sample_nodes, take
 
 
 @accurate
@@ -53,9 +55,9 @@ def nt_xent_loss(
     check_temperature(temperature)
     if second.shape != first.shape:
         got = tuple(second.shape)
-        raise ValueError(f"second: shape {tuple(first.shape)} wanted, as first has, got {got}")
+        raise ValueError(f"second: expected shape {tuple(first.shape)}, as first has, got {got}")
     if gather and len(first) != 1:
-        raise ValueError(f"gather: a batch of 1 (one pool of nodes) wanted, got a batch of {len(first)}")
+        raise ValueError(f"gather: expected a batch of 1 (one pool of nodes), got a batch of {len(first)}")
     lead = first.shape[:2]
     valid = everywhere(first) if valid is None else valid
     check_nodes("valid", valid, lead)
@@ -82,3 +84,38 @@ def nt_xent_loss(
     normaliser = torch.where(counted, logits, NOTHING).logsumexp(2)
     losses = normaliser - logits.gather(2, partner).squeeze(2)
     return masked_mean(torch.where(valid, losses, 0.0), valid.to(z.dtype))
+
+
+class NTXent(Objective):
+    """See `nt_xent_loss`; between random pairs of nodes of one label, or without labels between views of a node."""
+
+    gathers = True
+
+    def forward(self, step: Step) -> Losses:
+        """See `Objective.forward`."""
+        first, second, labels, valid = self._pairs(step) if step.remix is None else self._views(step)
+        return nt_xent_loss(first, second, labels, valid, self.options.temperature, step.gather), {}
+
+    def _pairs(self, step: Step) -> tuple[torch.Tensor, ...]:
+        nodes = step.draw(self.options.sampled_nodes)
+        first, second, valid = pair_nodes(nodes.labels, nodes.valid)
+        return take(nodes.z, first), take(nodes.z, second), take(nodes.labels, first), valid
+
+    def _views(self, step: Step) -> tuple[torch.Tensor, ...]:
+        """A node of a remix, and one of its own recording, unmixed and up to ``neighbours`` frames apart."""
+        nodes, recording, neighbours = step.nodes, step.remix.recording, step.model.options.neighbours
+        alone, valid_alone = step.remix.alone()
+        index, drawn = sample_nodes(nodes.valid, step.per_utterance(self.options.sampled_nodes // 2), step.generator)
+        span = 2 * neighbours + 1
+        shift = torch.randint(span, index.shape, generator=step.generator).to(index) - neighbours
+        near = index + shift * (nodes.valid.shape[1] // step.analysis.spectrum.shape[1])
+        drawn = drawn & (near >= 0) & (near < nodes.valid.shape[1])
+        near = near.clamp(0, nodes.valid.shape[1] - 1)
+        own = recording.gather(1, index)
+        # a reversed intruder has no view of its own
+        drawn = drawn & (own < len(alone))
+        own = own.clamp_max(len(alone) - 1)
+        drawn = drawn & valid_alone[own, near]
+        ends = [step.model.project(end) for end in (take(nodes.z, index), alone[own, near])]
+        found = [*ends, take(nodes.labels, index), drawn]
+        return tuple(part.flatten(0, 1).unsqueeze(0) if step.batch_negatives else part for part in found)

@@ -23,7 +23,7 @@ def sample_nodes(
         ValueError: ``count`` under 1.
     """
     if count < 1:
-        raise ValueError(f"count: at least 1 node wanted, got {count}")
+        raise ValueError(f"count: expected at least 1 node, got {count}")
     keys = torch.rand(valid.shape, generator=generator, device=generator.device).to(valid.device)
     top = torch.where(valid, keys, -1.0).topk(min(count, valid.shape[1]), dim=1)
     return top.indices, top.values >= 0

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import torch
 
+from contrasep_lib.decode.centroids import training_assignments, training_centroids
+from contrasep_lib.decode.options import KINDS
+from contrasep_lib.embedding.analysis import random_part
+from contrasep_lib.objectives.base import Losses, Objective, Step
 from contrasep_lib.objectives.common import accurate
 
 
@@ -36,11 +40,11 @@ def negative_si_snr(
     """
     if estimate.shape != source.shape or estimate.dim() != 3:
         raise ValueError(
-            "estimate, source: one shape (batch, num_spk, samples) wanted, "
+            "estimate, source: expected one shape (batch, num_spk, samples), "
             f"got {tuple(estimate.shape)} and {tuple(source.shape)}"
         )
     if not clamp_db > 0:
-        raise ValueError(f"clamp_db: a positive number of dB wanted, got {clamp_db}")
+        raise ValueError(f"clamp_db: expected a positive number of dB, got {clamp_db}")
     samples = estimate.shape[-1]
     if lengths is None:
         lengths = torch.full((len(estimate),), samples, device=estimate.device)
@@ -91,3 +95,45 @@ def si_snr_loss(
     values, heard = negative_si_snr(estimate, source, lengths, clamp_db)
     heard = heard if valid is None else heard & valid
     return torch.where(heard, values, 0.0).sum() / heard.sum().clamp_min(1)
+
+
+class SISNR(Objective):
+    """Loss of the decoder over mixtures; 0 for single-speaker recordings.
+
+    Centroids of training (`contrasep_lib.decode.centroids`) have the order of the sources, so there is no permutation
+    to find. The statistic is the SI-SNR itself, in dB.
+    """
+
+    def forward(self, step: Step) -> Losses:
+        """See `Objective.forward`."""
+        value = self._loss(step)
+        return value, {"si_snr": -value.detach()}
+
+    def _loss(self, step: Step) -> torch.Tensor:
+        model, analysis, sources, weight = step.model, step.analysis, step.sources, step.nodes.weight
+        present = sources.signals.square().sum(-1) > 0
+        present &= (present.sum(1) > 1).unsqueeze(1)
+        rows = present.any(1).nonzero().squeeze(1)
+        if sources.power is None or len(rows) == 0:
+            return analysis.z.new_zeros(())
+        analysis, present = analysis.rows(rows), present[rows]
+        signals, lengths, power = sources.signals[rows], sources.lengths[rows], sources.power[rows]
+        weight = weight[rows]
+        assign = training_assignments(
+            analysis.z.float(), model.granularity.loudest(power), power, weight,
+            model.options.centroids or dict.fromkeys(KINDS, 1.0), step.generator,
+        )
+        centroids, found = training_centroids(analysis.z, weight, assign)
+        present = taught = present & found
+        if model.training and self.options.share < 1:
+            analysis, signals, lengths, loud = random_part(
+                analysis, signals, lengths, self.options.share, model.features, step.generator
+            )
+            taught = present & loud
+            rows = taught.any(1).nonzero().squeeze(1)
+            if len(rows) == 0:
+                return analysis.z.new_zeros(())
+            analysis, centroids, present = analysis.rows(rows), centroids[rows], present[rows]
+            signals, lengths, taught = signals[rows], lengths[rows], taught[rows]
+        outputs = model.decode(analysis, centroids, signals.shape[-1], present)
+        return si_snr_loss(outputs, signals, lengths, taught)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 
+from contrasep_lib.objectives.base import Losses, Objective, Step
 from contrasep_lib.objectives.common import (
     NOTHING,
     accurate,
@@ -59,7 +60,7 @@ def supcon_loss(
     for name, value in (("labels", labels), ("valid", valid), ("weight", weight)):
         check_nodes(name, value, z.shape[:2])
     if gather and len(z) != 1:
-        raise ValueError(f"gather: a batch of 1 (one pool of nodes) wanted, got a batch of {len(z)}")
+        raise ValueError(f"gather: expected a batch of 1 (one pool of nodes), got a batch of {len(z)}")
 
     valid = valid & (weight > 0)
     weight = torch.where(valid, weight, 0.0)
@@ -83,3 +84,14 @@ def supcon_loss(
     anchor = positive.any(2)
     losses = normaliser - (pull * logits).sum(2) / torch.where(anchor, mass, 1.0)
     return masked_mean(torch.where(anchor, losses, 0.0), weight * anchor)
+
+
+class SupCon(Objective):
+    """See `supcon_loss`; between nodes that are drawn."""
+
+    gathers = True
+
+    def forward(self, step: Step) -> Losses:
+        """See `Objective.forward`."""
+        nodes = step.draw(self.options.sampled_nodes)
+        return supcon_loss(nodes.z, nodes.labels, nodes.weight, nodes.valid, self.options.temperature, step.gather), {}

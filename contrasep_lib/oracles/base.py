@@ -101,20 +101,19 @@ class Scene:
     Args:
         mixture: ``(samples,)`` float32.
         sources: ``(num_spk, samples)`` float32.
-        features: framing.
-        silence_db: see `contrasep_lib.nodes.granularity.Granularity`.
+        features: framing, and which nodes are silent.
 
     Raises:
         ContrasepError: sources and mixture of different length.
     """
 
-    def __init__(self, mixture: np.ndarray, sources: np.ndarray, features: FeatureOptions, silence_db: float) -> None:
+    def __init__(self, mixture: np.ndarray, sources: np.ndarray, features: FeatureOptions) -> None:
         import numpy as np
         import torch
 
         if sources.shape[-1] != len(mixture):
             raise ContrasepError(f"sources have {sources.shape[-1]} samples, the mixture {len(mixture)}")
-        self.features, self.silence_db, self.num_spk = features, silence_db, len(sources)
+        self.features, self.num_spk = features, len(sources)
         # double precision: the bound must not depend on how sums are ordered
         self.mixture = torch.from_numpy(np.ascontiguousarray(mixture, np.float64))[None]
         self.sources = torch.from_numpy(np.ascontiguousarray(sources, np.float64))[None]
@@ -157,7 +156,7 @@ class Oracle(abc.ABC):
         """What the nodes are; time-frequency units for an oracle that has none of its own."""
         from contrasep_lib.nodes.granularity import GRANULARITIES
 
-        return GRANULARITIES[self.options.granularity or "tf"](scene.features, scene.silence_db)
+        return GRANULARITIES[self.options.granularity or "tf"](scene.features)
 
     def outputs(self, scene: Scene, nodes: Nodes, assignment: torch.Tensor) -> torch.Tensor:
         """The audio of an assignment, ``(1, num_spk, samples)``."""

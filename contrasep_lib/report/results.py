@@ -48,7 +48,7 @@ def supervision(config: Mapping[str, Any]) -> str:
     """
     separator = config["separate"].separator
     if separator == "model":
-        stated = MODEL_SUPERVISION["decoder" if config["model"].decodes else config["model"].labels]
+        stated = MODEL_SUPERVISION["decoder" if config["model"].decoder is not None else config["model"].labels]
         speakers = config["model"].labels != "none" and config["pretrain"].epochs > 0
         return f"speaker labels in pretraining{_shares(config['pretrain'].balance)}, {stated}" if speakers else stated
     return oracle_options(separator).supervision
@@ -59,7 +59,7 @@ def granularity(config: Mapping[str, Any]) -> str | None:
     separator, model = config["separate"].separator, config["model"]
     if separator != "model":
         return oracle_options(separator).granularity
-    return "tf, attractor decoder" if model.decodes else model.granularity
+    return f"tf, {model.decoder.name} decoder" if model.decoder is not None else model.granularity
 
 
 def _shares(balance: Mapping[str, float] | None) -> str:

@@ -207,6 +207,8 @@ def _check_key(key: str) -> None:
     leaf = moved[0][0][1] if moved else leaf.partition(".")[0]
     if not leaf:
         raise ContrasepError(f"{key}: expected SECTION.KEY=VALUE,VALUE or config=FILE,FILE; {HELP}")
+    if legacy.moved(tuple(key.split(".")), None) is not None:
+        return
     refuse_unknown([section], SECTIONS, key, "section")
     refuse_unknown([leaf], [field.name for field in dataclasses.fields(section_options(section))], section, "key")
 

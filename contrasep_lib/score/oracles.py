@@ -12,7 +12,7 @@ from contrasep_lib.nodes.options import FeatureOptions
 
 
 def oracle_improvements(
-    mixture: np.ndarray, sources: np.ndarray, features: FeatureOptions, silence_db: float, oracles: Mapping[str, Any]
+    mixture: np.ndarray, sources: np.ndarray, features: FeatureOptions, oracles: Mapping[str, Any]
 ) -> dict[str, float | None]:
     """SI-SNRi of every oracle on one mixture, made in memory and never written as audio.
 
@@ -21,8 +21,7 @@ def oracle_improvements(
     Args:
         mixture: ``(samples,)`` float32.
         sources: ``(K, samples)`` float32.
-        features: framing of the masks.
-        silence_db: nodes further than this below the loudest one are shared equally, dB.
+        features: framing of the masks; silent nodes are shared equally.
         oracles: name -> options.
 
     Returns:
@@ -34,6 +33,6 @@ def oracle_improvements(
     if len(sources) == 1:
         return dict.fromkeys(oracles)
     unprocessed = pairwise_si_snr(mixture[None], sources)[:, 0]
-    scene = Scene(mixture, sources, features, silence_db)
+    scene = Scene(mixture, sources, features)
     separated = {name: create(options).separate(scene).outputs for name, options in oracles.items()}
     return {name: float((si_snr(outputs, sources) - unprocessed).mean()) for name, outputs in separated.items()}

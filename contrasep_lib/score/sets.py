@@ -21,7 +21,6 @@ class Scorer:
         separated: what stage 5 wrote for them.
         options: the section ``score``.
         features: framing of the oracle masks.
-        silence_db: silence rule of the oracle masks, dB.
 
     Raises:
         ContrasepError: dump, separated audio and evidence are not about the same utterances.
@@ -33,10 +32,9 @@ class Scorer:
         separated: SeparatedSet,
         options: ScoreOptions,
         features: FeatureOptions,
-        silence_db: float,
     ) -> None:
         self.dump, self.separated = dump, separated
-        self.options, self.features, self.silence_db = options, features, silence_db
+        self.options, self.features = options, features
         require_same_keys(dump.wav, separated.spk[0], separated.folder / "spk1.scp")
         self.evidence_path = separated.folder / "evidence.tsv"
         self.evidence = read_evidence(self.evidence_path)
@@ -67,7 +65,7 @@ class Scorer:
             score = score_utterance(outputs, sources, mixture, self.options, evidence.num_spk_given)
         except ValueError as error:
             raise ContrasepError(f"{self.separated.folder}: '{key}': {error}; run stage 5 again") from None
-        oracles = oracle_improvements(mixture, sources, self.features, self.silence_db, self.options.oracles)
+        oracles = oracle_improvements(mixture, sources, self.features, self.options.oracles)
         return make_row(key, self.dump.utt2spk[key], score, oracles, evidence)
 
     def rows(self, keys: Iterable[str]) -> list[Row]:

@@ -98,7 +98,7 @@ class LongSeparation:
         self.spans = spans_of(len(mixture), max(round(window * rate), 1), step)
         self.peak = 0.0
         loudest = [self._power(*span).max(initial=0.0) for span in self.spans]
-        bar = max(loudest) * 10 ** (-separator.options.silence_db / 10)
+        bar = max(loudest) * 10 ** (-separator.model.features.silence_db / 10)
         self.sounding = [power > bar for power in loudest]
         if not any(self.sounding):
             raise ContrasepError(f"'{key}': nothing but silence; there is nobody to separate")

@@ -22,7 +22,7 @@ from contrasep_lib.separate.separation import Separation
 
 if typing.TYPE_CHECKING:
     from contrasep_lib.embedding.analysis import Analysis
-    from contrasep_lib.models.espnet_model import ContrastiveModel
+    from contrasep_lib.models.separation import SeparationModel
 
 # of a node's own community, so that a node that turns away from all centroids stays there
 _TRACE = 1e-9
@@ -40,7 +40,7 @@ class ModelSeparator:
 
     def __init__(
         self,
-        model: "ContrastiveModel",
+        model: "SeparationModel",
         clustering: ClusteringState,
         modularity: ModularityOptions,
         options: SeparateOptions,
@@ -107,7 +107,7 @@ class ModelSeparator:
 
     def _audio(self, seen: "Analysis", assign: torch.Tensor, centroids: torch.Tensor, samples: int) -> torch.Tensor:
         """Audio of the communities, ``(1, K, samples)``."""
-        if self.model.options.decodes and assign.shape[-1] > 1:
+        if self.model.decoder is not None and assign.shape[-1] > 1:
             return self.model.decode(seen, centroids, samples)
         granularity = self.model.granularity
         mask = granularity.mask(assign, granularity.nodes_of(seen.spectrum))

@@ -18,16 +18,12 @@ class SeparateOptions:
         count: whether the model is ``given`` the number of speakers, or it is ``estimated``.
         mask: the model's masks: ``hard`` (each node to one output) or ``soft`` (each node to all outputs, by how much
             of its embedding lies along their centroids).
-        silence_db: nodes more than this below the loudest node are silent, dB.
     """
 
     separator: str = "oracle_ibm"
     count: Literal["given", "estimated"] = "estimated"
     mask: Literal["hard", "soft"] = "hard"
-    silence_db: float = 40.0
 
     def __post_init__(self) -> None:
         if self.separator != "model":
             oracle_options(self.separator)
-        if self.silence_db <= 0:
-            raise ValueError(f"silence_db: expected a positive number of dB, got {self.silence_db}")

@@ -43,7 +43,6 @@ with _lightly():
     from espnet2.tasks.abs_task import AbsTask, IteratorOptions, optim_classes, scheduler_classes
     from espnet2.torch_utils.device_funcs import force_gatherable
     from espnet2.train import trainer
-    from espnet2.train.class_choices import ClassChoices
     from espnet2.train.trainer import Trainer, TrainerOptions
     from espnet2.utils.build_dataclass import build_dataclass
     from espnet2.utils.nested_dict_action import NestedDictAction
@@ -52,6 +51,6 @@ with _lightly():
 scheduler_classes.setdefault("warmupconstant", WarmupConstantLR)
 
 __all__ = [
-    "AbsTask", "ClassChoices", "IteratorOptions", "NestedDictAction", "Trainer", "TrainerOptions",
+    "AbsTask", "IteratorOptions", "NestedDictAction", "Trainer", "TrainerOptions",
     "build_dataclass", "force_gatherable", "optim_classes", "scheduler_classes", "trainer",
 ]

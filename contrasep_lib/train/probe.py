@@ -1,22 +1,23 @@
-"""How well a few mixtures of validation come apart, and what their embeddings look like."""
+"""How well a few mixtures of validation are separated, and what their embeddings look like."""
 
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Iterable
+from typing import Any
 
 import numpy as np
 import torch
 
-from contrasep_lib.io.atomic import atomic_path
 from contrasep_lib.decode.attractor import centroids_of
+from contrasep_lib.io.atomic import atomic_path
 from contrasep_lib.modularity.graphs import KernelGraph
 from contrasep_lib.modularity.solvers.kmeans import KMeansSolver
+from contrasep_lib.nodes.granularity import apply_mask
 from contrasep_lib.nodes.nodeset import NodeSet
 from contrasep_lib.report.plots import TALKER_COLOURS
 from contrasep_lib.score.ratios import best_matching, pairwise_si_snr, si_snr
-from contrasep_lib.nodes.granularity import apply_mask
 
 SEARCHED = 5
 DRAWN_POINTS, DRAWN_SIMILARITIES = 2000, 400
@@ -29,7 +30,7 @@ class Probe:
     counts, maximises modularity and scores whole test sets.
 
     Args:
-        items: see `contrasep_lib.train.data`; those of one talker are left out.
+        items: see `contrasep_lib.train.data`; single-speaker ones are left out.
         count: mixtures at most, the first ones within `SEARCHED` times as many items.
     """
 
@@ -45,7 +46,7 @@ class Probe:
         """Mean SI-SNR improvement in dB over talkers and mixtures; None without mixtures.
 
         Args:
-            model: `contrasep_lib.models.espnet_model.ContrastiveModel` in evaluation mode.
+            model: `contrasep_lib.models.separation.SeparationModel` in evaluation mode.
         """
         gains: list[float] = []
         for item in self.items:
@@ -63,7 +64,7 @@ class Probe:
         if not nodes.valid.any():
             return None
         assign = self.solver.solve(nodes, len(item["sources"]), self.graph).assign
-        if model.options.decodes:
+        if model.decoder is not None:
             centroids = centroids_of(nodes.z, assign, nodes.weight * nodes.valid)
             return model.decode(seen, centroids, signal.shape[-1])[0].cpu().numpy()
         mask = model.granularity.mask(assign, model.granularity.nodes_of(seen.spectrum))

@@ -36,10 +36,10 @@ def cost_of_model(path: str | os.PathLike) -> dict[str, Any]:
     Raises:
         ContrasepError: missing, damaged or foreign file.
     """
-    from contrasep_lib.models.options import build_model
+    from contrasep_lib.models.separation import SeparationModel
 
     content = read_model(path)
-    model = build_model(content["model"], content["features"], content["silence_db"])
+    model = SeparationModel(content["model"], content["features"])
     return {"parameters": sum(value.numel() for value in model.parameters()), "training": spent_of(content["training"])}
 
 

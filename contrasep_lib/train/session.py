@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import logging
 import os
 import re
 import shutil
+import sys
 import time
 from pathlib import Path
 from typing import Any, Callable, Iterable, Iterator, Mapping
@@ -15,6 +17,7 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
+from contrasep_lib.config import legacy
 from contrasep_lib.errors import ContrasepError
 from contrasep_lib.io.atomic import atomic_path
 from contrasep_lib.models.checkpoint import first_difference, read_states, write_states
@@ -182,7 +185,7 @@ class Session:
             raise ContrasepError(
                 f"{checkpoint}: not a checkpoint of contrasep; delete it or name another folder"
             )
-        difference = first_difference(states["identity"], self.identity)
+        difference = first_difference(legacy.identity_of_today(states["identity"]), self.identity)
         if difference:
             raise ContrasepError(
                 f"{checkpoint}: checkpoint of another configuration ({difference}); delete {self.folder} "
@@ -190,6 +193,7 @@ class Session:
             )
         if self.master:
             self._mend(self.epoch_file(states["reporter"]["epoch"]), states)
+        states["reporter"]["stats"] = legacy.statistics_of_today(states["reporter"]["stats"])
         self.stats, self.before = states["reporter"]["stats"], states["seconds"]
         if self.average:
             self.average.load_state_dict(states["average"])
@@ -297,3 +301,36 @@ def _duplicate(path: Path, other: Path) -> None:
             os.link(path, temporary)
         except OSError:
             shutil.copyfile(path, temporary)
+
+
+@contextlib.contextmanager
+def logged(folder: Path, master: bool) -> Iterator[None]:
+    """All lines to ``train.log``; our own and errors to the terminal, where a bar may stand in."""
+    folder.mkdir(parents=True, exist_ok=True)
+    console = logging.StreamHandler(sys.stderr)
+    handlers: list[logging.Handler] = [console]
+    if master:
+        handlers.append(logging.FileHandler(folder / "train.log", encoding="utf-8"))
+        # steps are drawn as a bar on a terminal
+        steps_shown = not sys.stderr.isatty()
+        console.addFilter(
+            lambda record: record.name == log.name and (steps_shown or "batch" not in record.msg)
+        )
+    else:
+        console.setLevel(logging.ERROR)
+    lines = logging.Formatter("%(asctime)s (%(module)s:%(lineno)d) %(levelname)s: %(message)s")
+    handlers[-1].setFormatter(lines)
+    console.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
+    root, level = logging.getLogger(), logging.getLogger().level
+    root.setLevel(logging.INFO)
+    logging.captureWarnings(True)
+    for handler in handlers:
+        root.addHandler(handler)
+    try:
+        yield
+    finally:
+        logging.captureWarnings(False)
+        root.setLevel(level)
+        for handler in handlers:
+            root.removeHandler(handler)
+            handler.close()

@@ -6,43 +6,41 @@ import argparse
 import contextlib
 import dataclasses
 import io
-import logging
 import os
 import signal
-import sys
 import tempfile
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Callable, Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import torch
 from torch.multiprocessing.spawn import ProcessExitedException, ProcessRaisedException
 
 from contrasep_lib.config import as_key, as_tree, build
+from contrasep_lib.config.choices import load_plugins, loaded_plugins
 from contrasep_lib.errors import ContrasepError
-from contrasep_lib.nodes.options import FeatureOptions
-from contrasep_lib.nodes.spectra import log_spectrum, statistics
 from contrasep_lib.io.machine import keep_freed_memory
 from contrasep_lib.mix.options import MixOptions
 from contrasep_lib.models.checkpoint import plain, read_model, save_model
-from contrasep_lib.models.espnet_model import BACKBONES
-from contrasep_lib.models.options import ModelOptions, build_model
-from contrasep_lib.nodes.granularity import GRANULARITIES
-from contrasep_lib.train.data import DATASETS, collate, train_dataset, valid_dataset
+from contrasep_lib.models.options import ModelOptions
+from contrasep_lib.nodes.options import FeatureOptions
+from contrasep_lib.nodes.spectra import log_spectrum, statistics
+from contrasep_lib.train.data import collate, train_dataset, valid_dataset
 from contrasep_lib.train.espnet import (
     AbsTask,
-    ClassChoices,
     IteratorOptions,
     NestedDictAction,
     optim_classes,
     scheduler_classes,
 )
+from contrasep_lib.train.espnet_model import EspnetModel
 from contrasep_lib.train.iterator import EpochIterator
 from contrasep_lib.train.muon import MuonAdam
 from contrasep_lib.train.options import AugmentOptions, TrainOptions
 from contrasep_lib.train.record import time_spent, without_folders
-from contrasep_lib.train.session import log
-from contrasep_lib.train.trainer import SafeTrainer, last_fault
+from contrasep_lib.train.session import log, logged
+from contrasep_lib.train.trainer import SafeTrainer, last_error
 
 # may change between runs that continue each other: none of them changes what a step computes
 FREE = (
@@ -52,26 +50,21 @@ FREE = (
 # items behind the mean and deviation per frequency
 STATISTICS_ITEMS = 64
 
-data_choices = ClassChoices("data", DATASETS, default="dynamic")
-granularity_choices = ClassChoices("granularity", GRANULARITIES, default="tf")
-backbone_choices = ClassChoices("backbone", BACKBONES, default="blstm")
-
 
 class ContrasepTask(AbsTask):
     """One phase of training; see `build_arguments` for its arguments and `train` for running it."""
 
     num_optimizers = 1
     trainer = SafeTrainer
-    class_choices_list = [data_choices, granularity_choices, backbone_choices]
+    # parts are chosen by our own configuration
+    class_choices_list: list[Any] = []
 
     @classmethod
     def add_task_arguments(cls, parser: argparse.ArgumentParser) -> None:
-        """Ours beside ESPnet's: classes to choose from, and the sections as they stand."""
+        """Ours beside ESPnet's: the sections as they stand."""
         parser.set_defaults(iterator_type="task", num_att_plot=0)
         group = parser.add_argument_group("Task related")
         group.add_argument("--contrasep", action=NestedDictAction, default={}, help="sections and sets")
-        for choices in cls.class_choices_list:
-            choices.add_arguments(group)
 
     @classmethod
     def build_collate_fn(cls, args: argparse.Namespace, train: bool) -> Callable:
@@ -101,7 +94,7 @@ class ContrasepTask(AbsTask):
         """
         part = Parts(args)
         try:
-            model = build_model(part.model, part.features, part.silence_db, training_statistics(part))
+            model = EspnetModel(part.model, part.features, training_statistics(part))
         except ValueError as error:
             raise ContrasepError(f"model: {error}") from None
         if model.counter is not None and part.train.data == "dynamic":
@@ -140,7 +133,7 @@ class ContrasepTask(AbsTask):
                 trial = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
                 scheduler_classes[args.scheduler](trial, **args.scheduler_conf)
             except Exception as error:
-                # typeguard's faults are no TypeErrors
+                # typeguard's errors are no TypeErrors
                 raise ContrasepError(f"{phase}.scheduler_conf: {' '.join(str(error).split())}") from None
         return optimizers
 
@@ -163,7 +156,7 @@ class ContrasepTask(AbsTask):
     @classmethod
     def main_worker(cls, args: argparse.Namespace) -> None:
         """Train in this process, then write ``model.pth`` (of several processes the first)."""
-        with _logging(Path(args.output_dir), not args.distributed or not args.dist_rank):
+        with logged(Path(args.output_dir), not args.distributed or not args.dist_rank):
             super().main_worker(args)
             session, part = cls.trainer.session, Parts(args)
             if not session.master:
@@ -186,7 +179,7 @@ class ContrasepTask(AbsTask):
         cls, path: Path, state: Mapping[str, torch.Tensor], part: Parts, training: Mapping[str, Any]
     ) -> None:
         """Write the product of training; see `contrasep_lib.models.checkpoint.save_model`."""
-        save_model(path, state, part.features, part.model, part.silence_db, training)
+        save_model(path, state, part.features, part.model, training)
 
 
 class Parts:
@@ -194,11 +187,12 @@ class Parts:
 
     def __init__(self, args: argparse.Namespace) -> None:
         sections = args.contrasep
+        # a training process that was started by another one knows none yet
+        load_plugins(sections["plugins"])
         self.features = build(FeatureOptions, sections["features"], "features")
         self.model = build(ModelOptions, sections["model"], "model")
         self.mix = build(MixOptions, sections["mix"], "mix")
         self.train = build(TrainOptions, sections["train"], sections["phase"])
-        self.silence_db = sections["silence_db"]
         self.corpora = sections["corpora"]
         self.sets = {True: sections["train_sets"], False: sections["valid_sets"]}
 
@@ -227,7 +221,7 @@ def build_arguments(
 
     Args:
         config: sections, as `contrasep_lib.config.load_config` gives them: ``features``,
-            ``model``, ``mix``, ``separate`` (for its silence rule) and the phase's own.
+            ``model``, ``mix`` and the phase's own.
         phase: ``pretrain`` or ``finetune``.
         train_sets, valid_sets: dump directories.
         out: ``exp/<tag>/<phase>``.
@@ -244,7 +238,7 @@ def build_arguments(
     trained = plain(as_tree(options))
     args = ContrasepTask.get_parser().parse_args([])
     ours = {
-        **sections, "train": trained, "phase": phase, "silence_db": config["separate"].silence_db,
+        **sections, "train": trained, "phase": phase, "plugins": loaded_plugins(),
         "train_sets": list(map(str, train_sets)), "valid_sets": list(map(str, valid_sets)),
         "init_param": None if init_param is None else str(init_param), "corpora": dict(corpora or {}),
     }
@@ -252,7 +246,7 @@ def build_arguments(
     mix = {name: value for name, value in sections["mix"].items() if name not in ("sets", "seed")}
     identity = {
         "features": sections["features"], "model": plain(as_key(config["model"])), "mix": mix,
-        "phase": phase, "silence_db": ours["silence_db"],
+        "phase": phase,
         "train": {name: value for name, value in plain(as_key(options)).items() if name not in FREE},
         "train_sets": [Path(path).name for path in train_sets],
         "valid_sets": [Path(path).name for path in valid_sets],
@@ -261,8 +255,7 @@ def build_arguments(
         identity["corpora"] = {Path(folder).name: name for folder, name in corpora.items()}
     criterion = ["valid", options.best, options.best_mode]
     vars(args).update(
-        contrasep=ours, identity=identity, data=options.data, granularity=config["model"].granularity,
-        backbone=config["model"].backbone, output_dir=str(out), seed=options.seed,
+        contrasep=ours, identity=identity, output_dir=str(out), seed=options.seed,
         ngpu=ngpu, num_workers=options.num_workers if num_workers is None else num_workers,
         multiprocessing_distributed=ngpu > 1, unused_parameters=True, resume=True,
         max_epoch=options.epochs, patience=options.patience, best_model_criterion=[criterion],
@@ -273,7 +266,8 @@ def build_arguments(
         scheduler_conf=trained["scheduler_conf"], grad_clip=options.grad_clip,
         accum_grad=options.accumulate, use_amp=options.precision == "bfloat16" and ngpu > 0,
         bfloat16=options.precision == "bfloat16" and ngpu == 0 and _computes_bfloat16(),
-        freeze_param=list(options.freeze), log_interval=options.log_interval, use_matplotlib=False, batch_size=options.batch_size,
+        freeze_param=list(options.freeze), log_interval=options.log_interval, use_matplotlib=False,
+        batch_size=options.batch_size,
         segment_seconds=options.segment_seconds, ema_decay=options.ema_decay,
         budget_minutes=options.budget_minutes, rate=config["mix"].rate, probe=options.probe,
         processes=1 if ngpu else min(processes, options.batch_size),
@@ -305,10 +299,10 @@ def train(args: argparse.Namespace, task: type[ContrasepTask] = ContrasepTask) -
     if part.train.precision == "bfloat16" and not (args.ngpu or args.bfloat16):
         print("train: this processor has no bfloat16; float32 is taken")
     if part.train.epochs == 0:
-        raise ContrasepError(f"{args.contrasep['phase']}.epochs: 0 leaves this phase out; 1 or more wanted")
+        raise ContrasepError(f"{args.contrasep['phase']}.epochs: 0 leaves this phase out; expected 1 or more")
     if not args.ngpu:
         keep_freed_memory()
-    # faults of the data before any process is started
+    # errors of the data before any process is started
     part.dataset(True), part.dataset(False)
     try:
         if args.processes > 1:
@@ -316,10 +310,10 @@ def train(args: argparse.Namespace, task: type[ContrasepTask] = ContrasepTask) -
         else:
             task.main(args=args)
     except (ProcessRaisedException, ProcessExitedException) as error:
-        fault = last_fault(str(error))
-        if fault is None:
+        message = last_error(str(error))
+        if message is None:
             raise
-        raise ContrasepError(fault) from None
+        raise ContrasepError(message) from None
     return Path(args.output_dir) / "model.pth"
 
 
@@ -388,36 +382,3 @@ def _initialise(model: torch.nn.Module, path: str, features: FeatureOptions) -> 
     model.load_state_dict(content["state"], strict=False)
     fresh = sorted(set(own) - set(content["state"]))
     log.info("initial weights from %s%s", path, f"; not in it: {', '.join(fresh)}" if fresh else "")
-
-
-@contextlib.contextmanager
-def _logging(folder: Path, master: bool) -> Iterator[None]:
-    """All lines to ``train.log``; our own and faults to the terminal, where a bar may stand in."""
-    folder.mkdir(parents=True, exist_ok=True)
-    console = logging.StreamHandler(sys.stderr)
-    handlers: list[logging.Handler] = [console]
-    if master:
-        handlers.append(logging.FileHandler(folder / "train.log", encoding="utf-8"))
-        # steps are drawn as a bar on a terminal
-        steps_shown = not sys.stderr.isatty()
-        console.addFilter(
-            lambda record: record.name == log.name and (steps_shown or "batch" not in record.msg)
-        )
-    else:
-        console.setLevel(logging.ERROR)
-    lines = logging.Formatter("%(asctime)s (%(module)s:%(lineno)d) %(levelname)s: %(message)s")
-    handlers[-1].setFormatter(lines)
-    console.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
-    root, level = logging.getLogger(), logging.getLogger().level
-    root.setLevel(logging.INFO)
-    logging.captureWarnings(True)
-    for handler in handlers:
-        root.addHandler(handler)
-    try:
-        yield
-    finally:
-        logging.captureWarnings(False)
-        root.setLevel(level)
-        for handler in handlers:
-            root.removeHandler(handler)
-            handler.close()

@@ -1,4 +1,4 @@
-"""ESPnet's trainer with safe checkpoints, averaged weights, a time budget and plain faults."""
+"""ESPnet's trainer with safe checkpoints, averaged weights, a time budget and plain errors."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ import dataclasses
 import functools
 import re
 import time
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, ClassVar, Iterator, Mapping
+from typing import Any, ClassVar
 
 import torch
 
@@ -30,7 +31,7 @@ class Options(TrainerOptions):
         identity: configuration that a checkpoint must share, plain values.
         ema_decay: see `contrasep_lib.train.options.TrainOptions`, as the following.
         budget_minutes: time for training.
-        batch_size: for the words of a fault.
+        batch_size: for the words of an error.
         segment_seconds: likewise.
         rate: Hz.
         probe: mixtures that are separated after each epoch.
@@ -142,7 +143,7 @@ class SafeTrainer(Trainer):
         for optimizer in optimizers:
             # what an incomplete accumulation left over would be lost by a resume
             optimizer.zero_grad()
-        with cls._plain_faults(options):
+        with cls._plain_errors(options):
             return super().train_one_epoch(
                 model=model, optimizers=optimizers, reporter=reporter, options=options,
                 iterator=session.steps(iterator, reporter.get_epoch(), options.accum_grad),
@@ -153,7 +154,7 @@ class SafeTrainer(Trainer):
     def validate_one_epoch(cls, model, iterator, reporter, options, distributed_option) -> None:
         """Validation of the averaged weights, where they are kept; arguments as ESPnet's."""
         session = cls.session
-        with contextlib.ExitStack() as stack, cls._plain_faults(options):
+        with contextlib.ExitStack() as stack, cls._plain_errors(options):
             if session.average:
                 session.average.swap()
                 stack.callback(session.average.swap)
@@ -198,13 +199,13 @@ class SafeTrainer(Trainer):
 
     @staticmethod
     @contextlib.contextmanager
-    def _plain_faults(options: Options) -> Iterator[None]:
-        """Faults of memory and of data processes in one line."""
+    def _plain_errors(options: Options) -> Iterator[None]:
+        """Errors of memory and of data processes in one line."""
         what = f"a batch_size of {options.batch_size} and segment_seconds of {options.segment_seconds}"
         try:
             yield
         except ContrasepError as error:
-            raise ContrasepError(last_fault(str(error)) or str(error)) from None
+            raise ContrasepError(last_error(str(error)) or str(error)) from None
         except (MemoryError, RuntimeError) as error:
             text = str(error)
             if re.search(r"DataLoader worker .*(exited unexpectedly|killed by signal)", text):
@@ -226,7 +227,7 @@ def _exchanged(owner: Any, name: str, value: Any) -> Iterator[None]:
         setattr(owner, name, original)
 
 
-def last_fault(text: str) -> str | None:
+def last_error(text: str) -> str | None:
     """The message of the last ContrasepError in a traceback that another process sent, if any."""
     found = re.findall(r"^contrasep_lib\.errors\.ContrasepError: (.*)$", text, flags=re.MULTILINE)
     return found[-1] if found else None

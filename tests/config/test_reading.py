@@ -45,7 +45,8 @@ def test_defaults_and_overrides(tmp_path):
     ("mix: {", "not valid YAML"),
     ("corpus: {espeak: {voices: 3}}", "unknown key 'voices'"),
     ("features: {win: 256, hop: 100}", "divisor"),
-    ("separate: {silence_db: -1}", "positive"),
+    ("features: {silence_db: -1}", "positive"),
+    ("separate: {silence_db: -1}", "features: silence_db: expected a positive"),
 ])
 def test_faults(tmp_path, content, says):
     (tmp_path / "c.yaml").write_text(content)
@@ -69,14 +70,14 @@ def test_missing_file(tmp_path):
 def test_values_of_a_base_stand_where_the_file_has_none(tmp_path):
     (tmp_path / "shared").mkdir()
     (tmp_path / "shared" / "tf.yaml").write_text(
-        "model: {width: 7, layers: 4, objectives: {affinity: 1.0}}\nfinetune: {epochs: 3}\n"
+        "model: {embedding_dim: 7, projection: 4, objectives: {deep_clustering: 1.0}}\nfinetune: {epochs: 3}\n"
     )
-    (tmp_path / "data.yaml").write_text("mix: {sets: {tr: 5}}\nmodel: {layers: 9}\n")
+    (tmp_path / "data.yaml").write_text("mix: {sets: {tr: 5}}\nmodel: {projection: 9}\n")
     path = tmp_path / "own.yaml"
-    path.write_text("base: [data.yaml, shared/tf.yaml]\nmodel: {width: 8, objectives: {supcon: 2.0}}\nmix:\n")
+    path.write_text("base: [data.yaml, shared/tf.yaml]\nmodel: {embedding_dim: 8, objectives: {supcon: 2.0}}\nmix:\n")
     config = load_config(path, ["finetune.epochs=4"])
-    assert (config["model"].width, config["model"].layers) == (8, 4)
-    assert config["model"].objectives == {"supcon": 2.0}  # replaced whole
+    assert (config["model"].embedding_dim, config["model"].projection) == (8, 4)
+    assert {name: part.weight for name, part in config["model"].objectives.items()} == {"supcon": 2.0}  # replaced whole
     assert config["finetune"].epochs == 4
     path.write_text("base: data.yaml\n")
     assert config["mix"].sets != {"tr": 5} and load_config(path)["mix"].sets == {"tr": 5}

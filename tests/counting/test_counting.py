@@ -307,7 +307,7 @@ def test_k_max_is_checked(k_max):
 def test_bad_input_is_named():
     with pytest.raises(ValueError, match=r"min_share: expected a value in \(0, 0.5\), got 0.5"):
         count(np.eye(20), min_share=0.5)
-    with pytest.raises(ValueError, match="z: unit-norm embeddings wanted"):
+    with pytest.raises(ValueError, match="z: expected unit-norm embeddings"):
         count(2 * np.eye(20))
     silent = node_set(np.eye(20), valid=torch.zeros(1, 20, dtype=torch.bool))
     with pytest.raises(ValueError, match=r"nodes: utterance 0 .*all silent"):

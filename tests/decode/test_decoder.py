@@ -10,8 +10,11 @@ from contrasep_lib.nodes.stft import istft, num_frames, stft
 from contrasep_lib.embedding.analysis import Analysis, random_part
 from contrasep_lib.decode.centroids import training_assignments, training_centroids
 from contrasep_lib.decode.attractor import centroids_of, shares_of
-from contrasep_lib.models.options import CENTROIDS, ModelOptions, build_model
-from contrasep_lib.objectives import si_snr_loss
+from contrasep_lib.config import build
+from contrasep_lib.decode.options import KINDS
+from contrasep_lib.models.options import ModelOptions
+from contrasep_lib.objectives.si_snr import si_snr_loss
+from contrasep_lib.train.espnet_model import EspnetModel
 
 FEATURES = FeatureOptions(64, 16)
 BACKBONES = ("dual_path", "conv", "blstm")
@@ -19,11 +22,13 @@ BACKBONES = ("dual_path", "conv", "blstm")
 
 def make(**values):
     torch.manual_seed(0)
-    small = {
-        "granularity": "attractor", "backbone": "dual_path", "layers": 1, "width": 8, "embedding_dim": 6, "band": 8,
-        "decoder_layers": 2, "decoder_width": 8, "objectives": {"affinity": 1.0, "si_snr": 0.1},
+    name, paths = values.pop("backbone", "dual_path"), {key: values.pop(key) for key in ("path", "heads") if key in values}
+    backbone = {"name": name, "layers": 1, "width": 8, **({"band": 8, **paths} if name == "dual_path" else {})}
+    tree = {
+        "backbone": backbone, "embedding_dim": 6, "decoder": {"name": "attractor", "width": 8, "band": 8, **paths},
+        "objectives": {"deep_clustering": 1.0, "si_snr": 0.1}, **values,
     }
-    return build_model(ModelOptions(**{**small, **values}), FEATURES, 40.0)
+    return EspnetModel(build(ModelOptions, tree, "model"), FEATURES)
 
 
 def trained(**values):
@@ -124,8 +129,8 @@ def test_loss_is_finite_and_reaches_every_parameter(backbone):
     sources[1, 2], sources[2, 1:] = 0, 0  # of two talkers, and of one
     loss, stats, weight = model(sources.sum(1), torch.full((3,), 700), sources, torch.tensor([3, 2, 1]))
     loss.backward()
-    assert loss.isfinite() and weight == 3 and set(stats) == {"loss", "within", "between", "affinity", "si_snr"}
-    assert stats["loss"].item() == pytest.approx(stats["affinity"].item() - 0.1 * stats["si_snr"].item(), abs=1e-5)
+    assert loss.isfinite() and weight == 3 and set(stats) == {"loss", "within", "between", "deep_clustering", "si_snr"}
+    assert stats["loss"].item() == pytest.approx(stats["deep_clustering"].item() - 0.1 * stats["si_snr"].item(), abs=1e-5)
     for name, parameter in model.named_parameters():
         assert parameter.grad is not None and parameter.grad.isfinite().all(), name
 
@@ -165,7 +170,7 @@ def planted(count=3, nodes=600, spread=0.1):
     return z[None], dominant[None], power[None].float(), directions
 
 
-@pytest.mark.parametrize("kind", CENTROIDS)
+@pytest.mark.parametrize("kind", KINDS)
 def test_assignments_of_training(kind):
     z, dominant, power, directions = planted()
     weight = torch.ones_like(dominant).float()
@@ -173,7 +178,7 @@ def test_assignments_of_training(kind):
     assert assign.shape == (1, 600, 3)
     torch.testing.assert_close(assign.sum(-1), torch.ones(1, 600))
     truth = torch.nn.functional.one_hot(dominant, 3).float()
-    if kind in ("dominance", "solver", "found"):
+    if kind in ("dominance", "refined_oracle", "kmeans"):
         assert torch.equal(assign, truth)
     elif kind == "soft":
         torch.testing.assert_close(assign, (power.sqrt() / power.sqrt().sum(1, keepdim=True)).transpose(1, 2))
@@ -188,17 +193,17 @@ def test_assignments_of_training(kind):
     assert found.all() and torch.einsum("bkd,kd->bk", centroids, directions).min() > (0.75 if kind == "soft" else 0.9)
 
 
-def test_solver_starts_from_the_truth_and_leaves_it():
+def test_the_refined_oracle_starts_from_the_truth_and_leaves_it():
     z, dominant, power, _ = planted(count=2)
     wrong = dominant.clone()
     wrong[:, :100] = 1 - wrong[:, :100]
     weight = torch.ones_like(dominant).float()
-    assign = training_assignments(z, wrong, power, weight, {"solver": 1.0}, torch.Generator().manual_seed(0))
+    assign = training_assignments(z, wrong, power, weight, {"refined_oracle": 1.0}, torch.Generator().manual_seed(0))
     assert torch.equal(assign.argmax(-1), dominant)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_found_communities_go_to_the_talkers_that_share_most_with_them(dtype):
+def test_communities_of_kmeans_go_to_the_speakers_that_share_most_with_them(dtype):
     z, dominant, power, _ = planted(count=3)
     # in truth a third of the first cloud is the second talker's, and half of the third one the first talker's
     truth = dominant.clone()
@@ -208,16 +213,16 @@ def test_found_communities_go_to_the_talkers_that_share_most_with_them(dtype):
     weight = torch.ones_like(dominant).float()
     power = torch.nn.functional.one_hot(place[truth], 3).transpose(1, 2) + 0.25
     with torch.autocast("cpu", dtype, enabled=dtype != torch.float32):
-        assign = training_assignments(z, place[truth], power, weight, {"found": 1.0}, torch.Generator().manual_seed(0))
+        assign = training_assignments(z, place[truth], power, weight, {"kmeans": 1.0}, torch.Generator().manual_seed(0))
     # communities are those of the embeddings, not of the truth
     assert torch.equal(assign.argmax(-1), place[dominant])
 
 
-def test_found_begins_from_nothing():
+def test_kmeans_begins_at_random():
     z, dominant, power, _ = planted(count=2)
     weight = torch.ones_like(dominant).float()
     random = torch.randint(2, dominant.shape, generator=torch.Generator().manual_seed(3))
-    assign = training_assignments(z, random, power, weight, {"found": 1.0}, torch.Generator().manual_seed(0))
+    assign = training_assignments(z, random, power, weight, {"kmeans": 1.0}, torch.Generator().manual_seed(0))
     share = (assign.argmax(-1) == dominant).float().mean()
     assert share in (0, 1)
 
@@ -236,7 +241,7 @@ def test_kinds_are_drawn_by_their_frequencies():
 def test_talkers_without_nodes():
     z, dominant, power, _ = planted(count=2)
     power = torch.cat([power, torch.zeros(1, 1, 600)], dim=1)
-    for kind in CENTROIDS:
+    for kind in KINDS:
         weight = torch.ones(1, 600)
         assign = training_assignments(z, dominant, power, weight, {kind: 1.0}, torch.Generator().manual_seed(1))
         centroids, found = training_centroids(z, weight, assign)
@@ -259,7 +264,7 @@ def test_centroids_and_shares_by_definition():
 
 
 def test_a_model_without_decoder_is_where_training_may_begin():
-    plain = make(granularity="tf", objectives={"affinity": 1.0})
+    plain = make(decoder=None, objectives={"deep_clustering": 1.0})
     model = make()
     missing = model.load_state_dict(plain.state_dict(), strict=False)
     assert not missing.unexpected_keys and all(name.startswith("decoder.") for name in missing.missing_keys)
@@ -320,7 +325,11 @@ def test_the_decoder_learns_from_a_part_in_training_alone():
     torch.manual_seed(0)
     (mixture, sources), lengths, seen = noises(3, 3, 900), torch.tensor([900, 300, 900]), []
     num_spk = torch.tensor([3, 2, 1])
-    model, whole = (make(decoder_share=share, objectives={"affinity": 1.0, "si_snr": 0.1, "count": 0.1}) for share in (0.5, 1.0))
+    def with_share(share):
+        objectives = {"deep_clustering": 1.0, "si_snr": {"weight": 0.1, "share": share}, "count": 0.1}
+        return make(counter="classifier", objectives=objectives)
+
+    model, whole = with_share(0.5), with_share(1.0)
     whole.load_state_dict(model.state_dict())
     for one in (model, whole):
         one.decoder.register_forward_hook(lambda module, arguments, output: seen.append(arguments[1].shape[1]))
@@ -335,7 +344,7 @@ def test_the_decoder_learns_from_a_part_in_training_alone():
     _, these, _ = model(mixture, lengths, sources, num_spk)
     torch.manual_seed(5)
     _, those, _ = whole(mixture, lengths, sources, num_spk)
-    assert these["affinity"] == those["affinity"] and these["count"] == those["count"] and these["si_snr"] != those["si_snr"]
+    assert these["deep_clustering"] == those["deep_clustering"] and these["count"] == those["count"] and these["si_snr"] != those["si_snr"]
     seen.clear()
     these, those = (one.eval()(mixture, lengths, sources, num_spk)[1] for one in (model, whole))
     assert these == those and set(seen) == {frames}
@@ -345,7 +354,7 @@ def test_a_batch_that_is_silent_in_its_part_has_no_loss():
     mixture, sources = noises(2, 2, 900)
     # heard in the second half alone
     sources[..., :500] = 0
-    model, losses = make(decoder_share=0.2), set()
+    model, losses = make(objectives={"deep_clustering": 1.0, "si_snr": {"weight": 0.1, "share": 0.2}}), set()
     for _ in range(10):
         loss, stats, _ = model(sources.sum(1), torch.tensor([900, 900]), sources)
         loss.backward()

@@ -8,7 +8,9 @@ import pytest
 import torch
 
 from contrasep_lib.nodes.options import FeatureOptions
-from contrasep_lib.models.options import ModelOptions, build_model
+from contrasep_lib.config import build
+from contrasep_lib.models.options import ModelOptions
+from contrasep_lib.models.separation import SeparationModel
 from contrasep_lib.modularity.solvers.kmeans import lloyd
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tools" / "bench"))
@@ -28,12 +30,12 @@ def test_lloyd_goes_on_from_where_it_begins():
 @pytest.mark.parametrize("counts", [False, True])
 def test_partitions_are_measured(counts):
     torch.manual_seed(0)
-    objectives = {"affinity": 1.0, "si_snr": 0.1, **({"count": 0.2} if counts else {})}
-    options = ModelOptions(
-        granularity="attractor", backbone="dual_path", layers=1, width=8, embedding_dim=6, band=8, decoder_layers=1,
-        decoder_width=8, objectives=objectives,
-    )
-    model = build_model(options, FeatureOptions(64, 16), 40.0).eval()
+    options = build(ModelOptions, {
+        "backbone": {"name": "dual_path", "layers": 1, "width": 8, "band": 8}, "embedding_dim": 6,
+        "decoder": {"name": "attractor", "layers": 1, "width": 8}, "counter": "classifier" if counts else None,
+        "objectives": ["deep_clustering", "si_snr", *(["count"] if counts else [])],
+    }, "model")
+    model = SeparationModel(options, FeatureOptions(64, 16)).eval()
     time = np.arange(4000) / 8000
     sources = 0.1 * np.stack([np.sin(2 * np.pi * 300 * time), np.sin(2 * np.pi * 2100 * time + 1)]).astype(np.float32)
     # as if it had learned: units of the two tones at right angles

@@ -42,7 +42,7 @@ def options(tmp_path, monkeypatch, plugins):
 
 
 def test_every_family_has_an_example():
-    assert set(EXAMPLES) == set(choices.FAMILIES) - {"corpus", "decoder", "graph"}
+    assert set(EXAMPLES) == set(choices.FAMILIES) - {"corpus", "count_network", "decoder", "graph"}
 
 
 def test_metric(options, signals):

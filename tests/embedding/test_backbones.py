@@ -7,8 +7,10 @@ import torch
 from contrasep_lib.nodes.options import FeatureOptions
 from contrasep_lib.nodes.spectra import log_spectrum, statistics
 from contrasep_lib.nodes.stft import num_frames, stft
-from contrasep_lib.embedding.backbones import spectral as backbones
-from contrasep_lib.embedding.backbones.spectral import BLSTM, Conv, DualPath
+from contrasep_lib.embedding.backbones import base
+from contrasep_lib.embedding.backbones.blstm import BLSTM
+from contrasep_lib.embedding.backbones.conv import Conv
+from contrasep_lib.embedding.backbones.dual_path import DualPath
 from contrasep_lib.embedding.heads import Projection, unit_norm
 from contrasep_lib.embedding.inputs import SpectrumInput, unit_level
 
@@ -106,7 +108,7 @@ def test_input_does_not_depend_on_gain_or_padding(rng):
 
 def test_statistics_that_do_not_fit_are_told():
     with pytest.raises(
-        ValueError, match=r"stats: shape \(2, 34\) wanted for frames of 64 samples, got \(2, 130\)"
+        ValueError, match=r"stats: expected shape \(2, 34\) for frames of 64 samples, got \(2, 130\)"
     ):
         SpectrumInput(FeatureOptions(64, 16), np.zeros((2, 130)))
     with pytest.raises(ValueError, match="statistics over no frame"):
@@ -116,12 +118,12 @@ def test_statistics_that_do_not_fit_are_told():
 def test_a_recurrence_in_parts_is_the_same(monkeypatch):
     torch.manual_seed(0)
     layer = torch.nn.LSTM(6, 5, batch_first=True, bidirectional=True).double()
-    x = torch.randn(2 * backbones.SEQUENCES + 3, 4, 6, dtype=torch.double, requires_grad=True)
+    x = torch.randn(2 * base.SEQUENCES + 3, 4, 6, dtype=torch.double, requires_grad=True)
     calls, found = [], []
     layer.register_forward_hook(lambda module, arguments, output: calls.append(len(arguments[0])))
-    for most in (backbones.SEQUENCES, len(x)):
-        monkeypatch.setattr(backbones, "SEQUENCES", most)
-        y = backbones.run_recurrent(layer, x, None)
+    for most in (base.SEQUENCES, len(x)):
+        monkeypatch.setattr(base, "SEQUENCES", most)
+        y = base.run_recurrent(layer, x, None)
         found.append((y, *torch.autograd.grad(y.square().sum(), [x, *layer.parameters()])))
     assert calls == [512, 512, 3, len(x)]
     for parts, whole in zip(*found):

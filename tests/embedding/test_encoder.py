@@ -48,9 +48,9 @@ def test_frames_are_those_of_the_stft(samples, layers, win, hop):
 
 
 def test_settings_that_cannot_be_are_told():
-    with pytest.raises(ValueError, match="layers: at least 1 wanted, got 0"):
+    with pytest.raises(ValueError, match="layers: expected at least 1, got 0"):
         encoder_shape(0, 256, 64)
-    with pytest.raises(ValueError, match=r"win: a multiple of hop \(60\) wanted"):
+    with pytest.raises(ValueError, match=r"win: expected a multiple of hop \(60\)"):
         encoder_shape(6, 256, 60)
-    with pytest.raises(ValueError, match=r"win: a multiple of hop \(512\) wanted"):
+    with pytest.raises(ValueError, match=r"win: expected a multiple of hop \(512\)"):
         encoder_shape(6, 256, 512)

@@ -9,18 +9,21 @@ import torch
 
 from contrasep_lib.nodes.options import FeatureOptions
 from contrasep_lib.models.checkpoint import load_model, read_model, save_model
-from contrasep_lib.models.options import ModelOptions, build_model
+from contrasep_lib.config import build
+from contrasep_lib.models.options import ModelOptions
+from contrasep_lib.models.separation import SeparationModel
 
 TOOL = Path(__file__).resolve().parents[2] / "tools" / "average_models.py"
 FEATURES = FeatureOptions(64, 16)
 
 
 def write(path, seed, shared=None, **values):
-    options = ModelOptions(**{"backbone": "dual_path", "layers": 1, "width": 8, "embedding_dim": 4, "band": 8, **values})
+    backbone = {"name": "dual_path", "layers": 1, "width": 8, "band": 8}
+    options = build(ModelOptions, {"backbone": backbone, "embedding_dim": 4, **values}, "model")
     torch.manual_seed(seed)
-    state = build_model(options, FEATURES, 40.0).state_dict()
+    state = SeparationModel(options, FEATURES).state_dict()
     state.update(shared or {})
-    save_model(path, state, FEATURES, options, 40.0, {"phase": "finetune", "seed": seed})
+    save_model(path, state, FEATURES, options, {"phase": "finetune", "seed": seed})
     return state
 
 

@@ -301,7 +301,7 @@ def test_bad_inputs_are_named():
         modularity(nodes, assign.long(), KernelGraph())
     with pytest.raises(ValueError, match="assign: NaN"):
         modularity(nodes, assign / 0 * 0, KernelGraph())
-    with pytest.raises(ValueError, match="z: unit-norm.*found a norm of 2"):
+    with pytest.raises(ValueError, match="z: expected unit-norm.*got a norm of 2"):
         modularity(NodeSet.from_embeddings(2 * z), assign, KernelGraph())
     with pytest.raises(ValueError, match="graph: a ThresholdGraph or a KernelGraph"):
         modularity(nodes, assign, "kernel")
@@ -313,13 +313,13 @@ def test_bad_inputs_are_named():
         modularity_matvec(nodes, torch.full((2, 5), math.nan), KernelGraph())
     with pytest.raises(ValueError, match="z: NaN"):
         NodeSet.from_embeddings(z * math.nan)
-    with pytest.raises(ValueError, match="z: floating point"):
+    with pytest.raises(ValueError, match="z: expected floating point"):
         NodeSet.from_embeddings(z[0])
-    with pytest.raises(ValueError, match="weight: finite"):
+    with pytest.raises(ValueError, match="weight: expected finite"):
         NodeSet.from_embeddings(z, weight=-torch.ones(2, 5))
-    with pytest.raises(ValueError, match="weight: shape"):
+    with pytest.raises(ValueError, match="weight: expected shape"):
         NodeSet.from_embeddings(z, weight=torch.ones(2, 4))
-    with pytest.raises(ValueError, match="valid: bool"):
+    with pytest.raises(ValueError, match="valid: expected bool"):
         NodeSet.from_embeddings(z, valid=torch.ones(2, 5))
     with pytest.raises(ValueError, match="shape: "):
         NodeSet.from_embeddings(z, shape=(2, 3))

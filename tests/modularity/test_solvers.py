@@ -285,7 +285,7 @@ def test_an_all_silent_mixture_is_reported(name):
 
 @every_solver
 def test_embeddings_without_unit_norm(name):
-    with pytest.raises(ValueError, match="z: unit-norm"):
+    with pytest.raises(ValueError, match="z: expected unit-norm"):
         SOLVERS[name].solve(NodeSet.from_embeddings(3 * torch.eye(3)[None]), 2, KernelGraph())
 
 

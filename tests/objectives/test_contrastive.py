@@ -5,7 +5,9 @@ import math
 import pytest
 import torch
 
-from contrasep_lib.objectives import nt_xent_loss, pair_nodes, sample_nodes, supcon_loss, take
+from contrasep_lib.objectives.nt_xent import nt_xent_loss
+from contrasep_lib.objectives.sampling import pair_nodes, sample_nodes, take
+from contrasep_lib.objectives.supcon import supcon_loss
 
 
 def unit(*shape, seed=0, dtype=torch.float64):
@@ -184,17 +186,17 @@ def test_half_precision_logits_in_float32():
 @pytest.mark.parametrize("temperature", [0.0, -1.0, 1e-4, 1000.0, math.nan, math.inf])
 def test_temperature_out_of_range_is_told(temperature):
     z, labels = unit(1, 4, 3), torch.zeros(1, 4, dtype=torch.long)
-    with pytest.raises(ValueError, match=r"temperature: between 0.001 and 100 wanted, got"):
+    with pytest.raises(ValueError, match=r"temperature: expected between 0.001 and 100, got"):
         supcon_loss(z, labels, temperature=temperature)
-    with pytest.raises(ValueError, match=r"temperature: between 0.001 and 100 wanted, got"):
+    with pytest.raises(ValueError, match=r"temperature: expected between 0.001 and 100, got"):
         nt_xent_loss(z, z, temperature=temperature)
 
 
 def test_gathering_needs_one_pool():
     z = unit(2, 4, 3)
-    with pytest.raises(ValueError, match="gather: a batch of 1"):
+    with pytest.raises(ValueError, match="gather: expected a batch of 1"):
         supcon_loss(z, torch.zeros(2, 4, dtype=torch.long), gather=True)
-    with pytest.raises(ValueError, match="gather: a batch of 1"):
+    with pytest.raises(ValueError, match="gather: expected a batch of 1"):
         nt_xent_loss(z, z, gather=True)
 
 
@@ -209,7 +211,7 @@ def test_samples_are_valid_distinct_and_repeatable(batch):
         assert len(set(index[row].tolist())) == 4
         assert valid[row, index[row]].equal(drawn[row])
     assert sample_nodes(valid, 100, torch.Generator())[0].shape == valid.shape
-    with pytest.raises(ValueError, match="count: at least 1"):
+    with pytest.raises(ValueError, match="count: expected at least 1"):
         sample_nodes(valid, 0, torch.Generator())
 
 

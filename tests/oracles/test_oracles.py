@@ -1,5 +1,6 @@
 """Granularities and oracle masks against their definitions."""
 
+import dataclasses
 import subprocess
 import sys
 
@@ -18,17 +19,18 @@ from contrasep_lib.oracles.psm import PhaseSensitiveMask
 from contrasep_lib.separate.options import SeparateOptions
 
 FEATURES = FeatureOptions(64, 16)
+ALL_HEARD = dataclasses.replace(FEATURES, silence_db=300.0)
 
 
 MASKS = ("frame", "ibm", "irm", "psm")
 
 
-def separate(name, mixture, sources, features=FEATURES, silence_db=40.0):
-    return create(options_class("oracle", name)()).separate(Scene(mixture, sources, features, silence_db))
+def separate(name, mixture, sources, features=FEATURES):
+    return create(options_class("oracle", name)()).separate(Scene(mixture, sources, features))
 
 
-def oracle_outputs(name, mixture, sources, features, silence_db):
-    return separate(name, mixture, sources, features, silence_db).outputs
+def oracle_outputs(name, mixture, sources, features):
+    return separate(name, mixture, sources, features).outputs
 
 
 def talkers(count, samples=1600, seed=0):
@@ -42,7 +44,7 @@ def talkers(count, samples=1600, seed=0):
 def test_outputs_add_up_to_the_mixture(name, num_spk):
     mixture, sources = talkers(num_spk)
     mixture[400:800] = 0  # silent nodes take part in the sum too
-    outputs = oracle_outputs(name, mixture, sources, FEATURES, 40.0)
+    outputs = oracle_outputs(name, mixture, sources, FEATURES)
     assert outputs.shape == sources.shape and outputs.dtype == np.float32
     np.testing.assert_allclose(outputs.sum(axis=0), mixture, atol=1e-6)
 
@@ -50,7 +52,7 @@ def test_outputs_add_up_to_the_mixture(name, num_spk):
 @pytest.mark.parametrize("name", MASKS)
 def test_one_talker_is_returned_as_it_is(name):
     mixture, sources = talkers(1)
-    np.testing.assert_allclose(oracle_outputs(name, mixture, sources, FEATURES, 300.0)[0], mixture, atol=1e-6)
+    np.testing.assert_allclose(oracle_outputs(name, mixture, sources, ALL_HEARD)[0], mixture, atol=1e-6)
 
 
 @pytest.mark.parametrize("name", MASKS)
@@ -58,7 +60,7 @@ def test_talkers_that_never_overlap_are_parted(name):
     _, sources = talkers(2, 1600)
     sources[0, 800:] = 0
     sources[1, :800] = 0
-    outputs = oracle_outputs(name, sources.sum(axis=0), sources, FEATURES, 300.0)
+    outputs = oracle_outputs(name, sources.sum(axis=0), sources, ALL_HEARD)
     inner = np.r_[0:700, 900:1600]  # frames across the seam hold both
     np.testing.assert_allclose(outputs[:, inner], sources[:, inner], atol=1e-6)
 
@@ -66,7 +68,7 @@ def test_talkers_that_never_overlap_are_parted(name):
 def test_ideal_binary_mask_by_definition():
     mixture, sources = talkers(3)
     spectra = stft(torch.from_numpy(sources).double(), FEATURES).abs().numpy()
-    separation = separate("ibm", mixture, sources, silence_db=300.0)
+    separation = separate("ibm", mixture, sources, ALL_HEARD)
     assert separation.shape == spectra.shape[1:]
     louder = spectra.argmax(axis=0)
     np.testing.assert_array_equal(separation.assignment.argmax(axis=1).reshape(louder.shape), louder)
@@ -81,7 +83,7 @@ def test_ties_go_to_the_lower_index():
 
 @pytest.mark.parametrize("kind", [Frame, TimeFrequency])
 def test_silent_nodes(kind):
-    granularity = kind(FEATURES, silence_db=40.0)
+    granularity = kind(FEATURES)
     x = torch.randn(1, 3200, dtype=torch.double)
     x[:, 1600:] *= 10 ** (-60 / 20)
     nodes = granularity.nodes(x)
@@ -107,13 +109,13 @@ def test_ratio_masks_by_definition():
 
 def test_mixture_is_copied():
     mixture, sources = talkers(3)
-    np.testing.assert_array_equal(oracle_outputs("mixture", mixture, sources, FEATURES, 40.0), [mixture] * 3)
+    np.testing.assert_array_equal(oracle_outputs("mixture", mixture, sources, FEATURES), [mixture] * 3)
 
 
 def test_bad_calls_are_refused():
     mixture, sources = talkers(2)
     with pytest.raises(ContrasepError, match="1599 samples"):
-        oracle_outputs("ibm", mixture, sources[:, :-1], FEATURES, 40.0)
+        oracle_outputs("ibm", mixture, sources[:, :-1], FEATURES)
     with pytest.raises(ContrasepError, match="separate.separator: unknown separator 'ibm'; known: model, oracle_frame"):
         SeparateOptions("ibm")
     with pytest.raises(ContrasepError, match="unknown oracle 'ibn'; did you mean 'ibm'"):

@@ -95,16 +95,16 @@ def test_experiments_that_differ_in_separation_share_a_model(toy):
 def test_a_decoder_from_training_to_scores(toy):
     folder, _ = toy
     settings = {
-        "model.granularity": "attractor", "model.objectives": "{affinity: 1.0, whitened: 1.0, si_snr: 0.1, count: 0.2}",
+        "model.decoder": "{name: attractor, layers: 1, width: 8}", "model.counter": "classifier",
+        "model.objectives": "{deep_clustering: 1.0, whitened_deep_clustering: 1.0, si_snr: 0.1, count: 0.2}",
         "finetune.num_spk": "[1, 2, 3]", "finetune.optim": "muon", "modularity.counting": "counter",
-        "modularity.counting.utterances": 2,
-        "model.decoder_layers": 1, "model.decoder_width": 8, "pretrain.epochs": 0,
+        "modularity.counting.utterances": 2, "pretrain.epochs": 0,
     }
     options = [word for name, value in settings.items() for word in ("--set", f"{name}={value}")]
     done = run(folder, folder / "exp", "--stage", 3, "--tag", "decoder", *options)
     assert done.returncode == 0, done.stdout + done.stderr
     results = json.loads((folder / "exp/decoder/results.json").read_text())
-    assert results["granularity"] == "attractor" and "the sources themselves" in results["supervision"]
+    assert results["granularity"] == "tf, attractor decoder" and "the sources themselves" in results["supervision"]
     assert results["sets"]["tt_2mix"]["n"] == 4
 
 

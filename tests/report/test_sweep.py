@@ -51,7 +51,7 @@ def test_values_that_cannot_be_told_apart(text):
     (["=1,2"], "expected KEY=VALUE,VALUE or an option, got '=1,2'"),
     (["temperature=1,2"], "temperature: expected SECTION.KEY=VALUE,VALUE or config=FILE,FILE"),
     (["modle.temperature=1"], "unknown section 'modle'; did you mean 'model'"),
-    (["model.temprature=1"], "unknown key 'temprature'; did you mean 'temperature'"),
+    (["model.projektion=1"], "unknown key 'projektion'; did you mean 'projection'"),
     (["separate.separator=oracle_ibm,,mixture"], "a value is empty"),
     (["features.hop=[1"], "features.hop='[1': ']' is missing"),
     (["features.hop=a: b: c"], "features.hop='a: b: c' is not valid YAML"),

@@ -38,8 +38,8 @@ class Voices(torch.nn.Module):
 
     def __init__(self, talkers=4, spread=0.2):
         super().__init__()
-        self.features, self.granularity = FEATURES, TimeFrequency(FEATURES, 40.0)
-        self.options = dataclasses.make_dataclass("Options", ["decodes"])(False)
+        self.features, self.granularity = FEATURES, TimeFrequency(FEATURES)
+        self.decoder = None
         self.directions = torch.nn.Parameter(torch.eye(talkers, 8))
         self.talkers, self.spread, self.longest = talkers, spread, 0
 

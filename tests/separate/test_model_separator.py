@@ -39,8 +39,8 @@ class Planted(torch.nn.Module):
 
     def __init__(self, spread=0.15, dim=8):
         super().__init__()
-        self.features, self.granularity = FEATURES, TimeFrequency(FEATURES, 40.0)
-        self.options = types.SimpleNamespace(decodes=False)
+        self.features, self.granularity = FEATURES, TimeFrequency(FEATURES)
+        self.decoder = None
         generator = torch.Generator().manual_seed(1)
         self.directions = torch.nn.Parameter(torch.linalg.qr(torch.randn(dim, dim, generator=generator))[0])
         self.spread, self.sources, self.counter = spread, None, None
@@ -81,7 +81,7 @@ def test_known_embeddings_give_the_ideal_binary_mask(solver, count):
     mixture, sources = talkers(count)
     separator.model.sources = torch.from_numpy(sources)
     separation = separator.separate("utt", mixture, None)
-    ideal = create(oracle_options("oracle_ibm")).separate(Scene(mixture, sources, FEATURES, 40.0)).outputs
+    ideal = create(oracle_options("oracle_ibm")).separate(Scene(mixture, sources, FEATURES)).outputs
     assert separation.outputs.shape == ideal.shape and not separation.num_spk_given
     error = [[np.square(out - best).mean() for out in separation.outputs] for best in ideal]
     assert max(min(row) for row in error) < 0.02 * np.square(ideal).mean()

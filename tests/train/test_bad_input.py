@@ -14,7 +14,7 @@ from contrasep_lib.separate.writer import RECORDS
 
 CONFIG = {
     "features": {"win": 64, "hop": 32},
-    "model": {"backbone": "blstm", "layers": 1, "width": 6, "embedding_dim": 4},
+    "model": {"backbone": {"name": "blstm", "layers": 1, "width": 6}, "embedding_dim": 4},
     "finetune": {
         "data": "single", "segment_seconds": 0.2, "batch_size": 4, "batches_per_epoch": 2, "valid_batches": 1,
         "epochs": 2, "num_workers": 0, "probe": 0, "average": 1,
@@ -145,7 +145,7 @@ def test_checkpoints_of_another_configuration(call, name, setting, words):
 
 
 def test_initial_weights_of_another_configuration(call, place):
-    done = call("train", "--init-param", place / "trained/model.pth", "--set", "model.width=7")
+    done = call("train", "--init-param", place / "trained/model.pth", "--set", "model.backbone.width=7")
     assert_one_line(done, "train", "checkpoint of another configuration", str(place / "trained/model.pth"))
 
 
@@ -188,9 +188,9 @@ def test_a_mixture_of_silence_is_named(call, tmp_path):
 
 
 def test_a_loss_that_is_not_a_number_stops_training(call, tmp_path, monkeypatch):
-    from contrasep_lib.models.espnet_model import ContrastiveModel
+    from contrasep_lib.train.espnet_model import EspnetModel
 
-    forward, calls = ContrastiveModel.forward, []
+    forward, calls = EspnetModel.forward, []
 
     def spoilt(self, *arguments, **batch):
         calls.append(batch["utt_id"])
@@ -199,7 +199,7 @@ def test_a_loss_that_is_not_a_number_stops_training(call, tmp_path, monkeypatch)
         return (loss * float("nan") if len(calls) == 4 else loss), stats, weight
 
     with monkeypatch.context() as patch:
-        patch.setattr(ContrastiveModel, "forward", spoilt)
+        patch.setattr(EspnetModel, "forward", spoilt)
         assert_one_line(call("train"), "train", "the loss is nan", *calls[-1], "the last good checkpoint is kept")
     # which the same command goes on from
     done = call("train", check=True)
@@ -216,12 +216,13 @@ def test_a_loss_that_is_not_a_number_stops_training(call, tmp_path, monkeypatch)
     torch.OutOfMemoryError("CUDA out of memory"), RuntimeError("alloc_cpu.cpp] can't allocate memory: 1 bytes"),
 ])
 def test_memory_that_does_not_suffice(call, monkeypatch, name, words, error):
-    from contrasep_lib.models.espnet_model import ContrastiveModel
+    from contrasep_lib.models.separation import SeparationModel
+    from contrasep_lib.train.espnet_model import EspnetModel
 
     def fail(self, *arguments, **batch):
         raise error
 
-    monkeypatch.setattr(ContrastiveModel, "forward" if name == "train" else "analyse", fail)
+    monkeypatch.setattr(*((EspnetModel, "forward") if name == "train" else (SeparationModel, "analyse")), fail)
     assert_one_line(call(name), name, "out of memory", *words)
 
 

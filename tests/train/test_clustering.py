@@ -36,7 +36,7 @@ class Planted(torch.nn.Module):
 
     def __init__(self):
         super().__init__()
-        self.granularity = Listening(FEATURES, 40.0)
+        self.granularity = Listening(FEATURES)
         self.directions, self.counter = torch.nn.Parameter(torch.eye(8)), None
 
     def embed(self, mixture):

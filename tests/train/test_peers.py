@@ -1,5 +1,6 @@
 """Peers of tools/bench/peers: ESPnet's separators trained, separated and scored as our models."""
 
+import dataclasses
 import importlib
 import itertools
 import json
@@ -203,7 +204,7 @@ class Fixed(torch.nn.Module):
 def test_separation_is_espnets_where_its_clustering_succeeds(tiny, system):
     model, (mixture, _, _) = tiny(system).eval(), batch_of(2)
     # ESPnet leaves no unit out
-    model.granularity = TimeFrequency(model.features, 300.0)
+    model.granularity = TimeFrequency(dataclasses.replace(model.features, silence_db=300.0))
     nodes = model.granularity.nodes(mixture[:1])
     count = nodes.power.shape[1]
     centres = torch.tensor([[0.9, 0.1, 0.3, 0.0], [0.1, 0.8, -0.4, 0.2]])

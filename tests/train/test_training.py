@@ -12,13 +12,14 @@ import pytest
 import torch
 import yaml
 
-from contrasep_lib.config import load_config
+from contrasep_lib.config import as_tree, build, load_config
 from contrasep_lib.errors import ContrasepError
 from contrasep_lib.models.checkpoint import load_model, read_model, read_states
+from contrasep_lib.models.options import ModelOptions
 
 TREE = {
     "features": {"win": 64, "hop": 32},
-    "model": {"backbone": "blstm", "layers": 1, "width": 6, "embedding_dim": 4, "dropout": 0.1},
+    "model": {"backbone": {"name": "blstm", "layers": 1, "width": 6, "dropout": 0.1}, "embedding_dim": 4},
     "finetune": {
         "data": "dynamic", "num_spk": [1, 2], "segment_seconds": 0.2, "batch_size": 4, "batches_per_epoch": 4,
         "epochs": 4, "accumulate": 2, "ema_decay": 0.9, "average": 2, "num_workers": 0, "speed": [0.9, 1.0],
@@ -45,7 +46,9 @@ def phase(task, tmp_path_factory, single_dump):
     folder = tmp_path_factory.mktemp("exp")
 
     def make(name, model=(), init=None, ngpu=0, processes=1, **options):
-        model = {**TREE["model"], **dict(model)}
+        model, backbone = dict(model), TREE["model"]["backbone"]
+        backbone = {**backbone, **{key: model.pop(key) for key in ("name", "width", "dropout", "band") if key in model}}
+        model = {**TREE["model"], "backbone": backbone, **model}
         tree = {**TREE, "model": model, "finetune": {**TREE["finetune"], **options}}
         path = folder / "config.yaml"
         path.write_text(yaml.safe_dump(tree))
@@ -186,7 +189,7 @@ def test_a_fault_in_one_of_several_processes_is_one_line(task, phase):
 def test_bfloat16_on_the_cpu(task, phase, monkeypatch, capsys):
     monkeypatch.setattr(task, "_computes_bfloat16", lambda: True)
     # oneDNN has convolutions in bfloat16 for any processor, LSTMs only for those with instructions for it
-    model = {"backbone": "conv", "dropout": 0.0}
+    model = {"name": "conv", "dropout": 0.0}
     wide, narrow = (
         task.train(phase(precision, model, epochs=1, precision=precision)).parent
         for precision in ("float32", "bfloat16")
@@ -239,8 +242,8 @@ LONG = {
     "augment": {"silence": 0.5, "edge": 0.5, "pause": 0.5, "noise": 0.5},
 }
 DECODER = {
-    "granularity": "attractor", "backbone": "dual_path", "band": 8, "decoder_layers": 1, "decoder_width": 4,
-    "objectives": {"affinity": 1.0, "si_snr": 0.1, "count": 0.1}, "decoder_share": 0.5,
+    "name": "dual_path", "band": 8, "decoder": {"name": "attractor", "layers": 1, "width": 4}, "counter": "classifier",
+    "objectives": {"deep_clustering": 1.0, "si_snr": {"weight": 0.1, "share": 0.5}, "count": 0.1},
 }
 
 
@@ -267,6 +270,34 @@ def test_long_training_that_is_killed_ends_as_undisturbed_training(task, phase):
     with pytest.raises(ContrasepError, match="train.scheduler"):
         task.train(phase("long", DECODER, **LONG | options))
     task.train(phase("decay", DECODER, init=whole / "model.pth", **LONG | options))
+
+
+def test_a_training_of_version_1_goes_on(task, phase, undisturbed):
+    from contrasep_lib.train.session import SAFE
+
+    folder = task.train(phase("version1", epochs=2)).parent
+    states = read_states(folder / "checkpoint.pth", safe=SAFE)
+    identity = states["identity"]
+    # as it was written before parts were chosen by name
+    identity["silence_db"] = identity["features"].pop("silence_db")
+    identity["model"] = {
+        "granularity": "tf", "backbone": "blstm", "layers": 1, "width": 6, "dropout": 0.1, "path": "rnn", "heads": 4,
+        "band": 4, "embedding_dim": 4, "projection": 0, "objectives": {"affinity": 1.0}, "temperature": 0.5,
+        "labels": "dominance", "negatives": "utterance", "sampled_nodes": 512, "node_weight": "magnitude",
+        "neighbours": 3, "remix_db": 5.0, "seed": 0,
+    }
+    for epoch in states["reporter"]["stats"].values():
+        for part in epoch.values():
+            part["affinity"] = part.pop("deep_clustering")
+    torch.save(states, folder / "checkpoint.pth")
+    # the statistic that judges epochs has another name too
+    task.train(phase("version1", best="affinity"))
+    assert_same_result(folder, undisturbed)
+    assert "deep_clustering" in statistics(folder)[1]["valid"]
+    identity["model"]["width"] = 7
+    torch.save(states, folder / "checkpoint.pth")
+    with pytest.raises(ContrasepError, match=r"\(model.backbone.width is 7 there, 6 here\)"):
+        task.train(phase("version1"))
 
 
 def test_training_goes_on_elsewhere_from_its_folder_alone(task, phase, undisturbed, single_dump, tmp_path, monkeypatch):
@@ -304,7 +335,7 @@ def test_damaged_checkpoints_fall_back(task, phase, undisturbed, name):
 def test_checkpoints_that_cannot_be_used_are_one_line(task, phase, undisturbed, tmp_path):
     folder = undisturbed.parent / "bad"
     shutil.copytree(undisturbed, folder, symlinks=True)
-    with pytest.raises(ContrasepError, match=r"configuration \(model.width is 6 there, 7 here\); delete"):
+    with pytest.raises(ContrasepError, match=r"configuration \(model.backbone.width is 6 there, 7 here\); delete"):
         task.train(phase("bad", model={"width": 7}))
     with pytest.raises(ContrasepError, match=r"\(train.learning_rate is 0.001 there, 0.1 here\)"):
         task.train(phase("bad", learning_rate=0.1))
@@ -319,7 +350,7 @@ def test_checkpoints_that_cannot_be_used_are_one_line(task, phase, undisturbed, 
         with pytest.raises(ContrasepError, match="model.pth: (not a checkpoint|truncated)"):
             load_model(folder / "model.pth")
     torch.save({"state": {}}, folder / "model.pth")
-    with pytest.raises(ContrasepError, match="a model.pth is wanted"):
+    with pytest.raises(ContrasepError, match="expected a model.pth"):
         load_model(folder / "model.pth")
     torch.save({"format": multiprocessing.Process}, folder / "model.pth")
     with pytest.raises(ContrasepError, match="not a checkpoint of contrasep"):
@@ -335,12 +366,19 @@ def test_checkpoints_that_cannot_be_used_are_one_line(task, phase, undisturbed, 
 
 def test_a_trained_model_may_have_learned_in_another_way_but_is_what_it_is(undisturbed):
     options = read_model(undisturbed / "model.pth")["model"]
-    other = dataclasses.replace(options, temperature=0.1, sampled_nodes=64, objectives={"supcon": 1.0, "affinity": 0.1}, seed=4)
+    tree = as_tree(options)
+    learned = {"objectives": {"supcon": {"temperature": 0.1}, "deep_clustering": 0.1}, "seed": 4, "negatives": "batch"}
+    other = build(ModelOptions, {**tree, **learned}, "model")
     assert load_model(undisturbed / "model.pth", options=other).options == options
-    counting = dataclasses.replace(options, objectives={"affinity": 1.0, "count": 1.0})
-    for wanted, words in ((counting, "model.counter is False there, True here"), (dataclasses.replace(options, width=5), "model.width")):
+    for values, words in (
+        ({"counter": "classifier", "objectives": ["deep_clustering", "count"]}, "model.counter is None there"),
+        ({"backbone": {**tree["backbone"], "width": 5}}, "model.backbone.width is 6 there, 5 here"),
+    ):
         with pytest.raises(ContrasepError, match=words):
-            load_model(undisturbed / "model.pth", options=wanted)
+            load_model(undisturbed / "model.pth", options=build(ModelOptions, {**tree, **values}, "model"))
+    with pytest.raises(ContrasepError, match="features.silence_db is 40.0 there, 30.0 here"):
+        features = dataclasses.replace(read_model(undisturbed / "model.pth")["features"], silence_db=30.0)
+        load_model(undisturbed / "model.pth", features=features)
 
 
 def test_initial_weights(task, phase, undisturbed):
@@ -355,28 +393,28 @@ def test_initial_weights(task, phase, undisturbed):
 
 def test_a_decoder_begins_with_an_embedding(task, phase, undisturbed):
     decoder = {
-        "granularity": "attractor", "objectives": {"affinity": 1.0, "si_snr": 0.1}, "decoder_layers": 1, "decoder_width": 4,
+        "decoder": {"name": "attractor", "layers": 1, "width": 4}, "objectives": {"deep_clustering": 1.0, "si_snr": 0.1},
     }
     options = {"num_spk": [1, 2, 3], "best": "si_snri", "best_mode": "max", "probe": 2}
     folder = task.train(phase("decoder", model=decoder, init=undisturbed / "model.pth", **options)).parent
     text = (folder / "train.log").read_text()
     assert "initial weights from" in text and "decoder.output.weight" in text
     stats = statistics(folder)[1]["valid"]
-    assert {"affinity", "si_snr", "si_snri"} <= set(stats)
-    assert load_model(folder / "model.pth").options.decodes
+    assert {"deep_clustering", "si_snr", "si_snri"} <= set(stats)
+    assert load_model(folder / "model.pth").decoder is not None
     # and once more, killed by the clock in between
     task.train(phase("decoder2", model=decoder, init=undisturbed / "model.pth", **options, budget_minutes=1e-6))
     assert set(losses(folder.parent / "decoder2")) == {(1, "train"), (1, "valid")}
 
 
 def test_frozen_parts_keep_their_weights_and_objectives_that_teach_nothing_are_left_out(task, phase, undisturbed):
-    counter = {"objectives": {"affinity": 1.0, "count": 1.0}}
+    counter = {"counter": "classifier", "objectives": {"deep_clustering": 1.0, "count": 1.0}}
     options = {"num_spk": [1, 2, 3], "best": "counted", "best_mode": "max", "epochs": 2, "learning_rate": 0.01}
     folder = task.train(phase("frozen", model=counter, init=undisturbed / "model.pth", freeze=["backbone"], **options)).parent
     before, after = (read_model(path / "model.pth")["state"] for path in (undisturbed, folder))
     assert all(torch.equal(after[name], value) for name, value in before.items())
     stats = statistics(folder)
-    assert all("count" in part and "affinity" not in part for part in (stats[2]["train"], stats[2]["valid"]))
+    assert all("count" in part and "deep_clustering" not in part for part in (stats[2]["train"], stats[2]["valid"]))
     # and the counter learns
     first, last = (read_states(folder / f"{epoch}epoch.pth") for epoch in (1, 2))
     moved = {name.partition(".")[0] for name, value in first.items() if not torch.equal(value, last[name])}
@@ -384,17 +422,17 @@ def test_frozen_parts_keep_their_weights_and_objectives_that_teach_nothing_are_l
 
 
 def test_a_loss_that_is_not_finite_stops(task, phase, monkeypatch):
-    from contrasep_lib.models.espnet_model import ContrastiveModel
+    from contrasep_lib.train.espnet_model import EspnetModel
 
     args = phase("nan", epochs=2, budget_minutes=None)
-    forward, calls = ContrastiveModel.forward, []
+    forward, calls = EspnetModel.forward, []
 
     def spoilt(self, *arguments, **batch):
         calls.append(batch["utt_id"])
         loss, stats, weight = forward(self, *arguments, **batch)
         return (loss * float("nan") if len(calls) == 11 else loss), stats, weight
 
-    monkeypatch.setattr(ContrastiveModel, "forward", spoilt)
+    monkeypatch.setattr(EspnetModel, "forward", spoilt)
     with pytest.raises(ContrasepError, match="the loss is nan at the batch of") as fault:
         task.train(args)
     # 4 batches of training and 5 of validation, then the second of epoch 2
@@ -409,12 +447,12 @@ def test_a_loss_that_is_not_finite_stops(task, phase, monkeypatch):
     (RuntimeError("DataLoader worker (pid 3) is killed by signal: Killed."), "lower num_workers"),
 ])
 def test_faults_of_memory_are_one_line(task, phase, monkeypatch, error, words):
-    from contrasep_lib.models.espnet_model import ContrastiveModel
+    from contrasep_lib.train.espnet_model import EspnetModel
 
     def fail(self, **batch):
         raise error
 
-    monkeypatch.setattr(ContrastiveModel, "forward", fail)
+    monkeypatch.setattr(EspnetModel, "forward", fail)
     with pytest.raises(ContrasepError, match=words):
         task.train(phase("memory"))
 

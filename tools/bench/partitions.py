@@ -102,8 +102,8 @@ def run(args: argparse.Namespace) -> None:
 
     models = {str(path): load_model(path) for path in args.model}
     for path, model in models.items():
-        if not model.options.decodes:
-            raise ContrasepError(f"{path}: a model without a decoder; one of granularity 'attractor' wanted")
+        if model.decoder is None:
+            raise ContrasepError(f"{path}: expected a model with a decoder (model.decoder: attractor), got one without")
     table: dict[tuple[str, str], list[float]] = {}
     for num_spk in args.counts:
         gathered: dict[tuple[str, str], list[float]] = {}

@@ -21,11 +21,12 @@ from espnet2.train.reporter import Reporter
 
 from contrasep_lib.config import build
 from contrasep_lib.mix.options import MixOptions
-from contrasep_lib.models import espnet_model
+from contrasep_lib.embedding import embedder
+from contrasep_lib.embedding.backbones.options import BLSTMOptions
 from contrasep_lib.models.options import ModelOptions
 from contrasep_lib.nodes.options import FeatureOptions
 from contrasep_lib.nodes.stft import num_frames, stft
-from contrasep_lib.separate.options import SeparateOptions
+from contrasep_lib.train import espnet_model, step
 from contrasep_lib.train.data import DynamicMixtures, train_dataset
 from contrasep_lib.train.iterator import EpochIterator
 from contrasep_lib.train.options import TrainOptions
@@ -53,7 +54,7 @@ class EspnetDPCL(AbsESPnetModel):
     mean), but importing it needs the network.
 
     Args:
-        options: ``layers``, ``width`` and ``embedding_dim`` are read.
+        options: ``embedding_dim`` and the backbone's ``layers`` and ``width`` are read.
         features: framing.
     """
 
@@ -61,14 +62,15 @@ class EspnetDPCL(AbsESPnetModel):
         super().__init__()
         self.features = features
         self.separator = DPCLSeparator(
-            features.win // 2 + 1, layer=options.layers, unit=options.width, emb_D=options.embedding_dim
+            features.win // 2 + 1, layer=options.backbone.layers, unit=options.backbone.width,
+            emb_D=options.embedding_dim,
         )
         self.criterion = FrequencyDomainDPCL()
 
     def forward(
         self, mixture: torch.Tensor, mixture_lengths: torch.Tensor, sources: torch.Tensor, **kwargs: Any
     ) -> tuple[torch.Tensor, dict[str, torch.Tensor], torch.Tensor]:
-        """Loss of a batch that is sorted by falling length; see `ContrastiveModel.forward`."""
+        """Loss of a batch that is sorted by falling length; see `contrasep_lib.train.espnet_model.EspnetModel.forward`."""
         spectrum = stft(mixture, self.features)
         references = list(stft(sources, self.features).unbind(1))
         _, _, others = self.separator(spectrum, num_frames(mixture_lengths, self.features))
@@ -87,11 +89,9 @@ def task_arguments(args: argparse.Namespace) -> argparse.Namespace:
     config = {
         "features": FeatureOptions(),
         "model": ModelOptions(
-            backbone="blstm", layers=args.layers, width=args.width, embedding_dim=args.embedding_dim,
-            objectives={"affinity": 1.0},
+            backbone=BLSTMOptions(layers=args.layers, width=args.width), embedding_dim=args.embedding_dim
         ),
         "mix": MixOptions(),
-        "separate": SeparateOptions(),
         "finetune": TrainOptions(batch_size=args.batch_size, segment_seconds=args.segment_seconds),
     }
     return build_arguments(config, "finetune", [args.dump], [args.dump], "unused", ngpu=args.ngpu)
@@ -187,12 +187,12 @@ class Learner:
         model = self.model
         if isinstance(model, EspnetDPCL):
             return [(sys.modules[__name__], "stft", "features"), (model.separator, "forward", "backbone")]
-        features = [(model, name, "features") for name in ("_inside", "_nodes", "_weight")]
+        features = [(model, name, "features") for name in ("trimmed", "nodes_of", "weights_of")]
         return [
-            *features,
-            (espnet_model, "stft", "features"), (model.inputs, "forward", "features"),
-            (model.granularity, "targets", "features"), (model.backbone, "forward", "backbone"),
-            (espnet_model, "unit_norm", "unit norm"), (espnet_model, "similarity", "statistics"),
+            *features, (step, "stft", "features"), (model.inputs, "forward", "features"),
+            (model.granularity, "loudest", "features"), (model.backbone, "hidden", "backbone"),
+            (model.backbone, "units", "backbone"), (embedder, "unit_norm", "unit norm"),
+            (espnet_model, "similarity", "statistics"),
         ]
 
 

@@ -89,7 +89,7 @@ class Bench:
         """The configuration, but for what is measured."""
         from contrasep_lib.config import load_config
 
-        return load_config(self.args.config, ["finetune.num_workers=0", f"model.decoder_share={share}"])
+        return load_config(self.args.config, ["finetune.num_workers=0", f"model.objectives.si_snr.share={share}"])
 
     def batches(self) -> Iterator[Any]:
         """The same batches each time, mixed anew."""
@@ -98,13 +98,13 @@ class Bench:
 
     def variant(self, number: int) -> dict[str, float]:
         """Train with the first ``number`` measures; in a process of its own."""
-        from contrasep_lib.embedding.backbones import spectral
+        from contrasep_lib.embedding.backbones import base
         from contrasep_lib.io.machine import keep_freed_memory
 
         if number >= 1 and not keep_freed_memory():
             raise OSError("the C library here is not glibc, whose allocator this measures")
         if number < 2:
-            spectral.SEQUENCES = sys.maxsize
+            base.SEQUENCES = sys.maxsize
         learner = self.parts.Learner("ours", self.tasks[1.0 if number < 3 else 0.5])
         timed = Timed(self.batches(), self.args.skip, self.args.steps)
         learner.steps(timed)

@@ -1,1 +1,1 @@
-"""Backbones: one file each."""
+"""Backbones: one a file; their options, which import no torch, in `options`."""

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
+from typing import Any
 
 import torch
+
+from contrasep_lib.embedding.backbones.base import SampleBackbone
+from contrasep_lib.nodes.options import FeatureOptions
 
 
 def encoder_shape(layers: int, win: int, hop: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
@@ -29,9 +34,9 @@ def encoder_shape(layers: int, win: int, hop: int) -> tuple[tuple[int, ...], tup
         ValueError: no layers, or ``win`` is no multiple of ``hop``.
     """
     if layers < 1:
-        raise ValueError(f"layers: at least 1 wanted, got {layers}")
+        raise ValueError(f"layers: expected at least 1, got {layers}")
     if hop < 1 or win < hop or win % hop:
-        raise ValueError(f"win: a multiple of hop ({hop}) wanted, so that frames fit the encoder, got {win}")
+        raise ValueError(f"win: expected a multiple of hop ({hop}), so that frames fit the encoder, got {win}")
     strides = [1] * layers
     for factor in sorted(_prime_factors(hop), reverse=True):
         strides[strides.index(min(strides))] *= factor
@@ -61,7 +66,7 @@ class _ChannelNorm(torch.nn.LayerNorm):
         return super().forward(x.transpose(1, 2)).transpose(1, 2)
 
 
-class ConvEncoder(torch.nn.Module):
+class ConvEncoder(SampleBackbone):
     """Frames of samples to embeddings; each sees its own ``win`` samples and nothing else.
 
     Args:
@@ -96,6 +101,11 @@ class ConvEncoder(torch.nn.Module):
             channels = width
         self.layers = torch.nn.Sequential(*modules)
         self.output = torch.nn.Linear(width, dim)
+
+    @classmethod
+    def from_options(cls, options: Any, features: FeatureOptions, dim: int) -> ConvEncoder:
+        """See `contrasep_lib.embedding.backbones.base.Backbone`."""
+        return cls(features.win, features.hop, dim=dim, **dataclasses.asdict(options))
 
     def forward(self, padded: torch.Tensor) -> torch.Tensor:
         """Embed a signal padded by `contrasep_lib.nodes.stft.pad`.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from contrasep_lib.objectives import negative_si_snr
+from contrasep_lib.objectives.si_snr import negative_si_snr
 from contrasep_lib.score.ratios import best_matching
 
 

@@ -30,14 +30,14 @@ from peers.training import load_peer
 SYSTEM = "system.json"
 
 
-def separate_mixture(model: Peer, key: str, mixture: np.ndarray, features: FeatureOptions, silence_db: float) -> Separation:
+def separate_mixture(model: Peer, key: str, mixture: np.ndarray, features: FeatureOptions) -> Separation:
     """Separate one mixture.
 
     Args:
         model: in evaluation mode.
         key: utterance id, for the words of a fault.
         mixture: ``(samples,)`` float32.
-        features, silence_db: of the assignment, which tells the loudest output of each time-frequency unit.
+        features: of the assignment, which tells the loudest output of each time-frequency unit.
 
     Raises:
         ContrasepError: a mixture of silence.
@@ -47,7 +47,7 @@ def separate_mixture(model: Peer, key: str, mixture: np.ndarray, features: Featu
     device = next(model.parameters()).device
     signal = torch.from_numpy(np.ascontiguousarray(mixture, np.float32))[None].to(device)
     outputs = model.separate(signal)[0].cpu()
-    granularity = TimeFrequency(features, silence_db)
+    granularity = TimeFrequency(features)
     valid = granularity.nodes(signal.cpu()).valid[0]
     loudest = stft(outputs, features).abs().flatten(1).argmax(0)
     assignment = torch.nn.functional.one_hot(loudest, len(outputs)) * valid.unsqueeze(1)
@@ -83,16 +83,16 @@ def separate_set(
         raise ContrasepError(f"{dump.folder}: a set of single speakers; name a set of mixtures")
     # the rate is that of the training data
     dump.require_rate(said["options"]["mix"]["rate"])
-    out, features, silence_db = Path(exp) / f"separate_{dump.name}", config["features"], config["separate"].silence_db
+    out, features = Path(exp) / f"separate_{dump.name}", config["features"]
     inputs = [peer, dump.folder / "wav.scp", *speaker_tables(dump.folder)]
-    identity = stage_key({"features": as_tree(features), "silence_db": silence_db}, inputs, {})
+    identity = stage_key({"features": as_tree(features)}, inputs, {})
     ngpu = int(device != "cpu")
     clock, where = work_clock(ngpu), device_words(ngpu, torch.get_num_threads())
     with Writer(out, 1, dump.rate, identity, where) as writer, progress(dump.keys, "separating") as keys:
         for key in keys:
             if not writer.has(key):
                 begun = clock()
-                separation = separate_mixture(model, key, dump.mixture(key), features, silence_db)
+                separation = separate_mixture(model, key, dump.mixture(key), features)
                 writer.write(key, separation, clock() - begun)
     merge_parts(out, 1)
     write_text(Path(exp) / SYSTEM, json.dumps(said, indent=2, sort_keys=True) + "\n")

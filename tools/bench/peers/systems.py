@@ -28,13 +28,12 @@ from contrasep_lib.embedding.inputs import SpectrumInput, frame_mask
 from contrasep_lib.modularity.graphs import KernelGraph
 from contrasep_lib.modularity.solvers.kmeans import KMeansSolver
 from contrasep_lib.nodes.nodeset import NodeSet
-from contrasep_lib.objectives import affinity_loss
+from contrasep_lib.objectives.deep_clustering import deep_clustering_loss
 from contrasep_lib.nodes.granularity import Nodes, TimeFrequency, apply_mask
 from contrasep_lib.separate.model_separator import hard_shares
 from peers.losses import pit_si_snr_loss
 from peers.options import PeerOptions
 
-SILENCE_DB = 40.0
 LLOYD_STEPS = 50
 
 
@@ -62,7 +61,7 @@ class Peer(AbsESPnetModel, abc.ABC):
     def forward(
         self, mixture: torch.Tensor, mixture_lengths: torch.Tensor, sources: torch.Tensor, **kwargs: Any
     ) -> tuple[torch.Tensor, dict[str, torch.Tensor], torch.Tensor]:
-        """Loss of a batch, its statistics and its weight; see `ContrastiveModel.forward`.
+        """Loss of a batch, its statistics and its weight; see `EspnetModel.forward`.
 
         Raises:
             ValueError: mixtures of another number of talkers.
@@ -130,7 +129,7 @@ class _Embedding(Peer):
         super().__init__(options)
         self.features = FeatureOptions(**options.arguments["features"])
         self.inputs = SpectrumInput(self.features, stats)
-        self.granularity = TimeFrequency(self.features, SILENCE_DB)
+        self.granularity = TimeFrequency(self.features)
         self.separator = separator(
             self.features.win // 2 + 1, num_spk=options.num_spk, **options.arguments["separator"]
         )
@@ -176,7 +175,7 @@ class DeepClustering(_Embedding):
         nodes, valid, feature, frames = self.units(mixture, lengths)
         z = unit_norm(self.embed(feature, frames))
         targets = self.granularity.targets(sources)
-        return affinity_loss(z, targets, self.options.num_spk, nodes.power.sqrt(), valid)
+        return deep_clustering_loss(z, targets, self.options.num_spk, nodes.power.sqrt(), valid)
 
     @torch.no_grad()
     def separate(self, mixture: torch.Tensor) -> torch.Tensor:

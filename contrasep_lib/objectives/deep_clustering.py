@@ -1,14 +1,15 @@
-"""The objectives of deep clustering: affinity, and affinity after whitening."""
+"""Deep clustering: affinities of embeddings against those of labels."""
 
 from __future__ import annotations
 
 import torch
 
+from contrasep_lib.objectives.base import Losses, Objective, Step
 from contrasep_lib.objectives.common import accurate, check_embeddings, check_nodes, everywhere
 
 
 @accurate
-def affinity_loss(
+def deep_clustering_loss(
     z: torch.Tensor,
     labels: torch.Tensor,
     num_classes: int,
@@ -38,7 +39,7 @@ def affinity_loss(
     Raises:
         ValueError: a shape does not fit, or ``num_classes`` is under 1.
     """
-    rows, targets, counted = _weighted(z, labels, num_classes, weight, valid)
+    rows, targets, counted = weighted_rows(z, labels, num_classes, weight, valid)
     within = (rows.transpose(1, 2) @ rows).square().sum((1, 2))
     across = (rows.transpose(1, 2) @ targets).square().sum((1, 2))
     sizes = targets.square().sum(1).square().sum(1)
@@ -46,51 +47,16 @@ def affinity_loss(
     return torch.where(counted, losses, 0.0).sum() / counted.sum().clamp_min(1)
 
 
-@accurate
-def whitened_loss(
-    z: torch.Tensor,
-    labels: torch.Tensor,
-    num_classes: int,
-    weight: torch.Tensor | None = None,
-    valid: torch.Tensor | None = None,
-    ridge: float = 1e-3,
-) -> torch.Tensor:
-    """Share of the labels that no linear function of the embeddings tells.
+class DeepClustering(Objective):
+    """See `deep_clustering_loss`; all nodes take part, for costs grow with their number and not with its square."""
 
-    ``1 - tr((V'V)^-1 V'Y (Y'Y)^-1 Y'V) / K`` with V, Y and weights as in `affinity_loss` (the
-    whitened k-means objective of Wang, Le Roux, Hershey, ICASSP 2018, section 2, divided by the
-    K classes that are present): 0 where the labels lie in the span of the embeddings, 1 where
-    the two are orthogonal. Directions are measured after whitening, so a small difference between
-    talkers counts as much as a large one: where the affinity objective rests for long near the
-    best constant embedding, this one has a gradient. It leaves open how far talkers lie apart,
-    so clustering by cosines wants it together with another objective.
-
-    Args:
-        z, labels, num_classes, weight, valid: as in `affinity_loss`.
-        ridge: added to the diagonal of ``V'V``, whose trace is 1 for unit-norm embeddings;
-            bounds the gradient of directions that no embedding takes. Positive.
-
-    Returns:
-        Scalar: mean over the utterances that have a valid node of positive weight, 0 if none
-        has. float32, or float64 for such embeddings.
-
-    Raises:
-        ValueError: a shape does not fit, ``num_classes`` is under 1, ``ridge`` is not positive.
-    """
-    if not ridge > 0:
-        raise ValueError(f"ridge: a positive number wanted, got {ridge:g}")
-    rows, targets, counted = _weighted(z, labels, num_classes, weight, valid)
-    gram = rows.transpose(1, 2) @ rows + ridge * torch.eye(rows.shape[-1], dtype=rows.dtype, device=rows.device)
-    across = rows.transpose(1, 2) @ targets
-    told = (torch.linalg.solve(gram, across) * across).sum(1)
-    sizes = targets.square().sum(1)
-    present = sizes > 0
-    shares = torch.where(present, told / torch.where(present, sizes, 1.0), 0.0)
-    losses = 1 - shares.sum(1) / present.sum(1).clamp_min(1)
-    return torch.where(counted, losses, 0.0).sum() / counted.sum().clamp_min(1)
+    def forward(self, step: Step) -> Losses:
+        """See `Objective.forward`."""
+        nodes = step.projected
+        return deep_clustering_loss(nodes.z, nodes.labels, nodes.number, nodes.weight, nodes.valid), {}
 
 
-def _weighted(
+def weighted_rows(
     z: torch.Tensor,
     labels: torch.Tensor,
     num_classes: int,
@@ -105,7 +71,7 @@ def _weighted(
     check_embeddings("z", z)
     check_nodes("labels", labels, z.shape[:2])
     if num_classes < 1:
-        raise ValueError(f"num_classes: at least 1 wanted, got {num_classes}")
+        raise ValueError(f"num_classes: expected at least 1, got {num_classes}")
     valid = everywhere(z) if valid is None else valid
     weight = valid.to(z.dtype) if weight is None else torch.where(valid, weight.to(z.dtype), 0.0)
     check_nodes("valid", valid, z.shape[:2])

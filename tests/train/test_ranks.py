@@ -6,12 +6,14 @@ from pathlib import Path
 
 import torch
 
-from contrasep_lib.objectives import nt_xent_loss, supcon_loss
+from contrasep_lib.objectives.nt_xent import nt_xent_loss
+from contrasep_lib.objectives.supcon import supcon_loss
 
 SCRIPT = """
 import sys
 import torch
-from contrasep_lib.objectives import nt_xent_loss, supcon_loss
+from contrasep_lib.objectives.nt_xent import nt_xent_loss
+from contrasep_lib.objectives.supcon import supcon_loss
 rank, store = int(sys.argv[1]), sys.argv[2]
 torch.distributed.init_process_group("gloo", init_method=f"file://{store}/ranks", rank=rank, world_size=2)
 data = torch.load(f"{store}/data.pt")
@@ -23,10 +25,13 @@ grads = [torch.autograd.grad(loss, z, retain_graph=True)[0] for loss in losses]
 torch.save([[loss.detach() for loss in losses], grads], f"{store}/{rank}.pt")
 
 from contrasep_lib.nodes.options import FeatureOptions
-from contrasep_lib.models.options import ModelOptions, build_model
+from contrasep_lib.config import build
+from contrasep_lib.models.options import ModelOptions
+from contrasep_lib.train.espnet_model import EspnetModel
 torch.manual_seed(0)
-options = ModelOptions(layers=1, width=4, objectives={"supcon": 1.0, "nt_xent": 1.0}, projection=3)
-model = torch.nn.parallel.DistributedDataParallel(build_model(options, FeatureOptions(64, 16), 40.0))
+tree = {"backbone": {"layers": 1, "width": 4}, "objectives": ["supcon", "nt_xent"], "projection": 3}
+options = build(ModelOptions, tree, "model")
+model = torch.nn.parallel.DistributedDataParallel(EspnetModel(options, FeatureOptions(64, 16)))
 trained = []
 for most in (1, 2, 1 + rank):  # pretraining, mixtures, and one rank of each
     sources = torch.randn(2, most, 400)

@@ -6,25 +6,35 @@ import math
 import pytest
 import torch
 
-from contrasep_lib.models.options import ModelOptions, build_model
 from contrasep_lib.nodes.options import FeatureOptions
 from contrasep_lib.nodes.stft import num_frames
+from contrasep_lib.config import build
+from contrasep_lib.models.options import ModelOptions
+from contrasep_lib.models.separation import SeparationModel
+from contrasep_lib.train.espnet_model import EspnetModel
+from contrasep_lib.train.step import labelled_step
 
 FEATURES = FeatureOptions(64, 16)
-ALL = {"affinity": 1.0, "supcon": 0.5, "nt_xent": 0.5}
+ALL = {"deep_clustering": 1.0, "supcon": 0.5, "nt_xent": 0.5}
 KINDS = [("frame", "encoder"), ("frame", "conv"), ("tf", "blstm"), ("tf", "conv"), ("tf", "dual_path")]
 
 
 def make(**values):
+    """A small model; ``backbone`` is a name, ``objectives`` are weights."""
     torch.manual_seed(0)
-    small = {"layers": 2, "width": 8, "embedding_dim": 6, "sampled_nodes": 48, "objectives": ALL}
-    return build_model(ModelOptions(**{**small, **values}), FEATURES, 40.0)
+    backbone = {"name": values.pop("backbone", "blstm"), "layers": 2, "width": values.pop("width", 8)}
+    objectives = {
+        name: {"weight": weight, **({"sampled_nodes": 48} if name in ("supcon", "nt_xent") else {})}
+        for name, weight in values.pop("objectives", ALL).items()
+    }
+    tree = {"backbone": backbone, "objectives": objectives, "embedding_dim": 6, **values}
+    return EspnetModel(build(ModelOptions, tree, "model"), FEATURES)
 
 
-def talkers(batch=3, most=2, samples=900, strangers=False):
-    """Mixtures of bands of noise that take turns and overlap: each talker has a band of its own.
+def speakers(batch=3, most=2, samples=900, strangers=False):
+    """Mixtures of bands of noise that take turns and overlap: each speaker has a band of its own.
 
-    The talkers are the same in all mixtures, or with ``strangers`` all different.
+    The speakers are the same in all mixtures, or with ``strangers`` all different.
     """
     generator = torch.Generator().manual_seed(0)
     number = batch * most if strangers else most
@@ -49,7 +59,7 @@ def test_loss_is_finite_and_reaches_every_parameter(granularity, backbone, label
             negatives=negatives,
             projection=projection,
         )
-        mixture, lengths, sources, num_spk, speaker = talkers(most=most)
+        mixture, lengths, sources, num_spk, speaker = speakers(most=most)
         lengths = lengths - torch.tensor([0, 300, 77])
         loss, stats, weight = model(mixture, lengths, sources, num_spk, speaker)
         loss.backward()
@@ -65,7 +75,7 @@ def test_loss_is_finite_and_reaches_every_parameter(granularity, backbone, label
 @pytest.mark.parametrize("granularity, backbone", KINDS)
 def test_node_sets(granularity, backbone):
     model = make(granularity=granularity, backbone=backbone).eval()
-    mixture, lengths, *_ = talkers()
+    mixture, lengths, *_ = speakers()
     lengths = torch.tensor([900, 480, 700])
     nodes = model.embed(mixture, lengths)
     frames = num_frames(900, FEATURES)
@@ -88,7 +98,7 @@ def test_node_sets(granularity, backbone):
 def test_silence_is_finite():
     for kind, labels in itertools.product(KINDS, ("dominance", "none")):
         model = make(granularity=kind[0], backbone=kind[1], labels=labels)
-        mixture, lengths, sources, num_spk, speaker = talkers(batch=2)
+        mixture, lengths, sources, num_spk, speaker = speakers(batch=2)
         for which in (slice(0, 1), slice(0, 2)):
             quiet, silent = mixture.clone(), sources.clone()
             quiet[which] = silent[which] = 0
@@ -103,21 +113,21 @@ def test_silence_is_finite():
 
 def test_order_of_sources_padding_and_absent_ones_do_not_matter():
     model = make().eval()
-    mixture, lengths, sources, num_spk, speaker = talkers()
+    mixture, lengths, sources, num_spk, speaker = speakers()
     value = model(mixture, lengths, sources, num_spk, speaker)[0]
     assert torch.allclose(model(mixture, lengths, sources.flip(1), num_spk, speaker.flip(1))[0], value)
     junk = torch.nn.functional.pad(sources, (0, 160, 0, 2), value=9.0)
     absent = torch.nn.functional.pad(speaker, (0, 2), value=-1)
     padded = torch.nn.functional.pad(mixture, (0, 160), value=5.0)
     assert torch.allclose(model(mixture, lengths, junk[..., :900], num_spk, absent)[0], value)
-    only = make(objectives={"affinity": 1.0}).eval()  # more nodes, other draws: so the one that draws none
+    only = make(objectives={"deep_clustering": 1.0}).eval()  # more nodes, other draws: so the one that draws none
     value = only(mixture, lengths, sources, num_spk, speaker)[0]
     assert torch.allclose(only(padded, lengths, junk, num_spk, absent)[0], value)
 
 
 def test_pretraining_knows_speakers_by_their_ids():
-    model = make(objectives={"affinity": 1.0})
-    mixture, lengths, sources, num_spk, _ = talkers(batch=4, most=1)
+    model = make(objectives={"deep_clustering": 1.0})
+    mixture, lengths, sources, num_spk, _ = speakers(batch=4, most=1)
 
     def loss(*speaker):
         return model(mixture, lengths, sources, num_spk, torch.tensor(speaker).view(4, 1))[0]
@@ -130,18 +140,18 @@ def test_pretraining_knows_speakers_by_their_ids():
 
 def test_without_labels_sources_are_never_read():
     model = make(labels="none").eval()
-    mixture, lengths, sources, num_spk, speaker = talkers()
+    mixture, lengths, sources, num_spk, speaker = speakers()
     value = model(mixture, lengths)[0]
     assert torch.equal(
         model(mixture, lengths, torch.full_like(sources, torch.nan), num_spk, speaker * 0)[0], value
     )
     assert model(mixture[:1], lengths[:1])[0].isfinite()  # a recording alone in its batch
-    with pytest.raises(ValueError, match="sources: wanted with 'labels: dominance'"):
+    with pytest.raises(ValueError, match="sources: expected with 'labels: dominance'"):
         make()(mixture, lengths)
 
 
 def test_same_seed_same_loss():
-    batch = talkers()
+    batch = speakers()
     for labels in ("dominance", "none"):
         model = make(labels=labels)
         losses = []
@@ -154,7 +164,7 @@ def test_same_seed_same_loss():
 
 
 def test_features_for_statistics():
-    mixture, lengths, *_ = talkers()
+    mixture, lengths, *_ = speakers()
     feats = make().collect_feats(mixture, lengths - 100)
     assert feats["feats"].shape == (3, num_frames(900, FEATURES), 33)
     assert feats["feats_lengths"].tolist() == [num_frames(800, FEATURES)] * 3
@@ -164,29 +174,29 @@ def test_checkpoint_holds_the_normalisation(rng):
     from contrasep_lib.nodes.spectra import log_spectrum, statistics
 
     stats = statistics(log_spectrum(rng.standard_normal(4000), FEATURES))
-    options = ModelOptions(layers=1, width=4)
-    trained, fresh = (build_model(options, FEATURES, 40.0, given) for given in (stats, None))
+    options = ModelOptions()
+    trained, fresh = (SeparationModel(options, FEATURES, given) for given in (stats, None))
     fresh.load_state_dict(trained.state_dict())
-    mixture, *_ = talkers()
+    mixture, *_ = speakers()
     assert torch.equal(trained.embed(mixture).z, fresh.embed(mixture).z)
 
 
 @pytest.mark.parametrize(
     "values",
     [
-        {"backbone": "blstm", "objectives": {"affinity": 1.0}},
+        {"backbone": "blstm", "objectives": {"deep_clustering": 1.0}},
         {"backbone": "conv", "objectives": {"supcon": 1.0}},
         {"backbone": "dual_path", "objectives": ALL, "projection": 8},
         {"backbone": "encoder", "granularity": "frame", "objectives": {"nt_xent": 1.0}},
         {"backbone": "blstm", "labels": "none", "objectives": {"nt_xent": 1.0}},
-        {"backbone": "blstm", "labels": "none", "objectives": {"affinity": 1.0}},
+        {"backbone": "blstm", "labels": "none", "objectives": {"deep_clustering": 1.0}},
     ],
     ids=str,
 )
-def test_a_few_steps_part_two_talkers(values):
+def test_a_few_steps_separate_two_speakers(values):
     model = make(width=16, **values)
     optimiser = torch.optim.Adam(model.parameters(), lr=5e-3)
-    batch = talkers(batch=4, strangers=model.options.labels == "none")
+    batch = speakers(batch=4, strangers=model.options.labels == "none")
     history = []
     for step in range(30):
         torch.manual_seed(step)
@@ -205,23 +215,39 @@ def test_mixed_precision_trains():
     # not every processor has a recurrence in half precision
     model = make(projection=4, backbone="conv")
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        loss, *_ = model(*talkers())
-        nodes = model.embed(talkers()[0])
+        loss, *_ = model(*speakers())
+        nodes = model.embed(speakers()[0])
     loss.backward()
     assert loss.dtype == torch.float32 and nodes.z.dtype == torch.float32
     nodes.require_unit_norm()
 
 
 def test_nodes_of_noise_alone_belong_to_nobody():
-    mixture, lengths, sources, num_spk, _ = talkers(samples=1600)
+    mixture, lengths, sources, num_spk, _ = speakers(samples=1600)
     sources[..., :800] = 0
     noise = 0.3 * torch.randn(3, 1600, generator=torch.Generator().manual_seed(1)) * sources.std()
     model, sums = make(backbone="conv").eval(), sources.sum(1)
     for signal, clean in ((sums, True), (sums + noise, False)):
-        seen = model.analyse(signal)[1]
-        valid = model._nodes(seen.spectrum, seen.frames)[1].unflatten(1, (-1, 33))
-        labelled = model._dominated(seen, model._power(sources), num_spk, None).valid.unflatten(1, (-1, 33))
+        valid = model.embed(signal).valid.unflatten(1, (-1, 33))
+        step = labelled_step(model, signal, lengths, sources, num_spk, None, torch.Generator())
+        labelled = step.nodes.valid.unflatten(1, (-1, 33))
         silent, heard = slice(0, 48), slice(56, None)
         assert labelled[:, heard].sum() >= 0.5 * valid[:, heard].sum()
         assert labelled[:, silent].sum() == 0 and clean == (valid[:, silent].sum() == 0)
         assert not clean or torch.equal(labelled, valid)
+
+
+@pytest.mark.parametrize("objective", ALL)
+@pytest.mark.parametrize("negatives", ["utterance", "batch"])
+def test_each_objective_alone_teaches_the_backbone(objective, negatives):
+    model = make(objectives={objective: 1.0}, negatives=negatives, projection=5)
+    model(*speakers())[0].backward()
+    assert all(parameter.grad.abs().sum() > 0 for parameter in model.backbone.parameters())
+
+
+def test_a_model_of_the_trained_weights_needs_no_espnet():
+    model = make(projection=5)
+    plain = SeparationModel(model.options, FEATURES)
+    plain.load_state_dict(model.state_dict())
+    mixture, *_ = speakers()
+    assert torch.equal(plain.embed(mixture).z, model.embed(mixture).z)

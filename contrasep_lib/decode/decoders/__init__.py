@@ -1,0 +1,1 @@
+"""Decoders: one a file; their options, which import no torch, in `options`."""

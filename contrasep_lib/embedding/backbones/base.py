@@ -1,0 +1,107 @@
+"""What backbones share: their interface, and recurrences over padded sequences.
+
+A backbone maps recordings to embeddings, not yet of unit norm. An utterance gets the same embeddings whatever it is
+padded with: recurrences stop at its end, convolutions see zeros behind it as they do at the end of the longest,
+attention does not look there.
+"""
+
+from __future__ import annotations
+
+import abc
+import dataclasses
+from typing import Any
+
+import torch
+
+from contrasep_lib.nodes.options import FeatureOptions
+
+# vectors that tell frequencies apart begin about half as large as what they are added to:
+# from zero, contrastive losses would collapse before the network knows where it is
+PLACE_STD = 0.3
+# on a CPU a recurrence over more sequences goes in parts, whose states stay in the cache
+SEQUENCES = 512
+
+
+class Backbone(torch.nn.Module, abc.ABC):
+    """Maps recordings to embeddings of their nodes.
+
+    Attributes:
+        reads_samples: whether `forward` maps waveforms to embeddings of frames; otherwise the backbone is a
+            `SpectralBackbone`.
+        places, channels: of the features that a decoder or counter may read; 0 without any.
+    """
+
+    reads_samples: bool = False
+    places: int = 0
+    channels: int = 0
+
+    @classmethod
+    @abc.abstractmethod
+    def from_options(cls, options: Any, features: FeatureOptions, dim: int) -> Backbone:
+        """Build a backbone.
+
+        Args:
+            options: of the backbone's own dataclass.
+            features: framing.
+            dim: dimension of the embeddings.
+
+        Raises:
+            ValueError: the options do not fit the framing.
+        """
+
+
+class SampleBackbone(Backbone):
+    """A backbone over waveforms: ``forward`` maps padded samples to embeddings of frames."""
+
+    reads_samples = True
+
+    @abc.abstractmethod
+    def forward(self, padded: torch.Tensor) -> torch.Tensor:
+        """A signal padded by `contrasep_lib.nodes.stft.pad`, ``(batch, samples)``, to ``(batch, frames, dim)``."""
+
+
+class SpectralBackbone(Backbone):
+    """A backbone over log-magnitude spectra.
+
+    The way has two parts: `hidden` gives features ``(batch, frames, places, channels)``, which a decoder may read too,
+    and `units` the embeddings. A place is a frequency, a band of them, or all.
+    """
+
+    @classmethod
+    def from_options(cls, options: Any, features: FeatureOptions, dim: int) -> SpectralBackbone:
+        """``cls(freq, dim, **options)``: constructors have the names of the options."""
+        return cls(features.win // 2 + 1, dim, **dataclasses.asdict(options))  # type: ignore[call-arg]
+
+    @abc.abstractmethod
+    def hidden(self, x: torch.Tensor, frames: torch.Tensor) -> torch.Tensor:
+        """Spectra ``(batch, frames, freq)`` to features ``(batch, frames, places, channels)``."""
+
+    @abc.abstractmethod
+    def units(self, hidden: torch.Tensor) -> torch.Tensor:
+        """Features ``(batch, frames, places, channels)`` to embeddings ``(batch, frames, freq, dim)``."""
+
+    def forward(self, x: torch.Tensor, frames: torch.Tensor) -> torch.Tensor:
+        """Spectra ``(batch, frames, freq)`` of ``frames (batch,)`` each to ``(batch, frames, freq, dim)``."""
+        return self.units(self.hidden(x, frames))
+
+
+def shorter(frames: torch.Tensor, count: int) -> torch.Tensor | None:
+    """Lengths ``(batch,)`` on the CPU, or None where no utterance is shorter than ``count`` frames."""
+    lengths = frames.cpu()
+    return None if bool((lengths == count).all()) else lengths
+
+
+def run_recurrent(layer: torch.nn.RNNBase, x: torch.Tensor, lengths: torch.Tensor | None) -> torch.Tensor:
+    """A bidirectional recurrence over ``(batch, steps, channels)``.
+
+    Args:
+        layer: batch first.
+        lengths: ``(batch,)`` on the CPU; None for all steps, which saves the packing.
+    """
+    if lengths is None:
+        if x.device.type == "cpu" and len(x) > SEQUENCES:
+            return torch.cat([layer(part)[0] for part in x.split(SEQUENCES)])
+        return layer(x)[0]
+    packed = torch.nn.utils.rnn.pack_padded_sequence(x, lengths, batch_first=True, enforce_sorted=False)
+    unpack = torch.nn.utils.rnn.pad_packed_sequence
+    return unpack(layer(packed)[0], batch_first=True, total_length=x.shape[1])[0]

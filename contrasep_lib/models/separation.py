@@ -1,0 +1,90 @@
+"""The separation model: an embedder, with a decoder and a counter where they are chosen."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from contrasep_lib.config import create
+from contrasep_lib.counting.counter import Counter
+from contrasep_lib.decode.decoders.base import Decoder
+from contrasep_lib.embedding.analysis import Analysis
+from contrasep_lib.embedding.embedder import Embedder
+from contrasep_lib.models.options import ModelOptions
+from contrasep_lib.nodes.nodeset import NodeSet
+from contrasep_lib.nodes.options import FeatureOptions
+from contrasep_lib.nodes.stft import istft
+
+
+class SeparationModel(Embedder):
+    """Embeds mixtures, decodes communities of their nodes, counts speakers.
+
+    Its weights have the names ``backbone.``, ``inputs.``, ``projection.``, ``decoder.`` and ``counter.``.
+
+    Example:
+        >>> from contrasep_lib.models.separation import SeparationModel
+        >>> model = SeparationModel(ModelOptions(), FeatureOptions())
+        >>> nodes, analysis = model.analyse(torch.randn(1, 8000))
+        >>> tuple(nodes.z.shape) == (1, 128 * 129, 20)
+        True
+
+    Args:
+        options: section ``model``.
+        features: section ``features``.
+        stats: Kaldi CMVN statistics of log-magnitude spectra, ``(2, freq + 1)``, as in
+            ``global_cmvn.ark``; None leaves the normalisation to a checkpoint's.
+
+    Attributes:
+        granularity: `contrasep_lib.nodes.granularity.Granularity` of the nodes.
+        decoder, counter: None where none is chosen.
+
+    Raises:
+        ValueError: statistics of another frame length or over no frame, or a backbone that does not fit the framing.
+    """
+
+    decoder: Decoder | None
+    counter: Counter | None
+
+    def __init__(self, options: ModelOptions, features: FeatureOptions, stats: np.ndarray | None = None) -> None:
+        super().__init__(
+            features, options.granularity, options.backbone, options.embedding_dim, options.projection,
+            options.node_weight, stats,
+        )
+        self.options = options
+        dim, decoder = options.embedding_dim, options.full_decoder()
+        places, channels = self.backbone.places, self.backbone.channels
+        self.decoder = None if decoder is None else create(
+            decoder, freq=features.win // 2 + 1, dim=dim, places=places, channels=channels
+        )
+        self.counter = None if options.counter is None else create(options.counter, dim=dim, channels=channels)
+
+    def decode(
+        self, analysis: Analysis, centroids: torch.Tensor, samples: int, present: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """Sources of mixtures whose communities have these centroids, by the decoder.
+
+        Args:
+            analysis: of `analyse`.
+            centroids: ``(batch, K, dim)`` of unit norm.
+            samples: length of the mixtures.
+            present: ``(batch, K)`` bool, which centroids there are; all by default.
+
+        Returns:
+            ``(batch, K, samples)``, silence for absent ones; they add up to the mixture.
+        """
+        if present is None:
+            present = torch.ones(centroids.shape[:2], dtype=torch.bool, device=centroids.device)
+        masks = self.decoder(
+            analysis.hidden, analysis.spectrum, analysis.level, analysis.frames, analysis.z, centroids, present
+        )
+        with torch.autocast(masks.device.type, enabled=False):
+            return istft(masks * analysis.spectrum.unsqueeze(1), samples, self.features)
+
+    def count(self, nodes: NodeSet, analysis: Analysis) -> torch.Tensor:
+        """Logarithms of the probabilities of 1, 2, .. speakers, ``(batch, count_max)``, by the counter.
+
+        Args:
+            nodes, analysis: of `analyse`.
+        """
+        scores = self.counter(nodes.z, nodes.weight * nodes.valid, analysis.hidden, analysis.frames)
+        return scores.log_softmax(-1)

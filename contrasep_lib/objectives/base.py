@@ -1,0 +1,154 @@
+"""What objectives share: their interface, and what a training step computes once for all of them."""
+
+from __future__ import annotations
+
+import abc
+import dataclasses
+import functools
+import typing
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+from contrasep_lib.embedding.analysis import Analysis
+from contrasep_lib.nodes.labels import LabelledNodes
+from contrasep_lib.objectives.sampling import sample_nodes, take
+
+if typing.TYPE_CHECKING:
+    from contrasep_lib.models.separation import SeparationModel
+
+Losses = tuple[torch.Tensor, dict[str, torch.Tensor]]
+
+
+@dataclasses.dataclass(frozen=True)
+class Sources:
+    """What is known of the sources of mixtures.
+
+    Attributes:
+        signals: ``(batch, max_spk, samples)``, zeros behind their ends and in place of absent ones.
+        lengths: ``(batch,)`` samples of each mixture.
+        counts: ``(batch,)`` int64, speakers of each.
+        power: ``(batch, max_spk, nodes)``, of the sources in each node; None where there is one source alone.
+    """
+
+    signals: torch.Tensor
+    lengths: torch.Tensor
+    counts: torch.Tensor
+    power: torch.Tensor | None
+
+
+@dataclasses.dataclass(frozen=True)
+class Remix:
+    """What is known of mixtures of recordings without labels (`contrasep_lib.nodes.labels`).
+
+    Attributes:
+        recording: ``(batch, nodes)`` int64, the recording of the batch that dominates each node; ``batch`` for one that
+            is not in the batch.
+        alone: gives embeddings ``(batch, nodes, dim)`` and valid nodes ``(batch, nodes)`` of the recordings unmixed.
+    """
+
+    recording: torch.Tensor
+    alone: Callable[[], tuple[torch.Tensor, torch.Tensor]]
+
+
+@dataclasses.dataclass(frozen=True)
+class Step:
+    """What a training step computes once.
+
+    Attributes:
+        model: what learns.
+        nodes: labelled nodes.
+        analysis: what the backbone found in the mixtures.
+        generator: what objectives draw from.
+        batch_negatives: whether negatives come from the whole batch, not from the same utterance alone.
+        gather: whether nodes of all ranks are compared.
+        sources: None with ``labels: none``.
+        remix: None but with ``labels: none``.
+    """
+
+    model: SeparationModel
+    nodes: LabelledNodes
+    analysis: Analysis
+    generator: torch.Generator
+    batch_negatives: bool = False
+    gather: bool = False
+    sources: Sources | None = None
+    remix: Remix | None = None
+
+    @functools.cached_property
+    def pools(self) -> LabelledNodes:
+        """The nodes in the pools from which negatives come."""
+        return self.nodes.pooled() if self.batch_negatives else self.nodes
+
+    @functools.cached_property
+    def projected(self) -> LabelledNodes:
+        """`pools` behind the projection head."""
+        return dataclasses.replace(self.pools, z=self.model.project(self.pools.z))
+
+    def draw(self, count: int) -> LabelledNodes:
+        """Some nodes of each utterance, projected, in their pools, labelled by names where there are any.
+
+        Args:
+            count: of each utterance, or of the batch where negatives come from there.
+        """
+        nodes = self.nodes
+        index, drawn = sample_nodes(nodes.valid, self.per_utterance(count), self.generator)
+        labels = take(nodes.labels, index)
+        if nodes.names is not None:
+            labels = nodes.names[labels]
+        z = self.model.project(take(nodes.z, index))
+        some = LabelledNodes(z, labels, take(nodes.weight, index), drawn, nodes.number, nodes.names)
+        return some.pooled() if self.batch_negatives else some
+
+    def per_utterance(self, count: int) -> int:
+        """How many of ``count`` nodes fall to an utterance, where they may be those of the whole batch."""
+        if not self.batch_negatives:
+            return count
+        # at least two of each recording, or it would have no positives of its own
+        return max(-(-count // len(self.nodes.z)), 2)
+
+
+class Objective(torch.nn.Module, abc.ABC):
+    """A term of the training loss.
+
+    An implementation has one method, `forward`. Weights of its own, where it has any, learn with the model and are no
+    part of the trained one.
+
+    Args:
+        options: of the objective's own dataclass, a `contrasep_lib.objectives.options.ObjectiveOptions`.
+
+    Attributes:
+        gathers: whether it compares nodes of all ranks.
+    """
+
+    gathers: bool = False
+
+    def __init__(self, options: Any) -> None:
+        super().__init__()
+        self.options = options
+
+    @classmethod
+    def from_options(cls, options: Any, model: SeparationModel) -> Objective:
+        """Build an objective.
+
+        Args:
+            options: of the objective's own dataclass.
+            model: that it teaches, for objectives with weights of their own.
+        """
+        return cls(options)
+
+    @abc.abstractmethod
+    def forward(self, step: Step) -> Losses:
+        """Loss of a training step.
+
+        Returns:
+            Loss, a scalar with gradient, and statistics: scalars that are reported. The loss itself is reported under
+            the objective's name unless a statistic of that name is among them.
+        """
+
+    def teaches(self, model: torch.nn.Module) -> bool:
+        """Whether anything that the objective reaches may change."""
+        names = ("backbone", *self.options.needs, *(("projection",) if self.options.shapes else ()))
+        parts = [part for name in names if (part := getattr(model, name)) is not None]
+        return any(weight.requires_grad for part in (self, *parts) for weight in part.parameters())

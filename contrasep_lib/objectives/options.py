@@ -1,0 +1,110 @@
+"""Options of the objectives."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import ClassVar
+
+from contrasep_lib.config import choice
+
+
+@dataclasses.dataclass(frozen=True)
+class ObjectiveOptions:
+    """What the options of all objectives share.
+
+    Attributes:
+        needs: optional parts of a model (``decoder``, ``counter``) that the objective cannot do without, and teaches.
+        shapes: whether it shapes the embeddings, through the projection head where there is one.
+        supervised: whether it needs sources or numbers of speakers, which ``labels: none`` does without.
+        weight: of its loss in the sum.
+    """
+
+    needs: ClassVar[tuple[str, ...]] = ()
+    shapes: ClassVar[bool] = True
+    supervised: ClassVar[bool] = False
+
+    weight: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not 0 < self.weight < float("inf"):
+            raise ValueError(f"weight: expected a positive number, got {self.weight}")
+
+
+@dataclasses.dataclass(frozen=True)
+class ContrastiveOptions(ObjectiveOptions):
+    """What the options of contrastive objectives share.
+
+    Attributes:
+        temperature: by which cosines are divided.
+        sampled_nodes: nodes that are drawn from each utterance, or from each batch where that is where negatives
+            come from; costs grow with the square.
+    """
+
+    temperature: float = 0.5
+    sampled_nodes: int = 512
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 1e-3 <= self.temperature <= 100:
+            raise ValueError(f"temperature: expected between 0.001 and 100, got {self.temperature}")
+        if self.sampled_nodes < 4:
+            raise ValueError(f"sampled_nodes: expected at least 4, got {self.sampled_nodes}")
+
+
+@choice("objective", "nt_xent", target="contrasep_lib.objectives.nt_xent:NTXent")
+@dataclasses.dataclass(frozen=True)
+class NTXentOptions(ContrastiveOptions):
+    """Normalised temperature-scaled cross entropy between pairs of nodes (SimCLR)."""
+
+
+@choice("objective", "supcon", target="contrasep_lib.objectives.supcon:SupCon")
+@dataclasses.dataclass(frozen=True)
+class SupConOptions(ContrastiveOptions):
+    """Supervised contrastive learning between drawn nodes."""
+
+
+@choice("objective", "deep_clustering", target="contrasep_lib.objectives.deep_clustering:DeepClustering")
+@dataclasses.dataclass(frozen=True)
+class DeepClusteringOptions(ObjectiveOptions):
+    """Distance between the affinities of embeddings and those of labels, over all pairs of nodes."""
+
+
+@choice(
+    "objective", "whitened_deep_clustering",
+    target="contrasep_lib.objectives.whitened_deep_clustering:WhitenedDeepClustering",
+)
+@dataclasses.dataclass(frozen=True)
+class WhitenedDeepClusteringOptions(ObjectiveOptions):
+    """Share of the labels that no linear function of the embeddings explains."""
+
+
+@choice("objective", "si_snr", target="contrasep_lib.objectives.si_snr:SISNR")
+@dataclasses.dataclass(frozen=True)
+class SISNROptions(ObjectiveOptions):
+    """Scale-invariant signal-to-noise ratio of the decoder's outputs, negative and in dB.
+
+    Attributes:
+        share: share of the frames of a batch, one random part, that the decoder sees and learns from in a
+            training step; centroids and all other objectives take all frames, validation too.
+    """
+
+    needs: ClassVar[tuple[str, ...]] = ("decoder",)
+    shapes: ClassVar[bool] = False
+    supervised: ClassVar[bool] = True
+
+    share: float = 1.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0 < self.share <= 1:
+            raise ValueError(f"share: expected more than 0 and at most 1, got {self.share}")
+
+
+@choice("objective", "count", target="contrasep_lib.objectives.count:Count")
+@dataclasses.dataclass(frozen=True)
+class CountOptions(ObjectiveOptions):
+    """Cross entropy of the counter's number of speakers."""
+
+    needs: ClassVar[tuple[str, ...]] = ("counter",)
+    shapes: ClassVar[bool] = False
+    supervised: ClassVar[bool] = True

@@ -1,0 +1,114 @@
+"""The ESPnet model of pretraining and finetuning: the separation model and its weighted objectives."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+import torch
+from espnet2.train.abs_espnet_model import AbsESPnetModel
+
+from contrasep_lib.config import create
+from contrasep_lib.models.options import ModelOptions
+from contrasep_lib.models.separation import SeparationModel
+from contrasep_lib.nodes.labels import similarity
+from contrasep_lib.nodes.options import FeatureOptions
+from contrasep_lib.nodes.spectra import FLOOR
+from contrasep_lib.nodes.stft import stft
+from contrasep_lib.objectives.base import Step
+from contrasep_lib.objectives.common import distributed
+from contrasep_lib.train.step import labelled_step, remixed_step
+
+
+class EspnetModel(SeparationModel, AbsESPnetModel):
+    """A separation model that learns.
+
+    Batches of single recordings (``sources`` of one speaker) are pretraining: a node's class is
+    the speaker, over the whole batch and, for contrastive objectives, that of all ranks.
+    Batches of mixtures are finetuning: a node's class is the source that dominates it, and
+    negatives come from the same mixture, or by option from the batch. With ``labels: none``
+    sources and speakers are never read (see `contrasep_lib.nodes.labels`).
+
+    Args:
+        options, features, stats: see `contrasep_lib.models.separation.SeparationModel`.
+    """
+
+    def __init__(self, options: ModelOptions, features: FeatureOptions, stats: np.ndarray | None = None) -> None:
+        super().__init__(options, features, stats)
+        made = {name: create(part, model=self) for name, part in options.objectives.items()}
+        self.objectives = torch.nn.ModuleDict(made)
+
+    def forward(
+        self,
+        mixture: torch.Tensor,
+        mixture_lengths: torch.Tensor,
+        sources: torch.Tensor | None = None,
+        num_spk: torch.Tensor | None = None,
+        speaker: torch.Tensor | None = None,
+        **kwargs: Any,
+    ) -> tuple[torch.Tensor, dict[str, torch.Tensor], torch.Tensor]:
+        """Loss of a batch.
+
+        Args:
+            mixture: ``(batch, samples)`` float32.
+            mixture_lengths: ``(batch,)`` samples of each.
+            sources: ``(batch, max_spk, samples)``; not read with ``labels: none``.
+            num_spk: ``(batch,)`` speakers of each mixture; all ``max_spk`` when None.
+            speaker: ``(batch, max_spk)`` speaker ids of the training set, -1 for unknown or absent
+                ones; unknown speakers count as different from all others.
+            kwargs: other entries of an ESPnet batch, ignored.
+
+        Returns:
+            Loss (scalar), statistics (scalars: ``loss``, those of each objective that has a part to teach, and the mean
+            cosine ``within`` and ``between`` classes), weight (scalar: utterances in the batch).
+
+        Raises:
+            ValueError: sources are missing with ``labels: dominance``.
+        """
+        generator = self._generator()
+        if self.options.labels == "none":
+            step = remixed_step(self, mixture, mixture_lengths, generator)
+        elif sources is None:
+            raise ValueError("sources: expected with 'labels: dominance', got none; 'labels: none' does without")
+        else:
+            step = labelled_step(self, mixture, mixture_lengths, sources, num_spk, speaker, generator)
+        taught = {name: part for name, part in self.objectives.items() if part.teaches(self)}
+        step = dataclasses.replace(step, gather=_gathers(step, taught.values()))
+        pools = step.pools  # made here, for what is made without gradient stays so
+        with torch.no_grad(), torch.autocast(mixture.device.type, enabled=False):
+            stats = similarity(pools)
+        loss = step.nodes.z.new_zeros(())
+        for name, objective in taught.items():
+            value, extra = objective(step)
+            stats.update({name: value.detach(), **extra})
+            loss = loss + objective.options.weight * value
+        stats["loss"] = loss.detach()
+        return loss, stats, loss.new_tensor(float(len(mixture)))
+
+    def collect_feats(
+        self, mixture: torch.Tensor, mixture_lengths: torch.Tensor, **kwargs: Any
+    ) -> dict[str, torch.Tensor]:
+        """Log-magnitude spectra ``(batch, frames, freq)`` and their frames ``(batch,)``."""
+        mixture, frames = self.trimmed(mixture, mixture_lengths)
+        feats = stft(mixture, self.features).abs().clamp_min(FLOOR).log()
+        return {"feats": feats, "feats_lengths": frames}
+
+    def _generator(self) -> torch.Generator:
+        # in training the draw follows torch's own state, which a seed per epoch fixes;
+        # validation draws the same nodes every epoch, so that its losses compare
+        seed = int(torch.randint(2**62, ())) if self.training else self.options.seed
+        return torch.Generator().manual_seed(seed)
+
+
+def _gathers(step: Step, objectives: Any) -> bool:
+    """Whether nodes of all ranks are compared: only where all ranks have labels that allow it.
+
+    With mixtures of several counts one rank may hold single recordings alone, and a rank
+    that waits for nodes of one that sends none would wait forever.
+    """
+    if not distributed() or not any(objective.gathers for objective in objectives):
+        return False
+    agreed = torch.tensor(int(step.nodes.names is not None), device=step.nodes.z.device)
+    torch.distributed.all_reduce(agreed, torch.distributed.ReduceOp.MIN)
+    return bool(agreed)
