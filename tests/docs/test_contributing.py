@@ -9,7 +9,7 @@ import pytest
 from contrasep_lib.config import choices, create, load_config
 
 PAGE = (Path(__file__).resolve().parents[2] / "CONTRIBUTING.md").read_text(encoding="utf-8")
-EXAMPLE = re.compile(r"^### An? (\w+)\n\n    run\.sh ([^\n]+)\n\n```python\n# (\w+)\.py\n(.+?)^```", re.MULTILINE | re.DOTALL)
+EXAMPLE = re.compile(r"^### An? (\w+)\n\n    run\.sh ([^\n]+)\n\n(?:[^\n]+\n\n)?```python\n# (\w+)\.py\n(.+?)^```", re.MULTILINE | re.DOTALL)
 EXAMPLES = {family: (command, module, code) for family, command, module, code in EXAMPLE.findall(PAGE)}
 
 
@@ -42,7 +42,7 @@ def options(tmp_path, monkeypatch, plugins):
 
 
 def test_every_family_has_an_example():
-    assert set(EXAMPLES) == set(choices.FAMILIES) - {"corpus", "count_network", "decoder", "graph"}
+    assert set(EXAMPLES) == set(choices.FAMILIES) - {"decoder", "graph"}
 
 
 def test_metric(options, signals):
@@ -115,3 +115,23 @@ def test_backbone(options):
     units = backbone(torch.randn(2, 5, freq), torch.tensor([5, 3]))
     assert units.shape == (2, 5, freq, 4)
     assert backbone.hidden(torch.randn(2, 5, freq), torch.tensor([5, 3])).shape == (2, 5, 1, 64)
+
+
+def test_corpus(options, tmp_path):
+    import soundfile
+
+    from contrasep_lib.corpus.base import Request
+    from contrasep_lib.io.scp import read_table
+
+    for speaker in ("ann", "ben", "cy"):
+        for number in range(12):
+            path = tmp_path / "speech" / speaker / f"{number:02d}.wav"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            soundfile.write(path, np.full(800, 0.1), 8000, subtype="PCM_16")
+    config = options("corpus")
+    corpus = create(config["corpus"].of("folders"), mix=config["mix"])
+    request = Request(str(tmp_path / "out"), corpus=str(tmp_path / "speech"))
+    corpus.check(request)
+    assert corpus.prepare(request) == {"tr": 10, "cv": 2, "tt": 24}
+    assert set(read_table(tmp_path / "out/tt/utt2spk").values()) == {"ann", "cy"}
+    assert read_table(tmp_path / "out/cv/utt2dur") == {"ben-00": "0.100000", "ben-10": "0.100000"}
