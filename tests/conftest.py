@@ -6,8 +6,8 @@ import contextlib
 import dataclasses
 import io
 import json
-import sys
 import math
+import sys
 import types
 from pathlib import Path
 

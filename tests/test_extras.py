@@ -42,11 +42,30 @@ def test_the_core_separates_without_any_extra(tmp_path, rng):
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["two.json", "two_spk1.wav", "two_spk2.wav"]
 
 
-@pytest.mark.parametrize("arguments, extra", [
-    (["train", "--config", ROOT / "conf/tf.yaml", "--phase", "finetune", "--dump", ".", "--train-sets", "a", "--valid-sets", "b",
-      "--out", "exp"], "train"),
-    (["make-espeak", "--config", ROOT / "conf/toy.yaml", "--out", "sources"], "synthetic"),
-])
+@pytest.mark.parametrize(
+    "arguments, extra",
+    [
+        (
+            [
+                "train",
+                "--config",
+                ROOT / "conf/tf.yaml",
+                "--phase",
+                "finetune",
+                "--dump",
+                ".",
+                "--train-sets",
+                "a",
+                "--valid-sets",
+                "b",
+                "--out",
+                "exp",
+            ],
+            "train",
+        ),
+        (["make-espeak", "--config", ROOT / "conf/toy.yaml", "--out", "sources"], "synthetic"),
+    ],
+)
 def test_a_missing_extra_is_named_in_one_line(tmp_path, arguments, extra):
     done = without(*arguments, cwd=tmp_path)
     assert done.returncode == 1

@@ -19,9 +19,11 @@ RECIPES = sorted(path.parent for path in ROOT.glob("egs/*/run.sh"))
 def recipe(tmp_path):
     """A recipe beside a toolkit's ``conf/``, with mixtures and one configuration of its own."""
     files = {
-        "conf/tf.yaml": "separate: {separator: model}", "conf/oracle.yaml": "separate: {separator: oracle_ibm}",
+        "conf/tf.yaml": "separate: {separator: model}",
+        "conf/oracle.yaml": "separate: {separator: oracle_ibm}",
         "egs/toy/conf/tf.yaml": "base: ../../../conf/tf.yaml\nfinetune: {seed: 7}",
-        "egs/toy/conf/data.yaml": "mix: {sets: {tr: 5, tt: 3}, seed: 1}", "elsewhere/conf/own.yaml": "{mix: {seed: 2}, separate: {separator: model}}",
+        "egs/toy/conf/data.yaml": "mix: {sets: {tr: 5, tt: 3}, seed: 1}",
+        "elsewhere/conf/own.yaml": "{mix: {seed: 2}, separate: {separator: model}}",
     }
     for name, text in files.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
@@ -82,7 +84,9 @@ def test_time_is_shared_between_phases(recipe, epochs, budgets):
     values = resolve(["conf/tf.yaml"], overrides, Options(budget_minutes="10"), recipe)
     assert values["pretrains"] == bool(epochs)
     assert values["settings"][-len(budgets) - 2:] == ["--set", *overrides, *budgets]
-    assert values["key_finetune"] == resolve(["conf/tf.yaml"], [*overrides, *budgets[1::2]], recipe=recipe)["key_finetune"]
+    assert (
+        values["key_finetune"] == resolve(["conf/tf.yaml"], [*overrides, *budgets[1::2]], recipe=recipe)["key_finetune"]
+    )
 
 
 def test_corpora_of_balances(recipe):
@@ -106,7 +110,9 @@ def test_settings_that_nothing_reads_are_a_warning_or_refused(recipe, monkeypatc
     assert said == ["--set finetune.epochs: nothing reads it here, the separator 'oracle_ibm' has no model"]
     said = warnings_of(recipe, "pretrain.epochs=0", "pretrain.seed=3")
     assert said == ["--set pretrain.seed: nothing reads it here, pretrain.epochs is 0"]
-    with pytest.raises(ContrasepError, match="--set pretrain.seed: nothing reads it here, pretrain.epochs is 0; leave it out"):
+    with pytest.raises(
+        ContrasepError, match="--set pretrain.seed: nothing reads it here, pretrain.epochs is 0; leave it out"
+    ):
         resolve(["conf/tf.yaml"], ["pretrain.epochs=0", "pretrain.seed=3"], recipe=recipe)
     # keys of a file are no settings
     assert warnings_of(recipe, "separate.separator=mixture") == []

@@ -54,8 +54,8 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _pack(args: argparse.Namespace) -> str:
-    from contrasep_lib.io.parallel import progress_of
     from contrasep_lib.corpus.packing import pack, read_spoken, size_of
+    from contrasep_lib.io.parallel import progress_of
 
     size = size_of(args.size)
     suffix, root = ("", args.sources) if args.sources else ("_single", args.dump)
@@ -72,8 +72,8 @@ def _pack(args: argparse.Namespace) -> str:
 
 
 def _unpack(args: argparse.Namespace) -> str:
-    from contrasep_lib.io.parallel import progress_of
     from contrasep_lib.corpus.packing import read_index, unpack
+    from contrasep_lib.io.parallel import progress_of
 
     index = read_index(args.unpack)
     seconds = sum(row["samples"] for row in index["utterances"]) / index["rate"]

@@ -24,8 +24,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 def main() -> int:
     """Command line of the rehearsal; returns the exit status."""
     from contrasep_lib.bin.common import positive
-    from contrasep_lib.io.parallel import in_processes
     from contrasep_lib.errors import ContrasepError
+    from contrasep_lib.io.parallel import in_processes
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", required=True, metavar="DIR", help="folder to make")

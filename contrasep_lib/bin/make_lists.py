@@ -64,7 +64,9 @@ def _mixtures(args: argparse.Namespace, options: MixOptions, name: str) -> list[
     if own.is_file():
         return read_list(own, args.num_spk)[:count]
     if own.parent.is_dir():
-        raise ContrasepError(f"{own}: no such list, and this corpus is mixed by its own; run stage 0 anew for this --num-spk")
+        raise ContrasepError(
+            f"{own}: no such list, and this corpus is mixed by its own; run stage 0 anew for this --num-spk"
+        )
     # the set's name is part of the seed: adding a set does not change the others
     seed = (options.seed, args.num_spk, zlib.crc32(name.encode()))
     utt2spk = read_table(sources / name / "utt2spk")

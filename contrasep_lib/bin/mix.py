@@ -9,8 +9,8 @@ import argparse
 import typing
 
 from contrasep_lib.bin.common import add_config, add_part, paired, read_config, share
-from contrasep_lib.io.parallel import progress
 from contrasep_lib.errors import ContrasepError
+from contrasep_lib.io.parallel import progress
 
 if typing.TYPE_CHECKING:
     from pathlib import Path
@@ -27,7 +27,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--list", required=True, nargs="+", metavar="FILE", help="list of mixtures")
     parser.add_argument("--sources", required=True, nargs="+", metavar="DIR", help="data directory of the sources")
     parser.add_argument("--out", required=True, nargs="+", metavar="DIR", help="folder of the set: mix/, s1/, s2/, ...")
-    parser.add_argument("--cache", metavar="DIR", help="resampled sources of each set, shared by all jobs; remove it afterwards")
+    parser.add_argument(
+        "--cache", metavar="DIR", help="resampled sources of each set, shared by all jobs; remove it afterwards"
+    )
 
 
 def run(args: argparse.Namespace) -> None:

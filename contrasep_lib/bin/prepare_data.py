@@ -18,7 +18,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--sources", required=True, nargs="+", metavar="DIR", help="single-speaker data directory of the set"
     )
     parser.add_argument(
-        "--list", nargs="+", default=[], metavar="FILE", help="list of mixtures; without it the single-speaker set is copied"
+        "--list",
+        nargs="+",
+        default=[],
+        metavar="FILE",
+        help="list of mixtures; without it the single-speaker set is copied",
     )
     parser.add_argument(
         "--mixtures", nargs="+", default=[], metavar="DIR", help="folder of the set's mixtures: mix/, s1/, s2/, ..."
@@ -33,7 +37,9 @@ def run(args: argparse.Namespace) -> None:
     sets = paired(args, "sources", "out")
     mixed = paired(args, "list", "mixtures")
     if len(mixed) > len(sets):
-        raise ContrasepError(f"--list: expected at most {len(sets)} values, one for each of --sources, got {len(mixed)}")
+        raise ContrasepError(
+            f"--list: expected at most {len(sets)} values, one for each of --sources, got {len(mixed)}"
+        )
     for (sources, out), (list_file, tree) in zip(sets, mixed):
         _prepare_mixtures(sources, list_file, tree, out)
     for sources, out in sets[len(mixed) :]:
@@ -53,9 +59,13 @@ def _prepare_mixtures(sources: str, list_file: str, tree: str, out: str) -> None
     text = read_table(folder / "text") if (folder / "text").is_file() else None
     mixtures = read_list(list_file)
     for name, table in (("utt2spk", utt2spk), ("text", text)):
-        missing = {utt for mixture in mixtures for utt in mixture.utterances} - (utt2spk if table is None else table).keys()
+        missing = {utt for mixture in mixtures for utt in mixture.utterances} - (
+            utt2spk if table is None else table
+        ).keys()
         if missing:
-            raise ContrasepError(f"{folder / name}: key '{min(missing)}' missing, which {list_file} names; run stage 0 again")
+            raise ContrasepError(
+                f"{folder / name}: key '{min(missing)}' missing, which {list_file} names; run stage 0 again"
+            )
     write_mixture_dir(
         out,
         {mixture.name: mixture_files(tree, mixture) for mixture in mixtures},

@@ -31,7 +31,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--sets", nargs="+", metavar="DIR", help="dump/SET of every test set")
     parser.add_argument("--label", metavar="TEXT", help="the corpus, e.g. 'real speech (LibriSpeech)'")
     parser.add_argument(
-        "--system", metavar="FILE", help="where the outputs are not ours: what made them (JSON; docs/experiments/benchmarks.md)"
+        "--system",
+        metavar="FILE",
+        help="where the outputs are not ours: what made them (JSON; docs/experiments/benchmarks.md)",
     )
     parser.add_argument("--model", metavar="FILE", help="model.pth that separated, for its size and time of training")
     parser.add_argument("--command", metavar="TEXT", help="the command that repeats the run")

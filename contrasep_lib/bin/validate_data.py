@@ -6,14 +6,16 @@ import argparse
 import sys
 
 from contrasep_lib.bin.common import positive
-from contrasep_lib.io.parallel import in_processes
 from contrasep_lib.errors import ContrasepError
+from contrasep_lib.io.parallel import in_processes
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of ``contrasep validate-data``."""
     parser.add_argument("folders", nargs="+", metavar="DIR", help="data directory")
-    parser.add_argument("--rate", type=positive, metavar="HZ", help="sampling rate expected of mixtures (default: one for all)")
+    parser.add_argument(
+        "--rate", type=positive, metavar="HZ", help="sampling rate expected of mixtures (default: one for all)"
+    )
     parser.add_argument("--no-audio", action="store_true", help="check the tables alone")
     parser.add_argument("--nj", type=positive, default=1, help="processes")
 

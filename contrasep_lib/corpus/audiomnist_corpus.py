@@ -1,4 +1,7 @@
-"""AudioMNIST as a corpus: every file is checked first, and all errors are listed; see `contrasep_lib.corpus.audiomnist`."""
+"""AudioMNIST as a corpus; see `contrasep_lib.corpus.audiomnist`.
+
+Every file is checked first, and all errors are listed.
+"""
 
 from __future__ import annotations
 

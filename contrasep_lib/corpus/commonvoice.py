@@ -219,7 +219,11 @@ class Commonvoice(Corpus):
         clips, notes = find_clips(request.corpus, self.options)
         claim_folder(Path(request.out), {"corpus": "commonvoice", "rate": self.options.rate})
         work = [
-            (os.fspath(clip.path), os.path.join(request.out, "wav", clip.speaker, f"{clip.utt_id}.wav"), self.options.rate)
+            (
+                os.fspath(clip.path),
+                os.path.join(request.out, "wav", clip.speaker, f"{clip.utt_id}.wav"),
+                self.options.rate,
+            )
             for clip in clips
         ]
         results = in_processes(hear_clip, work, request.jobs, "reading Common Voice")

@@ -226,13 +226,15 @@ class Wsj0(Corpus):
     takes = frozenset({"corpus", "mix_lists", "num_spk"})
 
     def prepare(self, request: Request) -> dict[str, int]:
-        """Write ``tr``, ``cv``, ``tt``, the lists, and ``wsj0_files.tsv``, which says of every file whether it is there."""
+        """Write ``tr``, ``cv``, ``tt``, the lists, and ``wsj0_files.tsv``: of every file, whether it is there."""
         if not request.corpus:
             raise ContrasepError(
                 "WSJ0 comes from the LDC (LDC93S6A): name the folder that holds it by --wsj0 DIR, or once in db.sh"
             )
         if request.num_spk is None:
-            raise ContrasepError("--num-spk: expected the number of speakers per mixture, which chooses WSJ0-mix's lists")
+            raise ContrasepError(
+                "--num-spk: expected the number of speakers per mixture, which chooses WSJ0-mix's lists"
+            )
         lists = request.mix_lists or fetch_lists(request.download_dir, request.num_spk)
         run_all = functools.partial(in_processes, nj=request.jobs, what="checking and decoding")
         published = self.mix.active_level == "published"

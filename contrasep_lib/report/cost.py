@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Mapping, Sequence
+from typing import Any
 
 from contrasep_lib.io.atomic import write_text
 from contrasep_lib.io.speed import SPEED, total_speed
@@ -31,7 +32,8 @@ def write_cost(exp: str | os.PathLike, system: Mapping[str, Any], sets: Sequence
     Args:
         exp: ``exp/<tag>`` with ``separate_<set>/speed.json``.
         system: ``parameters``, a number, and ``training``: ``phase``, ``minutes`` and ``device`` of each training
-            behind it, None where they were not recorded; from `contrasep_lib.train.record.cost_of_model` or `of_system`.
+            behind it, None where they were not recorded; from `contrasep_lib.train.record.cost_of_model` or
+            `of_system`.
         sets: names of the test sets; those without a measurement are passed over.
     """
     speeds = [speed for name in sets if (speed := _speed(Path(exp) / f"separate_{name}" / SPEED))]

@@ -88,7 +88,9 @@ def command(split, tmp_path, contrasep):
     (tmp_path / "c.yaml").write_text(f"corpus: {{commonvoice: {{split: {split}, valid_fraction: 0.2}}}}\n")
 
     def call(corpus, *more, out="out", **how):
-        return contrasep("prepare-corpus", "commonvoice", "--config", "c.yaml", "--out", out, "--corpus", corpus, *more, **how)
+        return contrasep(
+            "prepare-corpus", "commonvoice", "--config", "c.yaml", "--out", out, "--corpus", corpus, *more, **how
+        )
 
     return call
 

@@ -16,7 +16,9 @@ def test_options_that_mean_nothing_to_a_corpus_are_refused(name, tmp_path):
         if key in corpus.takes:
             corpus.check(request)
         else:
-            with pytest.raises(ContrasepError, match=f"--{key.replace('_', '-')}: the corpus '{name}' has no use for it"):
+            with pytest.raises(
+                ContrasepError, match=f"--{key.replace('_', '-')}: the corpus '{name}' has no use for it"
+            ):
                 corpus.check(request)
 
 

@@ -82,7 +82,16 @@ def make_tree(tmp_path, layout="disks", suffix=".wv1"):
 @pytest.fixture
 def prepare(contrasep, config, lists, tmp_path):
     def call(tree, *options, num_spk=2):
-        whole = ["prepare-corpus", "wsj0", "--config", config, "--set", "mix.active_level=published", "--mix-lists", lists]
+        whole = [
+            "prepare-corpus",
+            "wsj0",
+            "--config",
+            config,
+            "--set",
+            "mix.active_level=published",
+            "--mix-lists",
+            lists,
+        ]
         return contrasep(*whole, "--corpus", tree, "--num-spk", num_spk, "--out", tmp_path / "out", *options)
 
     return call

@@ -126,7 +126,18 @@ def test_real_lists_are_cut_to_the_scale(tmp_path, recordings):
 def test_more_talkers_where_lists_are_given(tmp_path, recordings, contrasep, config, num_spk):
     tree, _ = make(tmp_path, recordings, counts=(num_spk,))
     whole = ["--config", config, "--set", "mix.active_level=published", "--num-spk", num_spk]
-    contrasep("prepare-corpus", "wsj0", *whole, "--corpus", tree, "--mix-lists", tree / "lists", "--out", "sources", check=True)
+    contrasep(
+        "prepare-corpus",
+        "wsj0",
+        *whole,
+        "--corpus",
+        tree,
+        "--mix-lists",
+        tree / "lists",
+        "--out",
+        "sources",
+        check=True,
+    )
     contrasep("make-lists", *whole, "--sources", "sources", "--out", "lists", check=True)
     contrasep("mix", *whole[:4], "--list", "lists/tt.txt", "--sources", "sources/tt", "--out", "wav", check=True)
     contrasep(

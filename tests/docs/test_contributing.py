@@ -9,7 +9,10 @@ import pytest
 from contrasep_lib.config import choices, create, load_config
 
 PAGE = (Path(__file__).resolve().parents[2] / "CONTRIBUTING.md").read_text(encoding="utf-8")
-EXAMPLE = re.compile(r"^### An? (\w+)\n\n    run\.sh ([^\n]+)\n\n(?:[^\n]+\n\n)?```python\n# (\w+)\.py\n(.+?)^```", re.MULTILINE | re.DOTALL)
+EXAMPLE = re.compile(
+    r"^### An? (\w+)\n\n    run\.sh ([^\n]+)\n\n(?:[^\n]+\n\n)?```python\n# (\w+)\.py\n(.+?)^```",
+    re.MULTILINE | re.DOTALL,
+)
 EXAMPLES = {family: (command, module, code) for family, command, module, code in EXAMPLE.findall(PAGE)}
 
 

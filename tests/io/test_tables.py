@@ -79,7 +79,10 @@ def test_the_key_follows_all_it_depends_on(tmp_path):
     key = done.stage_key({"mix": {"seed": 1}}, [scp], {"k": "2"})
     assert key == done.stage_key({"mix": {"seed": 1}}, [scp], {"k": "2"})
     scp.touch()
-    others = [done.stage_key({"mix": {"seed": 2}}, [scp], {"k": "2"}), done.stage_key({"mix": {"seed": 1}}, [scp], {"k": "3"})]
+    others = [
+        done.stage_key({"mix": {"seed": 2}}, [scp], {"k": "2"}),
+        done.stage_key({"mix": {"seed": 1}}, [scp], {"k": "3"}),
+    ]
     assert key == done.stage_key({"mix": {"seed": 1}}, [scp], {"k": "2"}) and key not in others
     scp.write_text("a 2\n")
     assert key != done.stage_key({"mix": {"seed": 1}}, [scp], {"k": "2"})

@@ -14,7 +14,15 @@ PART = ["speakers=6", "takes=4", 'test_speakers=["03"]']
 
 def run(recipe, folder, *options, cwd="/"):
     places = [word for name, sub in FOLDERS.items() for word in (f"--{name}", str(folder / sub))]
-    words = [str(ROOT / "egs" / recipe / "run.sh"), "--config", "conf/toy.yaml", "--nj", "2", *places, *map(str, options)]
+    words = [
+        str(ROOT / "egs" / recipe / "run.sh"),
+        "--config",
+        "conf/toy.yaml",
+        "--nj",
+        "2",
+        *places,
+        *map(str, options),
+    ]
     return subprocess.run(words, cwd=cwd, capture_output=True, text=True, timeout=900)
 
 
@@ -73,21 +81,39 @@ def test_pretraining_on_two_corpora(tmp_path, audiomnist):
     assert done.returncode == 0 and done.stdout.count("is done") == 3 + 7 + 7 + 1, done.stdout
     # another balance is another model, of the same data, however the corpus is named
     named = ["--corpus-dir", f"audiomnist={audiomnist}", "--tag", "both"]
-    done = run("mini_2mix", tmp_path, *settings, *named, "--stop-stage", 3, "--set", "pretrain.balance={audiomnist: 1.0}")
+    done = run(
+        "mini_2mix", tmp_path, *settings, *named, "--stop-stage", 3, "--set", "pretrain.balance={audiomnist: 1.0}"
+    )
     assert done.returncode == 0 and done.stdout.count("is done") == 3 + 7 + 7, done.stdout
     log = (tmp_path / "exp/both/pretrain/log/train.log").read_text()
     assert "--train-sets audiomnist=tr_audiomnist_single --valid-sets audiomnist=cv_audiomnist_single " in log
 
 
-@pytest.mark.parametrize("recipe, options, says", [
-    ("mini_2mix", ["--audiomnist", "/"], "--audiomnist /: conf/toy.yaml does not train on it; add --set 'pretrain.balance={mini: 0.5, audiomnist: 0.5}'"),
-    ("mini_2mix", ["--corpus-dir", "audiomnist=/"], "--corpus-dir audiomnist=/: conf/toy.yaml does not train on it"),
-    ("mini_2mix", ["--audiomnist", "no/such"], "--audiomnist no/such: no such folder"),
-    ("mini_2mix", ["--set", "pretrain.balance={mini: 0.5, timit: 0.5}"], "no recipe ../timit_Nmix prepares the corpus 'timit'"),
-    ("mini_2mix", ["--set", "pretrain.balance={mini: -1}"], "pretrain: balance.mini: a positive share wanted"),
-    ("mini_2mix", ["--set", "pretrain.balance={'a b': 1}"], "names of letters, digits"),
-    ("audiomnist_2mix", ["--corpus", "/tmp"], "no AudioMNIST in it"),
-])
+@pytest.mark.parametrize(
+    "recipe, options, says",
+    [
+        (
+            "mini_2mix",
+            ["--audiomnist", "/"],
+            "--audiomnist /: conf/toy.yaml does not train on it; "
+            "add --set 'pretrain.balance={mini: 0.5, audiomnist: 0.5}'",
+        ),
+        (
+            "mini_2mix",
+            ["--corpus-dir", "audiomnist=/"],
+            "--corpus-dir audiomnist=/: conf/toy.yaml does not train on it",
+        ),
+        ("mini_2mix", ["--audiomnist", "no/such"], "--audiomnist no/such: no such folder"),
+        (
+            "mini_2mix",
+            ["--set", "pretrain.balance={mini: 0.5, timit: 0.5}"],
+            "no recipe ../timit_Nmix prepares the corpus 'timit'",
+        ),
+        ("mini_2mix", ["--set", "pretrain.balance={mini: -1}"], "pretrain: balance.mini: a positive share wanted"),
+        ("mini_2mix", ["--set", "pretrain.balance={'a b': 1}"], "names of letters, digits"),
+        ("audiomnist_2mix", ["--corpus", "/tmp"], "no AudioMNIST in it"),
+    ],
+)
 def test_wrong_calls(tmp_path, recipe, options, says):
     done = run(recipe, tmp_path, *options, "--stop-stage", 0)
     assert done.returncode != 0 and says in done.stderr, done.stderr

@@ -53,7 +53,11 @@ def test_all_that_a_step_depends_on_makes_it_again(step, tmp_path, change):
     changed = {"key": {"key": "2"}, "values": {"values": "k=2"}, "step": {"name": "mixtures"}, "input": {}}[change]
     (tmp_path / "out/stale").write_text("x")
     status, out, _ = step(**{"make": WRITE, "inputs": "scp", "values": "k=1", **changed})
-    assert status == 0 and out.endswith("made\n") and "out: made with other settings or by another version; made again" in out
+    assert (
+        status == 0
+        and out.endswith("made\n")
+        and "out: made with other settings or by another version; made again" in out
+    )
     assert not (tmp_path / "out/stale").exists()
 
 
@@ -118,5 +122,9 @@ def test_a_folder_of_somebody_else_is_never_cleared(step, tmp_path):
 
 def test_a_missing_input_is_one_line(step, tmp_path):
     status, out, err = step(inputs="none/.done")
-    assert status != 0 and out == "" and err == "toy/run.sh: none/.done: not there; run the earlier stage that makes it first\n"
+    assert (
+        status != 0
+        and out == ""
+        and err == "toy/run.sh: none/.done: not there; run the earlier stage that makes it first\n"
+    )
     assert not (tmp_path / "out").exists()

@@ -56,7 +56,13 @@ def mixed(tmp_path_factory, corpus):
 
 def test_sets_of_all_counts(mixed):
     # mixtures to train on are those of the recipe's count, whatever is tested
-    assert {path.name for path in (mixed / "dump").iterdir()} - {"log"} == {"tr_2mix", "cv_2mix", "tr_single", "cv_single", *TESTED}
+    assert {path.name for path in (mixed / "dump").iterdir()} - {"log"} == {
+        "tr_2mix",
+        "cv_2mix",
+        "tr_single",
+        "cv_single",
+        *TESTED,
+    }
     for count in range(1, 6):
         lists = {path.stem: path.read_text().splitlines() for path in (mixed / f"mixtures/{count}mix/lists").iterdir()}
         assert lists.keys() == ({"tr", "cv", "tt"} if count == 2 else {"tt"})

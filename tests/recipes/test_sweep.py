@@ -46,17 +46,22 @@ def test_oracles_and_a_failure(tmp_path):
 
 
 def test_a_value_that_nothing_reads_is_an_error(tmp_path):
-    done = sweep("model.width=8,16", "--config", "conf/toy.yaml", "--separator", "oracle_ibm", "--expdir", tmp_path / "exp")
+    done = sweep(
+        "model.width=8,16", "--config", "conf/toy.yaml", "--separator", "oracle_ibm", "--expdir", tmp_path / "exp"
+    )
     assert done.returncode == 1 and "2 of 2 runs failed" in done.stderr
     runs = json.loads((tmp_path / "exp/sweep_model.width/results.json").read_text())["runs"]
     assert [run["error"] for run in runs] == [
-        "contrasep resolve: --set model.width: nothing reads it here, the separator 'oracle_ibm' has no model; leave it out"
+        "contrasep resolve: --set model.width: nothing reads it here, the separator 'oracle_ibm' has no model; "
+        "leave it out"
     ] * 2
     assert list((tmp_path / "exp").iterdir()) == [tmp_path / "exp/sweep_model.width"]
 
 
 def test_a_dry_run_prints_commands_for_a_shell():
-    done = sweep("dump.shard=32,64", "model.objectives={affinity: 1.0, supcon: 1.0},{supcon: 1.0}", "--nj", 2, "--dry_run")
+    done = sweep(
+        "dump.shard=32,64", "model.objectives={affinity: 1.0, supcon: 1.0},{supcon: 1.0}", "--nj", 2, "--dry_run"
+    )
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
     assert len(lines) == 4 and lines[0] == (

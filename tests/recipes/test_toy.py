@@ -25,7 +25,12 @@ def command(folder, *options):
 
 def run(folder, *options, cwd="/", **environment):
     return subprocess.run(
-        command(folder, *options), cwd=cwd, env={**os.environ, **environment}, capture_output=True, text=True, timeout=900
+        command(folder, *options),
+        cwd=cwd,
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        timeout=900,
     )
 
 
@@ -103,9 +108,23 @@ def test_a_run_leaves_the_repository_as_it_is(toy):
         pytest.skip("no git checkout here")
     # with the recipe's own exp/, whose experiments its page compares
     tag = "test-of-a-clean-checkout"
-    command = [str(RUN), "--config", "conf/toy.yaml", "--separator", "mixture", "--tag", tag, "--nj", "1", "--stage", "5"]
+    command = [
+        str(RUN),
+        "--config",
+        "conf/toy.yaml",
+        "--separator",
+        "mixture",
+        "--tag",
+        tag,
+        "--nj",
+        "1",
+        "--stage",
+        "5",
+    ]
     try:
-        done = subprocess.run([*command, "--dumpdir", str(toy[0] / "dump")], capture_output=True, text=True, timeout=900)
+        done = subprocess.run(
+            [*command, "--dumpdir", str(toy[0] / "dump")], capture_output=True, text=True, timeout=900
+        )
         assert done.returncode == 0, done.stderr
         assert subprocess.run(status, cwd=ROOT, capture_output=True, text=True).stdout == before
     finally:
@@ -148,7 +167,10 @@ def test_kills_in_stages_0_to_2_leave_no_trace(tmp_path):
     chance, killed = random.Random(0), 0
     for _ in range(6):
         process = subprocess.Popen(
-            command(folder, "--stop-stage", 2), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+            command(folder, "--stop-stage", 2),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
         )
         try:
             process.wait(chance.uniform(0.3, 4.0))
@@ -197,5 +219,7 @@ def test_wrong_calls(tmp_path, options, says):
 def test_librispeech_recipe_without_a_corpus(tmp_path):
     (tmp_path / "empty").mkdir()
     run_sh = ROOT / "egs/mini_librispeech_3mix/run.sh"
-    done = subprocess.run([run_sh, "--corpus", "empty", "--mixdir", tmp_path / "m"], cwd=tmp_path, capture_output=True, text=True)
+    done = subprocess.run(
+        [run_sh, "--corpus", "empty", "--mixdir", tmp_path / "m"], cwd=tmp_path, capture_output=True, text=True
+    )
     assert done.returncode != 0 and "train-clean-5" in done.stderr and "Traceback" not in done.stderr

@@ -68,7 +68,9 @@ def test_the_whole_recipe(two):
             assert len(list((folder / f"mixtures/2mix/wav8k/min/{name}/{track}").glob("*.wav"))) == lines
         first = lists[0].split()
         stems = [Path(source).stem for source in first[::2]]
-        assert (folder / f"mixtures/2mix/wav8k/min/{name}/mix/{stems[0]}_{first[1]}_{stems[1]}_{first[3]}.wav").is_file()
+        assert (
+            folder / f"mixtures/2mix/wav8k/min/{name}/mix/{stems[0]}_{first[1]}_{stems[1]}_{first[3]}.wav"
+        ).is_file()
     assert not (folder / "mixtures/2mix/cache").exists()
     results = json.loads((folder / "exp/toy/results.json").read_text())
     assert results["recipe"] == "wsj0_2mix" and results["sets"]["tt_2mix"]["n"] == 4 and results["num_spk"] == 2
@@ -97,7 +99,11 @@ def test_joint_test_of_both_counts(two, given, tmp_path):
 
 
 # what the toy of audiomnist_2mix reads of that corpus
-DIGITS = [word for value in ("speakers=6", "takes=4", 'test_speakers=["03","06"]') for word in ("--set", f"corpus.audiomnist.{value}")]
+DIGITS = [
+    word
+    for value in ("speakers=6", "takes=4", 'test_speakers=["03","06"]')
+    for word in ("--set", f"corpus.audiomnist.{value}")
+]
 
 
 def speakers(folder, name):
@@ -106,7 +112,9 @@ def speakers(folder, name):
 
 def test_pretraining_on_a_further_corpus(given, tree, audiomnist, tmp_path):
     options = [*given, "--audiomnist", audiomnist, *DIGITS, "--set", "pretrain.balance={wsj0: 0.5, audiomnist: 0.5}"]
-    done = run("wsj0_2mix", tmp_path, *options, "--set", "mix.sets={tr: 20, cv: 8, tt: 3}", "--tag", "both", "--stop-stage", 3)
+    done = run(
+        "wsj0_2mix", tmp_path, *options, "--set", "mix.sets={tr: 20, cv: 8, tt: 3}", "--tag", "both", "--stop-stage", 3
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     log = (tmp_path / "exp/both/pretrain/log/train.log").read_text()
     assert "--train-sets wsj0=tr_single,audiomnist=tr_audiomnist_single" in log
@@ -154,7 +162,10 @@ def test_kills_in_stages_0_to_2_leave_no_trace(tree, given, tmp_path):
     chance, killed = random.Random(0), 0
     while killed < KILLS:
         process = subprocess.Popen(
-            command("wsj0_2mix", folder, *options), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+            command("wsj0_2mix", folder, *options),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
         )
         try:
             # an attempt passes quickly over what is done, so later kills hit later stages
@@ -195,21 +206,34 @@ def test_what_db_sh_names_serves_where_options_do_not(tree, tmp_path):
         cwd=tmp_path, env={**os.environ, "PATH": path, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True,
     )
     assert done.returncode == 0, done.stderr
-    assert sorted(p.name for p in (tmp_path / "out/lists").iterdir()) == [f"mix_3_spk_{s}.txt" for s in ("cv", "tr", "tt")]
+    assert sorted(p.name for p in (tmp_path / "out/lists").iterdir()) == [
+        f"mix_3_spk_{s}.txt" for s in ("cv", "tr", "tt")
+    ]
 
 
-@pytest.mark.parametrize("recipe, options, says", [
-    ("wsj0_2mix", [], "--wsj0 DIR, or once in db.sh"),
-    ("wsj0_2mix", ["--wsj0", "no/such/disks"], "--wsj0 no/such/disks: no such folder"),
-    ("wsj0_2mix", ["--mix-lists", "no/such/lists"], "--mix-lists no/such/lists: no such folder"),
-    ("wsj0_2mix", ["--activlev", "loud"], "mix.active_level: expected one of p56, rms, published"),
-    ("wsj0_2mix", ["--stage", 5, "--test-sets", "no/such/set"], "--test-sets: no/such/set: no such folder"),
-    ("mini_2mix", ["--mix-lists", "/"], "this corpus has no lists of its own"),
-    ("mini_2mix", ["--wsj0", "/"], "--wsj0 /: conf/toy.yaml does not train on it; add --set 'pretrain.balance={mini: 0.5, wsj0: 0.5}'"),
-    ("mini_2mix", [*BOTH, "--wsj0", "no/such"], "--wsj0 no/such: no such folder"),
-    ("mini_2mix", [*BOTH, "--wsj0", "/", "--mix-lists", "no/such"], "--mix-lists no/such: no such folder"),
-    ("mini_2mix", [*BOTH, "--mix-lists", "/"], "WSJ0 comes from the LDC (LDC93S6A): name the folder that holds it by --wsj0 DIR"),
-])
+@pytest.mark.parametrize(
+    "recipe, options, says",
+    [
+        ("wsj0_2mix", [], "--wsj0 DIR, or once in db.sh"),
+        ("wsj0_2mix", ["--wsj0", "no/such/disks"], "--wsj0 no/such/disks: no such folder"),
+        ("wsj0_2mix", ["--mix-lists", "no/such/lists"], "--mix-lists no/such/lists: no such folder"),
+        ("wsj0_2mix", ["--activlev", "loud"], "mix.active_level: expected one of p56, rms, published"),
+        ("wsj0_2mix", ["--stage", 5, "--test-sets", "no/such/set"], "--test-sets: no/such/set: no such folder"),
+        ("mini_2mix", ["--mix-lists", "/"], "this corpus has no lists of its own"),
+        (
+            "mini_2mix",
+            ["--wsj0", "/"],
+            "--wsj0 /: conf/toy.yaml does not train on it; add --set 'pretrain.balance={mini: 0.5, wsj0: 0.5}'",
+        ),
+        ("mini_2mix", [*BOTH, "--wsj0", "no/such"], "--wsj0 no/such: no such folder"),
+        ("mini_2mix", [*BOTH, "--wsj0", "/", "--mix-lists", "no/such"], "--mix-lists no/such: no such folder"),
+        (
+            "mini_2mix",
+            [*BOTH, "--mix-lists", "/"],
+            "WSJ0 comes from the LDC (LDC93S6A): name the folder that holds it by --wsj0 DIR",
+        ),
+    ],
+)
 def test_wrong_calls(tmp_path, recipe, options, says):
     lists = ["--mix-lists", tmp_path] if recipe == "wsj0_2mix" and "--mix-lists" not in options else []
     done = run(recipe, tmp_path / "run", *lists, *options)

@@ -63,8 +63,25 @@ def run_together(commands: Sequence[list[str]]) -> None:
 def make_stage(work: Path, tree: Path, config: Path, nj: int) -> None:
     """Stage 0 as the recipe runs it."""
     whole = ["--config", config]
-    run_together([contrasep("prepare-corpus", "wsj0", *whole, "--corpus", tree, "--mix-lists", tree / "lists", "--num-spk", 2,
-                            "--out", work / "sources", "--nj", nj)])
+    run_together(
+        [
+            contrasep(
+                "prepare-corpus",
+                "wsj0",
+                *whole,
+                "--corpus",
+                tree,
+                "--mix-lists",
+                tree / "lists",
+                "--num-spk",
+                2,
+                "--out",
+                work / "sources",
+                "--nj",
+                nj,
+            )
+        ]
+    )
     run_together(
         [contrasep("make-lists", *whole, "--sources", work / "sources", "--num-spk", 2, "--out", work / "lists")]
     )
