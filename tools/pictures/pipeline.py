@@ -65,7 +65,7 @@ def analysed(corpus: Path, utterances: list[str], start: float, seconds: float, 
 
     sources = sources_of(corpus, utterances, start, seconds)
     mixture = sources.sum(0)
-    separator = load_separator(model).learned
+    separator = load_separator(model).separator
     done = separator.separate("picture", mixture, None)
     with torch.no_grad():
         nodes = separator.model.analyse(torch.from_numpy(mixture)[None])[0]
