@@ -63,7 +63,7 @@ def test_the_core_separates_without_any_extra(tmp_path, rng):
             ],
             "train",
         ),
-        (["make-espeak", "--config", ROOT / "conf/toy.yaml", "--out", "sources"], "synthetic"),
+        (["prepare-corpus", "espeak", "--config", ROOT / "conf/toy.yaml", "--out", "sources"], "synthetic"),
     ],
 )
 def test_a_missing_extra_is_named_in_one_line(tmp_path, arguments, extra):

@@ -63,8 +63,8 @@ def settings(config, tmp_path, monkeypatch, plugins):
 def test_a_metric_and_an_oracle_from_outside_reach_the_page(mixed, settings, contrasep, tmp_path):
     dump, exp = mixed[3], tmp_path / "exp" / "toy"
     out, score = exp / f"separate_{dump.name}", exp / f"score_{dump.name}"
-    contrasep("separate", *settings, "--dump", dump, "--out", out, check=True)
-    contrasep("separate", *settings, "--dump", dump, "--out", out, "--merge", 1, check=True)
+    contrasep("separate-set", *settings, "--dump", dump, "--out", out, check=True)
+    contrasep("separate-set", *settings, "--dump", dump, "--out", out, "--merge", 1, check=True)
     contrasep("score", *settings, "--dump", dump, "--separated", out, "--out", score, check=True)
     contrasep(
         "report",
