@@ -14,7 +14,7 @@ from typing import Any, Iterable, Sequence
 
 import yaml
 
-from contrasep_lib.config import SECTIONS, as_tree, legacy, load_config, refuse_unknown, section_options
+from contrasep_lib.config import SECTIONS, as_tree, legacy, load_config, names, refuse_unknown, section_options
 from contrasep_lib.errors import ContrasepError
 from contrasep_lib.recipe import find_configs
 
@@ -202,15 +202,17 @@ def _parse(words: Sequence[str]) -> tuple[dict[str, list[str]], list[tuple[str, 
 def _check_key(key: str) -> None:
     if key == "config":
         return
-    section, _, leaf = key.partition(".")
-    moved = legacy.moved((section, *leaf.split(".")), None)
-    leaf = moved[0][0][1] if moved else leaf.partition(".")[0]
-    if not leaf:
+    section, *inner = key.split(".")
+    if not inner or not inner[0]:
         raise ContrasepError(f"{key}: expected SECTION.KEY=VALUE,VALUE or config=FILE,FILE; {HELP}")
     if legacy.moved(tuple(key.split(".")), None) is not None:
         return
     refuse_unknown([section], SECTIONS, key, "section")
-    refuse_unknown([leaf], [field.name for field in dataclasses.fields(section_options(section))], section, "key")
+    known: list[str] = []
+    for field in dataclasses.fields(section_options(section)):
+        # a section that is nothing but parts has their names as its keys
+        known += names(field.metadata["choices"]) if field.metadata.get("inline") else [field.name]
+    refuse_unknown(inner[:1], known, section, "key")
 
 
 def _values(key: str, text: str) -> list[str]:
