@@ -9,12 +9,13 @@ import dataclasses
 import itertools
 import os
 import re
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, Iterable, Sequence
+from typing import Any
 
 import yaml
 
-from contrasep_lib.config import SECTIONS, as_tree, legacy, load_config, refuse_unknown, section_options
+from contrasep_lib.config import SECTIONS, as_tree, legacy, load_config, names, refuse_unknown, section_options
 from contrasep_lib.errors import ContrasepError
 from contrasep_lib.recipe import find_configs
 
@@ -199,6 +200,13 @@ def _parse(words: Sequence[str]) -> tuple[dict[str, list[str]], list[tuple[str, 
     return swept, options
 
 
+def _keys(options: type[Any]) -> list[str]:
+    """The keys of a section; of one that names parts itself, their names."""
+    fields = dataclasses.fields(options)
+    inline = [field.metadata["choices"] for field in fields if field.metadata.get("inline")]
+    return names(inline[0]) if inline else [field.name for field in fields]
+
+
 def _check_key(key: str) -> None:
     if key == "config":
         return
@@ -210,7 +218,7 @@ def _check_key(key: str) -> None:
     if legacy.moved(tuple(key.split(".")), None) is not None:
         return
     refuse_unknown([section], SECTIONS, key, "section")
-    refuse_unknown([leaf], [field.name for field in dataclasses.fields(section_options(section))], section, "key")
+    refuse_unknown([leaf], _keys(section_options(section)), section, "key")
 
 
 def _values(key: str, text: str) -> list[str]:
