@@ -300,23 +300,23 @@ def test_edge_cases_are_finite_with_gradient(graph, case):
 def test_bad_inputs_are_named():
     z, assign = unit(2, 5, 3), soft(2, 5, 2)
     nodes = NodeSet.from_embeddings(z)
-    with pytest.raises(ValueError, match="assign: shape"):
+    with pytest.raises(ValueError, match="assign: expected shape"):
         modularity(nodes, assign[:, :4], KernelGraph())
-    with pytest.raises(ValueError, match="assign: shape"):
+    with pytest.raises(ValueError, match="assign: expected shape"):
         modularity(nodes, assign[..., :0], KernelGraph())
-    with pytest.raises(ValueError, match="assign: floating point"):
+    with pytest.raises(ValueError, match="assign: expected floating point"):
         modularity(nodes, assign.long(), KernelGraph())
     with pytest.raises(ValueError, match="assign: NaN"):
         modularity(nodes, assign / 0 * 0, KernelGraph())
     with pytest.raises(ValueError, match="z: expected unit-norm.*got a norm of 2"):
         modularity(NodeSet.from_embeddings(2 * z), assign, KernelGraph())
-    with pytest.raises(ValueError, match="graph: a ThresholdGraph or a KernelGraph"):
+    with pytest.raises(ValueError, match="graph: "):
         modularity(nodes, assign, "kernel")
     with pytest.raises(ValueError, match="collapse_weight: .* got -1"):
         modularity_loss(nodes, assign, KernelGraph(), -1)
-    with pytest.raises(ValueError, match="vector: shape"):
+    with pytest.raises(ValueError, match="vector: expected shape"):
         modularity_matvec(nodes, torch.ones(2, 4), KernelGraph())
-    with pytest.raises(ValueError, match="vector: finite"):
+    with pytest.raises(ValueError, match="vector: expected finite"):
         modularity_matvec(nodes, torch.full((2, 5), math.nan), KernelGraph())
     with pytest.raises(ValueError, match="z: NaN"):
         NodeSet.from_embeddings(z * math.nan)
