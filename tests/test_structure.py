@@ -1,9 +1,9 @@
 """The house: imports go one way, files and functions stay short, and heavy parts are imported where they are used.
 
-The graph of imports is drawn from the sources. An import counts wherever it stands, at the top or within a function, for
-a circle that is broken by a late import is one; those under ``if TYPE_CHECKING`` import nothing and do not count. Importing
-a name from a package counts as importing the module of that name where there is one, and the packages above a module,
-which hold docstrings alone, do not count.
+The graph of imports is drawn from the sources. An import counts wherever it stands, at the top or within a function,
+for a circle that is broken by a late import is one; those under ``if TYPE_CHECKING`` import nothing and do not count.
+Importing a name from a package counts as importing the module of that name where there is one, and the packages above a
+module, which hold docstrings alone, do not count.
 """
 
 import ast
@@ -93,7 +93,10 @@ def package_of(module):
 
 
 def test_no_module_imports_itself_in_the_end():
-    assert circle_in({"a": ["b"], "b": ["c"], "c": ["b"]}) == ["b", "c", "b"] and circle_in({"a": ["b", "c"], "b": ["c"]}) is None
+    assert (
+        circle_in({"a": ["b"], "b": ["c"], "c": ["b"]}) == ["b", "c", "b"]
+        and circle_in({"a": ["b", "c"], "b": ["c"]}) is None
+    )
     graph = graph_of_package()
     assert len(graph) > 100 and sum(map(len, graph.values())) > 300
     assert circle_in(graph) is None

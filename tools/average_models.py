@@ -24,7 +24,9 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--models", type=Path, nargs="+", required=True, metavar="FILE", help="model.pth of each")
     parser.add_argument("--shares", type=float, nargs="+", metavar="X", help="weight of each model (all alike)")
-    parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="model.pth; its record is the last model's")
+    parser.add_argument(
+        "--out", type=Path, required=True, metavar="FILE", help="model.pth; its record is the last model's"
+    )
     return parser.parse_args(arguments)
 
 

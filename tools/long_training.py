@@ -38,8 +38,12 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("action", choices=("start", "status", "score", "snapshot"))
     parser.add_argument("folder", type=Path, metavar="FOLDER", help="of the training")
     parser.add_argument("--core", type=int, default=1, metavar="N", help="start: number of the core (default 1)")
-    parser.add_argument("--config", default="conf/long.yaml", metavar="FILE", help="start: configuration (default %(default)s)")
-    parser.add_argument("--init-param", type=Path, metavar="FILE", help="start: model.pth to begin with, e.g. a snapshot")
+    parser.add_argument(
+        "--config", default="conf/long.yaml", metavar="FILE", help="start: configuration (default %(default)s)"
+    )
+    parser.add_argument(
+        "--init-param", type=Path, metavar="FILE", help="start: model.pth to begin with, e.g. a snapshot"
+    )
     parser.add_argument("--limit", type=int, default=40, metavar="N", help="score: mixtures of each set (default 40)")
     parser.add_argument("--out", type=Path, metavar="DIR", help="snapshot: where to")
     return parser.parse_args(arguments)
@@ -56,7 +60,9 @@ def start(args: argparse.Namespace) -> None:
         raise ContrasepError(f"{folder}/pid: process {_running(folder)} is training already")
     if not code.is_dir():
         code.mkdir(parents=True)
-        commit = subprocess.run(["git", "-C", str(ROOT), "rev-parse", "HEAD"], check=True, capture_output=True, text=True)
+        commit = subprocess.run(
+            ["git", "-C", str(ROOT), "rev-parse", "HEAD"], check=True, capture_output=True, text=True
+        )
         archive = subprocess.run(["git", "-C", str(ROOT), "archive", "HEAD"], check=True, capture_output=True).stdout
         subprocess.run(["tar", "-x", "-C", str(code)], input=archive, check=True)
         (folder / "commit").write_text(commit.stdout)
@@ -98,8 +104,8 @@ def states_of(folder: Path) -> dict[str, Any]:
     Raises:
         ContrasepError: none yet.
     """
-    from contrasep_lib.train.session import CHECKPOINT, PREVIOUS, SAFE
     from contrasep_lib.models.checkpoint import read_states
+    from contrasep_lib.train.session import CHECKPOINT, PREVIOUS, SAFE
 
     training = folder / "exp" / "finetune"
     try:

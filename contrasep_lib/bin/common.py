@@ -47,7 +47,9 @@ def paired(args: argparse.Namespace, *options: str) -> list[tuple[str, ...]]:
     values = [getattr(args, option) for option in options]
     for option, given in zip(options, values):
         if len(given) != len(values[0]):
-            raise ContrasepError(f"--{option}: expected {len(values[0])} values, one for each of --{options[0]}, got {len(given)}")
+            raise ContrasepError(
+                f"--{option}: expected {len(values[0])} values, one for each of --{options[0]}, got {len(given)}"
+            )
     return list(zip(*values))
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import argparse
 import typing
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Callable
+from typing import Any
 
 from contrasep_lib.bin.common import add_config, add_ngpu, add_part, device_of, positive, read_config, share
 from contrasep_lib.errors import ContrasepError, is_out_of_memory

@@ -42,7 +42,8 @@ class ModelOptions:
         neighbours: ``labels: none`` takes nodes up to so many frames apart as a positive pair.
         remix_db: ``labels: none`` remixes recordings at levels drawn from +- remix_db, dB.
         centroids: relative frequency of each kind of centroids that a decoder learns from, ``dominance``,
-            ``label_noise``, ``soft``, ``refined_oracle``, ``kmeans`` (see `contrasep_lib.decode.centroids`); ``null``: all alike.
+            ``label_noise``, ``soft``, ``refined_oracle``, ``kmeans`` (see `contrasep_lib.decode.centroids`);
+            ``null``: all alike.
         seed: draws nodes in validation; training draws from torch's generator.
     """
 
@@ -106,7 +107,9 @@ class ModelOptions:
             if getattr(self, part) is not None and not taught:
                 raise ValueError(f"{part}: none of the objectives {chosen} teaches it; add one that does")
         if not any(objective.shapes for objective in self.objectives.values()):
-            raise ValueError(f"objectives: expected one that shapes the embeddings beside {chosen}, e.g. deep_clustering")
+            raise ValueError(
+                f"objectives: expected one that shapes the embeddings beside {chosen}, e.g. deep_clustering"
+            )
 
     def _check_centroids(self) -> None:
         for name, value in (self.centroids or {}).items():

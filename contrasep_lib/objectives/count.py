@@ -20,7 +20,8 @@ class Count(Objective):
         scores = counter(analysis.z, step.nodes.weight, analysis.hidden, analysis.frames)
         if int(truth.max()) > scores.shape[1]:
             raise ValueError(
-                f"num_spk: expected at most {scores.shape[1]} speakers (model.counter.count_max), got {int(truth.max())}"
+                f"num_spk: expected at most {scores.shape[1]} speakers (model.counter.count_max), "
+                f"got {int(truth.max())}"
             )
         right = (scores.argmax(1) + 1 == truth).float().mean()
         return torch.nn.functional.cross_entropy(scores + counter.prior, truth - 1), {"counted": right.detach()}

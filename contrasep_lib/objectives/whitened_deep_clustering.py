@@ -54,7 +54,10 @@ def whitened_deep_clustering_loss(
 
 
 class WhitenedDeepClustering(Objective):
-    """See `whitened_deep_clustering_loss`; all nodes take part, for costs grow with their number and not with its square."""
+    """See `whitened_deep_clustering_loss`.
+
+    All nodes take part, for costs grow with their number and not with its square.
+    """
 
     def forward(self, step: Step) -> Losses:
         """See `Objective.forward`."""

@@ -8,18 +8,19 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Mapping, Sequence
+from typing import Any
 
 from contrasep_lib.config import as_tree
 from contrasep_lib.errors import ContrasepError
 from contrasep_lib.io.atomic import write_text
 from contrasep_lib.io.dumpset import DumpSet, require_same_keys
+from contrasep_lib.oracles.base import oracle_options
 from contrasep_lib.report.pages import JOINT, tag_page
 from contrasep_lib.report.reading import read_json, require_keys
 from contrasep_lib.score.means import aggregate
 from contrasep_lib.score.tables import OLD_ORACLES, Row, read_rows
-from contrasep_lib.oracles.base import oracle_options
 
 # what a model's training knew of the mixtures, by its labels
 MODEL_SUPERVISION = {

@@ -33,7 +33,7 @@ class ClusteringState:
     counter: CountEstimator
 
     @classmethod
-    def from_options(cls, options: ModularityOptions, network: torch.nn.Module | None = None) -> "ClusteringState":
+    def from_options(cls, options: ModularityOptions, network: torch.nn.Module | None = None) -> ClusteringState:
         """The parts of a configuration, untrained.
 
         Args:
@@ -51,7 +51,7 @@ class ClusteringState:
     @classmethod
     def load(
         cls, folder: str | Path, options: ModularityOptions, network: torch.nn.Module | None = None
-    ) -> "ClusteringState":
+    ) -> ClusteringState:
         """Read ``exp/<tag>/modularity``; the arguments are those of `from_options`.
 
         Raises:

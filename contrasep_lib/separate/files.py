@@ -14,8 +14,9 @@ import math
 import re
 import tempfile
 import wave
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Callable, Sequence
+from typing import Any
 
 import numpy as np
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 import dataclasses
 import math
 import tempfile
-from typing import IO, Callable, Iterator
+from collections.abc import Callable, Iterator
+from typing import IO
 
 import numpy as np
 import torch
@@ -113,7 +114,7 @@ class LongSeparation:
         else:
             self._all_windows(num_spk, advance)
 
-    def __enter__(self) -> "LongSeparation":
+    def __enter__(self) -> LongSeparation:
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -40,7 +40,7 @@ class ModelSeparator:
 
     def __init__(
         self,
-        model: "SeparationModel",
+        model: SeparationModel,
         clustering: ClusteringState,
         modularity: ModularityOptions,
         options: SeparateOptions,
@@ -105,7 +105,7 @@ class ModelSeparator:
             labels = KMeansSolver().solve(nodes, count, self.clustering.graph, seed).labels
         return labels
 
-    def _audio(self, seen: "Analysis", assign: torch.Tensor, centroids: torch.Tensor, samples: int) -> torch.Tensor:
+    def _audio(self, seen: Analysis, assign: torch.Tensor, centroids: torch.Tensor, samples: int) -> torch.Tensor:
         """Audio of the communities, ``(1, K, samples)``."""
         if self.model.decoder is not None and assign.shape[-1] > 1:
             return self.model.decode(seen, centroids, samples)

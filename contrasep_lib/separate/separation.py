@@ -39,5 +39,5 @@ class Separation:
     sizes: tuple[float, ...] = ()
     words: str = ""
     centroids: np.ndarray | None = None
-    evidence: "tuple[Evidence, ...]" = ()
+    evidence: tuple[Evidence, ...] = ()
     probabilities: tuple[float, ...] = ()

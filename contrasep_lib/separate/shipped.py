@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import dataclasses
 import typing
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Sequence
 
 from contrasep_lib.errors import ContrasepError
 
@@ -64,7 +64,7 @@ class NamedSeparator:
     """
 
     name: str
-    separator: "ModelSeparator"
+    separator: ModelSeparator
     rate: int
 
 

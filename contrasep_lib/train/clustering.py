@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import typing
-from typing import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 import torch
@@ -27,7 +27,7 @@ def drawn_keys(dump: DumpSet, count: int, seed: int) -> list[str]:
     return [keys[index] for index in sorted(chosen)]
 
 
-def embedded(model: "SeparationModel", dump: DumpSet, keys: Iterable[str]) -> Iterator[NodeSet]:
+def embedded(model: SeparationModel, dump: DumpSet, keys: Iterable[str]) -> Iterator[NodeSet]:
     """Node sets of utterances, those with nothing but silence left out."""
     device = next(model.parameters()).device
     for key in keys:
@@ -50,7 +50,7 @@ class SingleSpeakers:
         most: speakers in a mixture at most; never more than the set has.
     """
 
-    def __init__(self, model: "SeparationModel", dump: DumpSet, mix: MixOptions, seed: int, most: int) -> None:
+    def __init__(self, model: SeparationModel, dump: DumpSet, mix: MixOptions, seed: int, most: int) -> None:
         self.model, self.dump, self.mix, self.seed = model, dump, mix, seed
         self.name = str(dump.folder)
         self.most = min(most, len(set(dump.utt2spk.values())))
@@ -74,7 +74,7 @@ class SingleSpeakers:
 
 
 def train_clustering(
-    model: "SeparationModel",
+    model: SeparationModel,
     mixtures: Sequence[DumpSet],
     singles: DumpSet | None,
     options: ModularityOptions,

@@ -16,7 +16,11 @@ OLD = Path(__file__).parent / "version1"
 
 def today(name):
     model = name.removeprefix("pretrained_")
-    return ROOT / "conf" / f"{name}.yaml" if model == name else ROOT / "contrasep_lib" / "pretrained" / model / "config.yaml"
+    return (
+        ROOT / "conf" / f"{name}.yaml"
+        if model == name
+        else ROOT / "contrasep_lib" / "pretrained" / model / "config.yaml"
+    )
 
 
 @pytest.mark.parametrize("name", sorted(path.stem for path in OLD.glob("*.yaml")))
@@ -34,35 +38,49 @@ def model_of(text, *settings, tmp_path):
     return reading.configure(layers, "c")["model"], layers.unread
 
 
-@pytest.mark.parametrize("old, new", [
-    ("{backbone: dual_path, layers: 3, band: 8, heads: 2}", "{backbone: {name: dual_path, layers: 3, band: 8, heads: 2}}"),
-    ("{layers: 3, backbone: conv}", "{backbone: {name: conv, layers: 3}}"),
-    ("{layers: 3}", "{backbone: {layers: 3}}"),
-    (
-        "{granularity: attractor, backbone: blstm, band: 8, path: attention, decoder_width: 16, objectives: {affinity: 2, si_snr: 1}}",
-        "{decoder: {name: attractor, band: 8, path: attention, width: 16}, objectives: {deep_clustering: 2, si_snr: 1}}",
-    ),
-    (
-        "{granularity: attractor, backbone: dual_path, band: 8, objectives: {whitened: 2, si_snr: 1}, decoder_share: 0.5}",
-        "{decoder: attractor, backbone: {name: dual_path, band: 8}, "
-        "objectives: {whitened_deep_clustering: 2, si_snr: {share: 0.5}}}",
-    ),
-    (
-        "{objectives: {supcon: 1, count: 0.2}, count_max: 7, temperature: 0.1, sampled_nodes: 64}",
-        "{counter: {name: classifier, count_max: 7}, "
-        "objectives: {supcon: {temperature: 0.1, sampled_nodes: 64}, count: 0.2}}",
-    ),
-    (
-        "{objectives: {supcon: 1, nt_xent: 2}, temperature: 0.1}",
-        "{objectives: {supcon: {temperature: 0.1}, nt_xent: {weight: 2, temperature: 0.1}}}",
-    ),
-    ("{centroids: {noise: 1, solver: 2, found: 3, soft: 4}}", "{centroids: {label_noise: 1, refined_oracle: 2, kmeans: 3, soft: 4}}"),
-])
+@pytest.mark.parametrize(
+    "old, new",
+    [
+        (
+            "{backbone: dual_path, layers: 3, band: 8, heads: 2}",
+            "{backbone: {name: dual_path, layers: 3, band: 8, heads: 2}}",
+        ),
+        ("{layers: 3, backbone: conv}", "{backbone: {name: conv, layers: 3}}"),
+        ("{layers: 3}", "{backbone: {layers: 3}}"),
+        (
+            "{granularity: attractor, backbone: blstm, band: 8, path: attention, decoder_width: 16, "
+            "objectives: {affinity: 2, si_snr: 1}}",
+            "{decoder: {name: attractor, band: 8, path: attention, width: 16}, "
+            "objectives: {deep_clustering: 2, si_snr: 1}}",
+        ),
+        (
+            "{granularity: attractor, backbone: dual_path, band: 8, "
+            "objectives: {whitened: 2, si_snr: 1}, decoder_share: 0.5}",
+            "{decoder: attractor, backbone: {name: dual_path, band: 8}, "
+            "objectives: {whitened_deep_clustering: 2, si_snr: {share: 0.5}}}",
+        ),
+        (
+            "{objectives: {supcon: 1, count: 0.2}, count_max: 7, temperature: 0.1, sampled_nodes: 64}",
+            "{counter: {name: classifier, count_max: 7}, "
+            "objectives: {supcon: {temperature: 0.1, sampled_nodes: 64}, count: 0.2}}",
+        ),
+        (
+            "{objectives: {supcon: 1, nt_xent: 2}, temperature: 0.1}",
+            "{objectives: {supcon: {temperature: 0.1}, nt_xent: {weight: 2, temperature: 0.1}}}",
+        ),
+        (
+            "{centroids: {noise: 1, solver: 2, found: 3, soft: 4}}",
+            "{centroids: {label_noise: 1, refined_oracle: 2, kmeans: 3, soft: 4}}",
+        ),
+    ],
+)
 def test_a_model_of_version_1(tmp_path, old, new):
     model, unread = model_of(old, tmp_path=tmp_path)
     assert model == build(ModelOptions, yaml.safe_load(new), "model") and unread == []
     # each key by itself, as settings have them
-    settings = [f"model.{key}={yaml.safe_dump(value, default_flow_style=True)}" for key, value in yaml.safe_load(old).items()]
+    settings = [
+        f"model.{key}={yaml.safe_dump(value, default_flow_style=True)}" for key, value in yaml.safe_load(old).items()
+    ]
     settings.sort(key=lambda setting: not setting.startswith(("model.backbone", "model.granularity")))
     assert model_of("{}", *settings, tmp_path=tmp_path)[0] == model
 
@@ -81,10 +99,20 @@ def test_keys_that_no_chosen_part_reads_are_dropped_and_reported(tmp_path, old, 
 
 def test_old_settings_over_new_files(tmp_path):
     many = ROOT / "conf" / "attractor_many.yaml"
-    old = ["model.objectives={affinity: 1.0, si_snr: 0.5}", "model.decoder_width=32", "model.band=4", "separate.silence_db=30"]
+    old = [
+        "model.objectives={affinity: 1.0, si_snr: 0.5}",
+        "model.decoder_width=32",
+        "model.band=4",
+        "separate.silence_db=30",
+    ]
     config = load_config(many, old)
     model = config["model"]
-    assert (model.decoder.width, model.backbone.band, model.counter, config["features"].silence_db) == (32, 4, None, 30.0)
+    assert (model.decoder.width, model.backbone.band, model.counter, config["features"].silence_db) == (
+        32,
+        4,
+        None,
+        30.0,
+    )
     assert {name: part.weight for name, part in model.objectives.items()} == {"deep_clustering": 1.0, "si_snr": 0.5}
     paper = load_config(ROOT / "conf" / "paper.yaml", ["model.temperature=0.2", "pretrain.best=affinity"])
     assert paper["model"].objectives["nt_xent"].temperature == 0.2 and paper["pretrain"].best == "deep_clustering"
@@ -94,12 +122,31 @@ def test_old_settings_over_new_files(tmp_path):
 
 def test_what_a_training_checkpoint_names():
     old = {
-        "features": {"win": 256, "hop": 128}, "silence_db": 40.0, "phase": "finetune", "train": {"batch_size": 3},
+        "features": {"win": 256, "hop": 128},
+        "silence_db": 40.0,
+        "phase": "finetune",
+        "train": {"batch_size": 3},
         "model": {
-            "granularity": "attractor", "backbone": "dual_path", "layers": 3, "width": 64, "dropout": 0.0, "path": "rnn",
-            "heads": 4, "band": 8, "embedding_dim": 20, "projection": 0, "objectives": {"affinity": 1.0, "si_snr": 0.1},
-            "temperature": 0.5, "labels": "dominance", "negatives": "utterance", "sampled_nodes": 512,
-            "node_weight": "magnitude", "neighbours": 3, "remix_db": 5.0, "seed": 0, "decoder_share": 0.5,
+            "granularity": "attractor",
+            "backbone": "dual_path",
+            "layers": 3,
+            "width": 64,
+            "dropout": 0.0,
+            "path": "rnn",
+            "heads": 4,
+            "band": 8,
+            "embedding_dim": 20,
+            "projection": 0,
+            "objectives": {"affinity": 1.0, "si_snr": 0.1},
+            "temperature": 0.5,
+            "labels": "dominance",
+            "negatives": "utterance",
+            "sampled_nodes": 512,
+            "node_weight": "magnitude",
+            "neighbours": 3,
+            "remix_db": 5.0,
+            "seed": 0,
+            "decoder_share": 0.5,
         },
     }
     found = legacy.identity_of_today(old)

@@ -11,7 +11,9 @@ from contrasep_lib.errors import ContrasepError
 ROOT = Path(__file__).resolve().parents[2]
 
 
-@pytest.mark.parametrize("path", sorted(ROOT.glob("egs/*/conf/*.yaml")), ids=lambda path: f"{path.parts[-3]}/{path.name}")
+@pytest.mark.parametrize(
+    "path", sorted(ROOT.glob("egs/*/conf/*.yaml")), ids=lambda path: f"{path.parts[-3]}/{path.name}"
+)
 def test_configurations_of_all_recipes_load(path):
     assert load_config(path)["mix"].rate == 8000
 

@@ -3,10 +3,10 @@
 import pytest
 import torch
 
-from contrasep_lib.nodes.options import FeatureOptions
-from contrasep_lib.counting.counter import Counter
 from contrasep_lib.config import build
+from contrasep_lib.counting.counter import Counter
 from contrasep_lib.models.options import ModelOptions
+from contrasep_lib.nodes.options import FeatureOptions
 from contrasep_lib.train.espnet_model import EspnetModel
 
 FEATURES = FeatureOptions(64, 16)
@@ -51,11 +51,15 @@ def test_nodes_come_in_no_order_and_silence_is_finite():
     counter = Counter(5, 0, 3)
     z, weight, _, frames = inputs()
     order = torch.randperm(z.shape[1], generator=torch.Generator().manual_seed(1))
-    assert torch.allclose(counter(z[:, order], weight[:, order], None, frames), counter(z, weight, None, frames), atol=1e-5)
+    assert torch.allclose(
+        counter(z[:, order], weight[:, order], None, frames), counter(z, weight, None, frames), atol=1e-5
+    )
     assert counter(z, torch.zeros_like(weight), None, frames).isfinite().all()
 
 
-@pytest.mark.parametrize("granularity, backbone", [("tf", "dual_path"), ("tf", "blstm"), ("frame", "encoder"), ("frame", "conv")])
+@pytest.mark.parametrize(
+    "granularity, backbone", [("tf", "dual_path"), ("tf", "blstm"), ("frame", "encoder"), ("frame", "conv")]
+)
 def test_loss_is_the_cross_entropy_and_reaches_the_counter(granularity, backbone):
     model = make(granularity=granularity, backbone=backbone, layers=2)
     batch = mixtures(3, 1, 2)

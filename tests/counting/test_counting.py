@@ -10,14 +10,13 @@ import numpy as np
 import pytest
 import torch
 
-from contrasep_lib.counting.calibration import fit_null, fit_odds
+from contrasep_lib.counting.calibration import examples, fit_null, fit_odds, regression
+from contrasep_lib.counting.cuts import CutTest
 from contrasep_lib.counting.null import Null
 from contrasep_lib.counting.recursive import count_communities
 from contrasep_lib.modularity.graphs import ThresholdGraph
 from contrasep_lib.modularity.solvers.kmeans import KMeansSolver
 from contrasep_lib.nodes.nodeset import NodeSet
-from contrasep_lib.counting.calibration import examples, regression
-from contrasep_lib.counting.cuts import CutTest
 
 
 def unit(x):

@@ -5,14 +5,14 @@ import dataclasses
 import pytest
 import torch
 
+from contrasep_lib.config import build
+from contrasep_lib.decode.attractor import centroids_of, shares_of
+from contrasep_lib.decode.centroids import training_assignments, training_centroids
+from contrasep_lib.decode.options import KINDS
+from contrasep_lib.embedding.analysis import Analysis, random_part
+from contrasep_lib.models.options import ModelOptions
 from contrasep_lib.nodes.options import FeatureOptions
 from contrasep_lib.nodes.stft import istft, num_frames, stft
-from contrasep_lib.embedding.analysis import Analysis, random_part
-from contrasep_lib.decode.centroids import training_assignments, training_centroids
-from contrasep_lib.decode.attractor import centroids_of, shares_of
-from contrasep_lib.config import build
-from contrasep_lib.decode.options import KINDS
-from contrasep_lib.models.options import ModelOptions
 from contrasep_lib.objectives.si_snr import si_snr_loss
 from contrasep_lib.train.espnet_model import EspnetModel
 
@@ -22,7 +22,10 @@ BACKBONES = ("dual_path", "conv", "blstm")
 
 def make(**values):
     torch.manual_seed(0)
-    name, paths = values.pop("backbone", "dual_path"), {key: values.pop(key) for key in ("path", "heads") if key in values}
+    name, paths = (
+        values.pop("backbone", "dual_path"),
+        {key: values.pop(key) for key in ("path", "heads") if key in values},
+    )
     backbone = {"name": name, "layers": 1, "width": 8, **({"band": 8, **paths} if name == "dual_path" else {})}
     tree = {
         "backbone": backbone, "embedding_dim": 6, "decoder": {"name": "attractor", "width": 8, "band": 8, **paths},
@@ -130,14 +133,18 @@ def test_loss_is_finite_and_reaches_every_parameter(backbone):
     loss, stats, weight = model(sources.sum(1), torch.full((3,), 700), sources, torch.tensor([3, 2, 1]))
     loss.backward()
     assert loss.isfinite() and weight == 3 and set(stats) == {"loss", "within", "between", "deep_clustering", "si_snr"}
-    assert stats["loss"].item() == pytest.approx(stats["deep_clustering"].item() - 0.1 * stats["si_snr"].item(), abs=1e-5)
+    assert stats["loss"].item() == pytest.approx(
+        stats["deep_clustering"].item() - 0.1 * stats["si_snr"].item(), abs=1e-5
+    )
     for name, parameter in model.named_parameters():
         assert parameter.grad is not None and parameter.grad.isfinite().all(), name
 
 
 def test_single_recordings_pass_the_decoder_by():
     model, (mixture, _) = make(), noises(2, 1, 700)
-    loss, stats, _ = model(mixture, torch.full((2,), 700), mixture.unsqueeze(1), torch.tensor([1, 1]), torch.tensor([[0], [1]]))
+    loss, stats, _ = model(
+        mixture, torch.full((2,), 700), mixture.unsqueeze(1), torch.tensor([1, 1]), torch.tensor([[0], [1]])
+    )
     loss.backward()
     assert stats["si_snr"] == 0 and loss.isfinite()
     silent = torch.zeros(2, 2, 700)
@@ -184,8 +191,14 @@ def test_assignments_of_training(kind):
         torch.testing.assert_close(assign, (power.sqrt() / power.sqrt().sum(1, keepdim=True)).transpose(1, 2))
     else:
         astray = [
-            (training_assignments(z, dominant, power, weight, {kind: 1.0}, torch.Generator().manual_seed(seed)) != truth)
-            .any(-1).float().mean().item()
+            (
+                training_assignments(z, dominant, power, weight, {kind: 1.0}, torch.Generator().manual_seed(seed))
+                != truth
+            )
+            .any(-1)
+            .float()
+            .mean()
+            .item()
             for seed in range(20)
         ]
         assert 0 < max(astray) < 0.3 and min(astray) < 0.1
@@ -292,7 +305,9 @@ def test_a_part_of_the_frames_is_that_part_of_the_sources(samples, share):
     seen = Analysis(spectrum[:, 0], torch.full((2,), total), z, z.view(2, total, 33), z.view(2, total, 33, 1))
     for seed in range(300):
         generator = torch.Generator().manual_seed(seed)
-        part, heard, lengths, loud = random_part(seen, sources, torch.tensor([samples, samples]), share, FEATURES, generator)
+        part, heard, lengths, loud = random_part(
+            seen, sources, torch.tensor([samples, samples]), share, FEATURES, generator
+        )
         count = part.spectrum.shape[1]
         assert count == max(4, round(share * total)) and part.frames.tolist() == [count, count]
         assert loud.all() or share < 0.1
@@ -312,7 +327,9 @@ def test_sources_that_are_silent_in_a_part_and_mixtures_that_end_before():
     lengths, found = torch.tensor([800, 800, 100]), set()
     seen = make().eval().analyse(mixture, lengths)[1]
     for seed in range(20):
-        part, heard, inside, loud = random_part(seen, sources, lengths, 0.3, FEATURES, torch.Generator().manual_seed(seed))
+        part, heard, inside, loud = random_part(
+            seen, sources, lengths, 0.3, FEATURES, torch.Generator().manual_seed(seed)
+        )
         first = int((seen.level == part.level[1:2, :1]).all(-1)[1].nonzero()[0]) * FEATURES.hop
         assert inside.tolist() == [heard.shape[-1], heard.shape[-1], min(heard.shape[-1], max(0, 100 - first))]
         assert loud[1].all() and loud[0, 0] and not (loud[0, 1] and first > 300)
@@ -344,7 +361,11 @@ def test_the_decoder_learns_from_a_part_in_training_alone():
     _, these, _ = model(mixture, lengths, sources, num_spk)
     torch.manual_seed(5)
     _, those, _ = whole(mixture, lengths, sources, num_spk)
-    assert these["deep_clustering"] == those["deep_clustering"] and these["count"] == those["count"] and these["si_snr"] != those["si_snr"]
+    assert (
+        these["deep_clustering"] == those["deep_clustering"]
+        and these["count"] == those["count"]
+        and these["si_snr"] != those["si_snr"]
+    )
     seen.clear()
     these, those = (one.eval()(mixture, lengths, sources, num_spk)[1] for one in (model, whole))
     assert these == those and set(seen) == {frames}

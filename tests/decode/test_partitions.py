@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 import torch
 
-from contrasep_lib.nodes.options import FeatureOptions
 from contrasep_lib.config import build
 from contrasep_lib.models.options import ModelOptions
 from contrasep_lib.models.separation import SeparationModel
 from contrasep_lib.modularity.solvers.kmeans import lloyd
+from contrasep_lib.nodes.options import FeatureOptions
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tools" / "bench"))
 import partitions  # noqa: E402

@@ -16,11 +16,6 @@ EXAMPLE = re.compile(
 EXAMPLES = {family: (command, module, code) for family, command, module, code in EXAMPLE.findall(PAGE)}
 
 
-def has_members(family):
-    """Runs a test once the package has members of a family."""
-    return pytest.mark.skipif(not choices.names(family), reason=f"the package declares no {family} yet")
-
-
 @pytest.fixture
 def signals():
     """Two sources and their mixture, half a second."""
@@ -63,15 +58,12 @@ def test_oracle(options, signals):
     sources, mixture = signals
     config = options("oracle")
     oracle = create(oracle_options(config["separate"].separator))
-    features = config["features"]
-    silence = () if hasattr(features, "silence_db") else (config["separate"].silence_db,)
-    done = oracle.separate(Scene(mixture, sources, features, *silence))
+    done = oracle.separate(Scene(mixture, sources, config["features"]))
     assert done.outputs.shape == sources.shape
     np.testing.assert_allclose(done.outputs.sum(0), mixture, atol=1e-4)
     assert all(np.corrcoef(output, source)[0, 1] > 0.8 for output, source in zip(done.outputs, sources))
 
 
-@has_members("solver")
 def test_solver(options):
     import torch
 
@@ -85,7 +77,6 @@ def test_solver(options):
     assert solution.labels[0].bincount().tolist() == [30, 30, 30]
 
 
-@has_members("counter")
 def test_counter(options):
     chosen = options("counter")["modularity"].counting
     counter = create(chosen, graph=None, most=5, network=None)
@@ -93,7 +84,6 @@ def test_counter(options):
     assert counter.count(None, None, most=2, seed=0).number == 2
 
 
-@has_members("objective")
 def test_objective(options):
     import types
 
@@ -109,7 +99,6 @@ def test_objective(options):
         assert float(loss) == pytest.approx(expected) and statistics == {}
 
 
-@has_members("backbone")
 def test_backbone(options):
     import torch
 

@@ -4,15 +4,15 @@ import numpy as np
 import pytest
 import torch
 
-from contrasep_lib.nodes.options import FeatureOptions
-from contrasep_lib.nodes.spectra import log_spectrum, statistics
-from contrasep_lib.nodes.stft import num_frames, stft
 from contrasep_lib.embedding.backbones import base
 from contrasep_lib.embedding.backbones.blstm import BLSTM
 from contrasep_lib.embedding.backbones.conv import Conv
 from contrasep_lib.embedding.backbones.dual_path import DualPath
 from contrasep_lib.embedding.heads import Projection, unit_norm
 from contrasep_lib.embedding.inputs import SpectrumInput, unit_level
+from contrasep_lib.nodes.options import FeatureOptions
+from contrasep_lib.nodes.spectra import log_spectrum, statistics
+from contrasep_lib.nodes.stft import num_frames, stft
 
 FREQ = 33
 BACKBONES = {

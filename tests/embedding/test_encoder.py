@@ -5,9 +5,9 @@ import math
 import pytest
 import torch
 
+from contrasep_lib.embedding.backbones.encoder import ConvEncoder, encoder_shape
 from contrasep_lib.nodes.options import FeatureOptions
 from contrasep_lib.nodes.stft import num_frames, pad
-from contrasep_lib.embedding.backbones.encoder import ConvEncoder, encoder_shape
 
 
 def test_the_papers_encoder():

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from contrasep_lib.nodes.options import FeatureOptions
-from contrasep_lib.models.checkpoint import load_model, read_model, save_model
 from contrasep_lib.config import build
+from contrasep_lib.models.checkpoint import load_model, read_model, save_model
 from contrasep_lib.models.options import ModelOptions
 from contrasep_lib.models.separation import SeparationModel
+from contrasep_lib.nodes.options import FeatureOptions
 
 TOOL = Path(__file__).resolve().parents[2] / "tools" / "average_models.py"
 FEATURES = FeatureOptions(64, 16)
@@ -48,7 +48,10 @@ def test_the_mean_of_three(tmp_path):
     load_model(tmp_path / "mean.pth")
 
 
-@pytest.mark.parametrize("shares, words", [((1, 2), "embedding_dim is 4 there, 6 here"), ((1,), "--shares"), ((0, 0), "--shares"), ((2, -1), "--shares")])
+@pytest.mark.parametrize(
+    "shares, words",
+    [((1, 2), "embedding_dim is 4 there, 6 here"), ((1,), "--shares"), ((0, 0), "--shares"), ((2, -1), "--shares")],
+)
 def test_what_cannot_be_averaged_is_one_line(tmp_path, shares, words):
     write(tmp_path / "a.pth", 0)
     write(tmp_path / "b.pth", 1, embedding_dim=6)

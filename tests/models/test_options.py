@@ -23,8 +23,14 @@ COUNTER = {"counter": "classifier", "objectives": {"deep_clustering": 1.0, "coun
         ({"backbone": {"dropout": 1.0}}, "dropout: expected at least 0 and less than 1, got 1.0"),
         ({"backbone": {"name": "blstm", "band": 8}}, "backbone: unknown key 'band'"),
         ({"backbone": {"name": "dual_path", "band": 0}}, "band: expected at least 1, got 0"),
-        ({"backbone": {"name": "dual_path", "path": "attention", "width": 30}}, "heads: expected 4 heads of even width, got a width of 30"),
-        ({"backbone": "transformer"}, "backbone: unknown backbone 'transformer'; known: blstm, conv, dual_path, encoder"),
+        (
+            {"backbone": {"name": "dual_path", "path": "attention", "width": 30}},
+            "heads: expected 4 heads of even width, got a width of 30",
+        ),
+        (
+            {"backbone": "transformer"},
+            "backbone: unknown backbone 'transformer'; known: blstm, conv, dual_path, encoder",
+        ),
         ({"embedding_dim": 1}, "embedding_dim: expected at least 2"),
         ({"projection": -1}, "projection: expected at least 0"),
         ({"neighbours": -1}, "neighbours: expected at least 0"),
@@ -34,9 +40,18 @@ COUNTER = {"counter": "classifier", "objectives": {"deep_clustering": 1.0, "coun
         ({"objectives": {"supcon": 0.0}}, "objectives.supcon: weight: expected a positive number, got 0.0"),
         ({"objectives": {"supcon": {"sampled_nodes": 3}}}, "sampled_nodes: expected at least 4"),
         ({"objectives": {"supcon": {"temperature": 0.0}}}, "temperature: expected between 0.001 and 100, got 0.0"),
-        ({"objectives": {"deep_clustering": {"temperature": 0.1}}}, "objectives.deep_clustering: unknown key 'temperature'"),
-        ({"objectives": {"deep_clustering": 1.0, "si_snr": 0.1}}, "objectives: si_snr teaches a decoder; choose one with model.decoder"),
-        ({"objectives": {"deep_clustering": 1.0, "count": 0.1}}, "objectives: count teaches a counter; choose one with model.counter"),
+        (
+            {"objectives": {"deep_clustering": {"temperature": 0.1}}},
+            "objectives.deep_clustering: unknown key 'temperature'",
+        ),
+        (
+            {"objectives": {"deep_clustering": 1.0, "si_snr": 0.1}},
+            "objectives: si_snr teaches a decoder; choose one with model.decoder",
+        ),
+        (
+            {"objectives": {"deep_clustering": 1.0, "count": 0.1}},
+            "objectives: count teaches a counter; choose one with model.counter",
+        ),
         ({"decoder": "attractor"}, "decoder: none of the objectives deep_clustering teaches it"),
         ({"counter": "classifier"}, "counter: none of the objectives deep_clustering teaches it"),
         ({**DECODER, "objectives": ["si_snr"]}, "expected one that shapes the embeddings beside si_snr"),
@@ -46,13 +61,26 @@ COUNTER = {"counter": "classifier", "objectives": {"deep_clustering": 1.0, "coun
         ({**COUNTER, "labels": "none"}, "labels: objective count learns from sources"),
         ({**DECODER, "decoder": {"name": "attractor", "width": 0}}, "decoder: width: expected at least 1"),
         ({**DECODER, "decoder": {"name": "attractor", "heads": 0}}, "decoder: heads: expected at least 1"),
-        ({**DECODER, "objectives": {"deep_clustering": 1, "si_snr": {"share": 0.0}}}, "share: expected more than 0 and at most 1, got 0.0"),
-        ({**COUNTER, "counter": {"name": "classifier", "count_max": 1}}, "counter: count_max: expected at least 2, got 1"),
-        ({"centroids": {"oracle": 1.0}}, "centroids: expected names among dominance, label_noise, soft, refined_oracle, kmeans"),
+        (
+            {**DECODER, "objectives": {"deep_clustering": 1, "si_snr": {"share": 0.0}}},
+            "share: expected more than 0 and at most 1, got 0.0",
+        ),
+        (
+            {**COUNTER, "counter": {"name": "classifier", "count_max": 1}},
+            "counter: count_max: expected at least 2, got 1",
+        ),
+        (
+            {"centroids": {"oracle": 1.0}},
+            "centroids: expected names among dominance, label_noise, soft, refined_oracle, kmeans",
+        ),
         ({"centroids": {"soft": -1.0}}, "centroids.soft: expected a positive frequency"),
         ({"centroids": {}}, "centroids: expected null or at least one of"),
         (
-            {**DECODER, "backbone": {"name": "dual_path", "path": "attention", "width": 32}, "decoder": {"name": "attractor", "width": 20}},
+            {
+                **DECODER,
+                "backbone": {"name": "dual_path", "path": "attention", "width": 32},
+                "decoder": {"name": "attractor", "width": 20},
+            },
             "decoder.heads: expected 4 heads of even width, got a width of 20",
         ),
     ],
@@ -77,10 +105,19 @@ def test_a_decoder_takes_from_the_backbone_what_it_does_not_say():
 
 def test_a_trained_model_is_the_same_whatever_it_learned_by():
     one = build(ModelOptions, DECODER, "model")
-    other = build(ModelOptions, {
-        "backbone": {"dropout": 0.5}, "decoder": {"name": "attractor", "band": 4, "dropout": 0.2}, "centroids": {"soft": 1.0},
-        "objectives": {"supcon": 1.0, "si_snr": {"share": 0.5}}, "negatives": "batch", "seed": 7, "remix_db": 1.0,
-    }, "model")
+    other = build(
+        ModelOptions,
+        {
+            "backbone": {"dropout": 0.5},
+            "decoder": {"name": "attractor", "band": 4, "dropout": 0.2},
+            "centroids": {"soft": 1.0},
+            "objectives": {"supcon": 1.0, "si_snr": {"share": 0.5}},
+            "negatives": "batch",
+            "seed": 7,
+            "remix_db": 1.0,
+        },
+        "model",
+    )
     assert one.trained() == other.trained()
     for values in (COUNTER, {}, {**DECODER, "backbone": "conv"}, {**DECODER, "node_weight": "uniform"}):
         assert build(ModelOptions, values, "model").trained() != one.trained()

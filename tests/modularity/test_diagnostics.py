@@ -8,15 +8,17 @@ import numpy as np
 import pytest
 import torch
 
-from contrasep_lib.modularity.diagnostics import FurtherSplit, Thresholds, diagnose
-from contrasep_lib.modularity.graphs import KernelGraph, ThresholdGraph
-from contrasep_lib.nodes.nodeset import NodeSet
 from contrasep_lib.modularity.diagnostics import (
+    FurtherSplit,
+    Thresholds,
     conductance_of,
     contingency,
+    diagnose,
     normalised_mutual_information,
     purity,
 )
+from contrasep_lib.modularity.graphs import KernelGraph, ThresholdGraph
+from contrasep_lib.nodes.nodeset import NodeSet
 
 
 def node_set(z, **fields):
@@ -130,7 +132,11 @@ def test_a_count_at_its_limit_is_under_segmentation(planted):
     nodes, labels = node_set(z), torch.from_numpy(np.minimum(group, 2))[None]
     for split in (FurtherSplit(9.5, 7.5, at_limit=True), FurtherSplit(2.0, 7.5, at_limit=False)):
         signature = diagnose(nodes, labels, KernelGraph(), further=[split])[0].signatures[3]
-        assert (signature.value, signature.threshold, signature.raised) == (split.score, split.threshold, split.at_limit)
+        assert (signature.value, signature.threshold, signature.raised) == (
+            split.score,
+            split.threshold,
+            split.at_limit,
+        )
     # None: the count was not estimated by splitting, so cohesion tells
     assert diagnose(nodes, labels, KernelGraph(), further=[None])[0].signatures[3].measure == "relative cohesion"
 

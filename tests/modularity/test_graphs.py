@@ -104,6 +104,8 @@ def test_a_graph_of_its_own_needs_its_edges_alone(known):
         gradients = [torch.autograd.grad(value.sum(), each)[0] for value, each in zip(values, leaf)]
         torch.testing.assert_close(*gradients, rtol=1e-8, atol=1e-12)
     nodes = NodeSet.from_embeddings(z, weight, valid=valid)
-    torch.testing.assert_close(*(modularity_matvec(nodes, assign, graph) for graph in (Own(), known)), rtol=1e-10, atol=1e-12)
+    torch.testing.assert_close(
+        *(modularity_matvec(nodes, assign, graph) for graph in (Own(), known)), rtol=1e-10, atol=1e-12
+    )
     solved = [SpectralSolver(sample=20).solve(nodes, 3, graph, seed=0).modularity for graph in (Own(), known)]
     torch.testing.assert_close(*solved, rtol=1e-6, atol=1e-8)

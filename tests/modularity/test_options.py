@@ -60,9 +60,24 @@ def read(tmp_path, *layers, settings=()):
 
 # a section of the previous version that sets every key, and the same today
 FORMER = {
-    "graph": "threshold", "tau": 0.2, "binary": True, "k_max": 4, "solver": "network", "hidden": [8, 8], "train_pool": 3,
-    "train_steps": 5, "train_mixtures": 2, "train_nodes": 64, "learning_rate": 0.01, "collapse_weight": 0.1,
-    "refine_steps": 7, "null": "round", "null_utterances": 2, "null_seconds": 3.0, "null_threshold": 6.0, "seed": 9,
+    "graph": "threshold",
+    "tau": 0.2,
+    "binary": True,
+    "k_max": 4,
+    "solver": "network",
+    "hidden": [8, 8],
+    "train_pool": 3,
+    "train_steps": 5,
+    "train_mixtures": 2,
+    "train_nodes": 64,
+    "learning_rate": 0.01,
+    "collapse_weight": 0.1,
+    "refine_steps": 7,
+    "null": "round",
+    "null_utterances": 2,
+    "null_seconds": 3.0,
+    "null_threshold": 6.0,
+    "seed": 9,
     "counting": "counter",
 }
 TODAY = {
@@ -83,7 +98,9 @@ def test_former_spellings(tmp_path, backwards):
     assert options == section(TODAY) and not unread
     # of several layers a part comes first, then its options: another part drops those of the one before
     ordered = sorted(FORMER, key=lambda key: key not in ("graph", "solver", "counting"))
-    settings = [f"modularity.{key}={yaml.safe_dump(FORMER[key], default_flow_style=True).splitlines()[0]}" for key in ordered]
+    settings = [
+        f"modularity.{key}={yaml.safe_dump(FORMER[key], default_flow_style=True).splitlines()[0]}" for key in ordered
+    ]
     assert read(tmp_path, {}, settings=settings)[0] == section(TODAY)
 
 
@@ -102,4 +119,7 @@ def test_former_keys_that_the_chosen_part_does_not_read_are_dropped_and_reported
 def test_a_former_layer_over_a_former_base(tmp_path):
     base = {"solver": "network", "train_pool": 4, "counting": "cuts", "null_utterances": 2}
     options, unread = read(tmp_path, base, {"train_steps": 3})
-    assert options == section({"solver": {"train_pool": 4, "train_steps": 3}, "counting": {"utterances": 2}}) and not unread
+    assert (
+        options == section({"solver": {"train_pool": 4, "train_steps": 3}, "counting": {"utterances": 2}})
+        and not unread
+    )

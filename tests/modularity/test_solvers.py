@@ -7,14 +7,14 @@ import torch
 
 from contrasep_lib.modularity.graphs import KernelGraph, ThresholdGraph
 from contrasep_lib.modularity.objective import modularity
+from contrasep_lib.modularity.operator import GraphOperator, one_hot
 from contrasep_lib.modularity.solvers.direct import DirectSolver
 from contrasep_lib.modularity.solvers.kmeans import KMeansSolver
+from contrasep_lib.modularity.solvers.lanczos import leading_eigenvectors
 from contrasep_lib.modularity.solvers.network import ModularityNetwork, NetworkSolver
+from contrasep_lib.modularity.solvers.refine import merge, sweep
 from contrasep_lib.modularity.solvers.spectral import SpectralSolver
 from contrasep_lib.nodes.nodeset import NodeSet
-from contrasep_lib.modularity.operator import GraphOperator, one_hot
-from contrasep_lib.modularity.solvers.lanczos import leading_eigenvectors
-from contrasep_lib.modularity.solvers.refine import merge, sweep
 
 SOLVERS = {
     "spectral": SpectralSolver(),

@@ -50,7 +50,9 @@ def test_equals_the_share_outside_the_span(batch, ridge):
 
 def test_gradient(batch):
     z, labels, weight, valid = batch
-    assert torch.autograd.gradcheck(lambda x: whitened_deep_clustering_loss(x, labels, 3, weight, valid), z.requires_grad_())
+    assert torch.autograd.gradcheck(
+        lambda x: whitened_deep_clustering_loss(x, labels, 3, weight, valid), z.requires_grad_()
+    )
 
 
 def test_invariances(batch):
@@ -88,9 +90,13 @@ def test_gradient_near_a_constant_embedding_is_larger_than_that_of_deep_clusteri
 
 def test_more_classes_than_dimensions_and_silence():
     labels = torch.arange(9)[None]
-    assert whitened_deep_clustering_loss(unit(1, 9, 4), labels, 9, ridge=1e-9).item() == pytest.approx(1 - 4 / 9, abs=1e-6)
+    assert whitened_deep_clustering_loss(unit(1, 9, 4), labels, 9, ridge=1e-9).item() == pytest.approx(
+        1 - 4 / 9, abs=1e-6
+    )
     z = unit(2, 5, 3).requires_grad_()
-    value = whitened_deep_clustering_loss(z, torch.zeros(2, 5, dtype=torch.int64), 2, valid=torch.zeros(2, 5, dtype=torch.bool))
+    value = whitened_deep_clustering_loss(
+        z, torch.zeros(2, 5, dtype=torch.int64), 2, valid=torch.zeros(2, 5, dtype=torch.bool)
+    )
     value.backward()
     assert value == 0 and torch.isfinite(z.grad).all()
 

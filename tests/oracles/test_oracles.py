@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 import torch
 
+from contrasep_lib.config import create, names, options_class
 from contrasep_lib.errors import ContrasepError
+from contrasep_lib.nodes.granularity import Frame, TimeFrequency
 from contrasep_lib.nodes.options import FeatureOptions
 from contrasep_lib.nodes.stft import stft
-from contrasep_lib.nodes.granularity import Frame, TimeFrequency
-from contrasep_lib.config import create, names, options_class
 from contrasep_lib.oracles.base import Scene, oracle_options, oracle_title, separator_of
 from contrasep_lib.oracles.irm import IdealRatioMask
 from contrasep_lib.oracles.psm import PhaseSensitiveMask
@@ -135,7 +135,10 @@ def test_every_oracle_is_a_separator_with_a_title_of_its_own():
 
 
 def test_naming_an_oracle_imports_no_torch():
-    code = ("import sys\nfrom contrasep_lib.separate.options import SeparateOptions\nfrom contrasep_lib.score.options import ScoreOptions\n"
-            "SeparateOptions('oracle_psm'), ScoreOptions()\nprint({'torch', 'numpy', 'scipy'} & set(sys.modules))")
+    code = (
+        "import sys\nfrom contrasep_lib.separate.options import SeparateOptions\n"
+        "from contrasep_lib.score.options import ScoreOptions\n"
+        "SeparateOptions('oracle_psm'), ScoreOptions()\nprint({'torch', 'numpy', 'scipy'} & set(sys.modules))"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "set()\n"

@@ -41,7 +41,13 @@ def product(exp):
     kept = {}
     for path in sorted((exp / "toy").rglob("*")):
         name = str(path.relative_to(exp))
-        if path.suffix == ".wav" or path.name in ("null.json", "evidence.tsv", "scores.tsv", "results.json", "assign.ark"):
+        if path.suffix == ".wav" or path.name in (
+            "null.json",
+            "evidence.tsv",
+            "scores.tsv",
+            "results.json",
+            "assign.ark",
+        ):
             kept[name] = path.read_bytes()
     states = {}
     for name in ("pretrain/model.pth", "finetune/model.pth", "modularity/network.pth"):

@@ -11,14 +11,13 @@ import soundfile
 
 from contrasep_lib.config import SECTIONS, build, names
 from contrasep_lib.errors import ContrasepError
+from contrasep_lib.models.options import ModelOptions
 from contrasep_lib.oracles.base import separator_of
 from contrasep_lib.report.plots import assigned_source, read_assignment
 from contrasep_lib.report.results import REQUIRED_KEYS, read_results, supervision
 from contrasep_lib.score.tables import read_rows
-from contrasep_lib.models.options import ModelOptions
 from contrasep_lib.separate.options import SeparateOptions
 from contrasep_lib.train.options import TrainOptions
-
 
 
 @pytest.fixture
@@ -208,12 +207,16 @@ def test_every_separator_states_its_supervision():
     config = load_defaults()
     for name in names("oracle"):
         options = SeparateOptions(separator_of(name))
-        assert supervision({**config, "separate": options}) == ("none" if name == "mixture" else "sources at test time (oracle)")
+        assert supervision({**config, "separate": options}) == (
+            "none" if name == "mixture" else "sources at test time (oracle)"
+        )
     learned = {**config, "separate": SeparateOptions("model")}
     assert "sources in training" in supervision(learned)
     assert supervision({**learned, "model": ModelOptions(labels="none")}).startswith("utterance")
     pretrained = {**learned, "pretrain": TrainOptions(balance={"wsj0": 3, "audiomnist": 1})}
-    assert supervision(pretrained).startswith("speaker labels in pretraining on audiomnist (25 %) and wsj0 (75 %), sources")
+    assert supervision(pretrained).startswith(
+        "speaker labels in pretraining on audiomnist (25 %) and wsj0 (75 %), sources"
+    )
 
 
 def load_defaults():

@@ -79,7 +79,9 @@ def test_a_name_that_is_no_folder_name():
 def test_the_product_of_all_keys(tmp_path):
     words = ["--set", "mix.seed=1", "separate.count=given,estimated", "--skip-train", "model.width=8,[9]", "--nj=2"]
     sweep = plan_sweep(words, tmp_path)
-    assert sweep.name == "separate.count_model.width" and sweep.folder == tmp_path / "exp/sweep_separate.count_model.width"
+    assert (
+        sweep.name == "separate.count_model.width" and sweep.folder == tmp_path / "exp/sweep_separate.count_model.width"
+    )
     assert [tuple(run.values.values()) for run in sweep.runs] == [
         ("given", "8"), ("given", "[9]"), ("estimated", "8"), ("estimated", "[9]")]
     passed = ("--set", "mix.seed=1", "--skip-train", "--nj=2")
@@ -91,7 +93,9 @@ def test_the_product_of_all_keys(tmp_path):
 def test_stages_0_to_2_get_folders_of_their_own_only_where_they_depend_on_a_value():
     def folders(*words):
         options = plan_sweep(words, ".").runs[0].options
-        return {name: options[options.index(name) + 1] for name in ("--mixdir", "--datadir", "--dumpdir") if name in options}
+        return {
+            name: options[options.index(name) + 1] for name in ("--mixdir", "--datadir", "--dumpdir") if name in options
+        }
 
     # a dump holds audio, which serves every framing
     assert folders("model.width=8,16", "separate.count=given", "features.hop=32") == {}
@@ -106,8 +110,12 @@ def test_stages_0_to_2_get_folders_of_their_own_only_where_they_depend_on_a_valu
 
 
 def test_configurations_share_folders_unless_they_differ_in_what_these_hold(tmp_path):
-    for name, text in {"a": "model: {width: 8}", "b": "{model: {width: 9}, features: {hop: 32}}", "c": "dump: {shard: 32}",
-                       "d": "mix: {seed: 5}"}.items():
+    for name, text in {
+        "a": "model: {width: 8}",
+        "b": "{model: {width: 9}, features: {hop: 32}}",
+        "c": "dump: {shard: 32}",
+        "d": "mix: {seed: 5}",
+    }.items():
         (tmp_path / f"{name}.yaml").write_text(text)
     options = plan_sweep(["config=a.yaml,b.yaml,none.yaml"], tmp_path).runs[1].options
     assert options == ("--config", "b.yaml")
@@ -155,8 +163,16 @@ def finished(sweep, outcomes):
         lines.append(f"{tag}\t{int(isinstance(outcome, str))}\n")
         (sweep.folder / "log" / f"run.{number}.err").write_text(outcome if isinstance(outcome, str) else "a warning\n")
         if isinstance(outcome, dict):
-            results = {"recipe": "toy", "config": "c.yaml", "granularity": "tf", "separator": "model", "supervision": "none",
-                       "num_spk": 2, "label": "noise", "sets": outcome if "tt" in outcome else {"tt": outcome}}
+            results = {
+                "recipe": "toy",
+                "config": "c.yaml",
+                "granularity": "tf",
+                "separator": "model",
+                "supervision": "none",
+                "num_spk": 2,
+                "label": "noise",
+                "sets": outcome if "tt" in outcome else {"tt": outcome},
+            }
             (sweep.exp / tag).mkdir()
             (sweep.exp / tag / "results.json").write_text(json.dumps(results))
     (sweep.folder / "runs.tsv").write_text("".join(lines))
@@ -220,7 +236,11 @@ def test_a_failed_run_does_not_show_the_results_of_an_earlier_one(tmp_path):
     write_sweep(sweep, "toy", COMMAND)
     assert not (sweep.folder / "sweep.png").exists()
     rows = table_rows((sweep.folder / "RESULTS.md").read_text())
-    assert rows == [["model.width", "tag", "supervision", "error"], ["8", "t1", "-", "exit status 1"], ["16", "t2", "-", "exit status 1"]]
+    assert rows == [
+        ["model.width", "tag", "supervision", "error"],
+        ["8", "t1", "-", "exit status 1"],
+        ["16", "t2", "-", "exit status 1"],
+    ]
 
 
 def test_estimated_counts_have_their_own_columns(tmp_path):

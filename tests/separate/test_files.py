@@ -12,17 +12,17 @@ import pytest
 import soundfile
 import torch
 
-from contrasep_lib.errors import ContrasepError
-from contrasep_lib.nodes.options import FeatureOptions
-from contrasep_lib.io.audio import read_recording, resample_audio, resample_blocks
 from contrasep_lib.config import build
-from contrasep_lib.nodes.nodeset import NodeSet
 from contrasep_lib.embedding.analysis import Analysis
-from contrasep_lib.separate import shipped
-from contrasep_lib.separate.files import Request, files_in, seconds_in, separate_files
-from contrasep_lib.nodes.granularity import TimeFrequency
+from contrasep_lib.errors import ContrasepError
+from contrasep_lib.io.audio import read_recording, resample_audio, resample_blocks
 from contrasep_lib.modularity.options import ModularityOptions
+from contrasep_lib.nodes.granularity import TimeFrequency
+from contrasep_lib.nodes.nodeset import NodeSet
+from contrasep_lib.nodes.options import FeatureOptions
+from contrasep_lib.separate import shipped
 from contrasep_lib.separate.clustering_state import ClusteringState
+from contrasep_lib.separate.files import Request, files_in, seconds_in, separate_files
 from contrasep_lib.separate.long import LongSeparation, spans_of
 from contrasep_lib.separate.model_separator import ModelSeparator
 from contrasep_lib.separate.options import SeparateOptions
@@ -50,7 +50,9 @@ class Voices(torch.nn.Module):
         band = (torch.arange(freq) * self.talkers // freq).repeat(frames)[None]
         noise = torch.randn(*band.shape, 8, generator=torch.Generator().manual_seed(2))
         z = torch.nn.functional.normalize(self.directions[band] + self.spread * noise, dim=-1)
-        return NodeSet(z, nodes.power.sqrt(), nodes.valid, nodes.shape), Analysis(nodes.spectrum, torch.tensor([frames]), z)
+        return NodeSet(z, nodes.power.sqrt(), nodes.valid, nodes.shape), Analysis(
+            nodes.spectrum, torch.tensor([frames]), z
+        )
 
 
 def voice(number, seconds, seed=0, talkers=4):
@@ -207,7 +209,9 @@ def test_a_speaker_keeps_the_output_through_a_long_recording(conversation, tmp_p
     run([tmp_path / "x.wav"], tmp_path / "out", by, window=6, num_spk=num_spk)
     written, content = outputs(tmp_path / "out", "x")
     np.testing.assert_allclose(written, got, atol=0.51 / 32768)
-    assert [window["speakers"] for window in content["windows"]] == [[s + 1 for s in part.speakers] for part in done.parts]
+    assert [window["speakers"] for window in content["windows"]] == [
+        [s + 1 for s in part.speakers] for part in done.parts
+    ]
 
 
 def test_pauses_of_minutes_and_counts_that_windows_miss(tmp_path):
@@ -292,15 +296,24 @@ def test_the_command_and_the_models_of_the_package(contrasep, tmp_path):
     Path("exp/tf/config.yaml").rename("tf.yaml")
     done = contrasep("separate", "x.wav", "--out", "own2", "--model", "exp/tf")
     assert done.returncode == 1 and "by --config" in done.stderr
-    contrasep("separate", "x.wav", "--out", "own2", "--num-spk", 1, "--model", "exp/tf", "--config", "tf.yaml", check=True)
+    contrasep(
+        "separate", "x.wav", "--out", "own2", "--num-spk", 1, "--model", "exp/tf", "--config", "tf.yaml", check=True
+    )
     for model in ("nosuch", "exp"):
         done = contrasep("separate", "x.wav", "--out", "none", "--model", model)
         assert done.returncode == 1 and f"--model {model}: no " in done.stderr
 
 
-@pytest.mark.parametrize("arguments", [
-    [], ["x.wav"], ["x.wav", "--dump", "d", "--out", "o"], ["--dump", "d", "--out", "o"], ["x.wav", "--out", "o", "--num-spk", "0"],
-])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["x.wav"],
+        ["x.wav", "--dump", "d", "--out", "o"],
+        ["--dump", "d", "--out", "o"],
+        ["x.wav", "--out", "o", "--num-spk", "0"],
+    ],
+)
 def test_wrong_calls(contrasep, arguments):
     done = contrasep("separate", *arguments)
     assert done.returncode == 2 and "usage" in done.stderr and "Traceback" not in done.stderr
@@ -311,7 +324,10 @@ def test_what_is_built_holds_the_models(tmp_path):
         shutil.copy(ROOT / name, tmp_path / name)
     shutil.copytree(ROOT / "contrasep_lib", tmp_path / "contrasep_lib", ignore=shutil.ignore_patterns("__pycache__"))
     done = subprocess.run(
-        [sys.executable, "setup.py", "-q", "build", "--build-lib", "built"], cwd=tmp_path, capture_output=True, text=True
+        [sys.executable, "setup.py", "-q", "build", "--build-lib", "built"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
     )
     assert done.returncode == 0, done.stderr
     for folder in (path for path in shipped.FOLDER.iterdir() if path.is_dir() and path.name != "__pycache__"):

@@ -7,19 +7,18 @@ import numpy as np
 import pytest
 import torch
 
-from contrasep_lib.config import create
-from contrasep_lib.oracles.base import Scene, oracle_options
-from contrasep_lib.errors import ContrasepError
-from contrasep_lib.nodes.options import FeatureOptions
-from contrasep_lib.mix.options import MixOptions
-from contrasep_lib.config import build
+from contrasep_lib.config import build, create
 from contrasep_lib.decode.attractor import centroids_of
+from contrasep_lib.errors import ContrasepError
+from contrasep_lib.mix.options import MixOptions
 from contrasep_lib.modularity.graphs import KernelGraph
 from contrasep_lib.modularity.objective import modularity
 from contrasep_lib.modularity.options import ModularityOptions
 from contrasep_lib.modularity.solvers.network import ModularityNetwork, NetworkSolver
-from contrasep_lib.nodes.nodeset import NodeSet
 from contrasep_lib.nodes.granularity import TimeFrequency
+from contrasep_lib.nodes.nodeset import NodeSet
+from contrasep_lib.nodes.options import FeatureOptions
+from contrasep_lib.oracles.base import Scene, oracle_options
 from contrasep_lib.separate.clustering_state import ClusteringState, state_files
 from contrasep_lib.separate.model_separator import ModelSeparator, hard_shares, soft_shares
 from contrasep_lib.separate.options import SeparateOptions
@@ -113,7 +112,9 @@ def test_a_given_count_is_kept_and_the_utterance_seeds():
 
 @pytest.mark.parametrize("most, expected", [(None, 3), (2, 2)])
 def test_the_classifier_counts_where_it_is_chosen(most, expected):
-    with pytest.raises(ContrasepError, match="modularity.counting: 'classifier' needs a model trained with the objective count"):
+    with pytest.raises(
+        ContrasepError, match="modularity.counting: 'classifier' needs a model trained with the objective count"
+    ):
         separator_of("spectral", counting="classifier")
     chances = torch.tensor([[0.05, 0.2, 0.6, 0.1, 0.05]])
 
@@ -200,7 +201,9 @@ def test_training_raises_modularity_over_mixtures():
 
     network = solver.trained(mixtures, graph, seed=0).network
     assert asked == [6] and solver.network is None
-    nodes = NodeSet(*(torch.cat([getattr(each, name) for each in pool]) for name in ("z", "weight", "valid")), pool[0].shape)
+    nodes = NodeSet(
+        *(torch.cat([getattr(each, name) for each in pool]) for name in ("z", "weight", "valid")), pool[0].shape
+    )
     with torch.no_grad():
         dominant = (nodes.z @ model.directions.T).argmax(dim=-1)
         best = modularity(nodes, torch.nn.functional.one_hot(dominant, 8).float(), graph).mean()
@@ -230,12 +233,16 @@ def test_stage_4_on_single_speakers_and_its_files(tmp_path):
     clustering = train_clustering(model, [Dump()], Dump(), options, MixOptions(), 2)
     assert clustering.counter.null.talkers == 3
     clustering.save(tmp_path)
-    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(state_files(options)) == ["network.pth", "null.json"]
+    assert (
+        sorted(path.name for path in tmp_path.iterdir()) == sorted(state_files(options)) == ["network.pth", "null.json"]
+    )
     loaded = ClusteringState.load(tmp_path, options)
     assert loaded.counter.null == clustering.counter.null
     z = torch.nn.functional.normalize(torch.randn(5, 8), dim=-1)
     assert torch.equal(loaded.solver.network(z), clustering.solver.network(z))
-    with pytest.raises(ContrasepError, match=r"network.pth: 5 outputs and hidden layers \[16\], the configuration has 3"):
+    with pytest.raises(
+        ContrasepError, match=r"network.pth: 5 outputs and hidden layers \[16\], the configuration has 3"
+    ):
         ClusteringState.load(tmp_path, modularity_options(k_max=3))
     (tmp_path / "network.pth").write_bytes((tmp_path / "network.pth").read_bytes()[:100])
     with pytest.raises(ContrasepError, match="network.pth"):
@@ -243,7 +250,11 @@ def test_stage_4_on_single_speakers_and_its_files(tmp_path):
     # a solver that learns nothing does not read it
     kmeans = modularity_options(solver="kmeans")
     assert ClusteringState.load(tmp_path, kmeans).solver.restarts == 8 and state_files(kmeans) == ["null.json"]
-    for text, says in (("{}", "null.json: expected the fields"), ("x", "not a JSON file"), ("[]", "expected a mapping, got list")):
+    for text, says in (
+        ("{}", "null.json: expected the fields"),
+        ("x", "not a JSON file"),
+        ("[]", "expected a mapping, got list"),
+    ):
         (tmp_path / "null.json").write_text(text)
         with pytest.raises(ContrasepError, match=says) as error:
             ClusteringState.load(tmp_path, kmeans)

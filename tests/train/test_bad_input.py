@@ -45,15 +45,34 @@ def commands(place):
     model = ["--model", place / "trained/model.pth"]
     return {
         "train": [
-            "train", *config, "--phase", "finetune", "--dump", place / "dump", "--train-sets", "tr_single",
-            "--valid-sets", "tr_single",
+            "train",
+            *config,
+            "--phase",
+            "finetune",
+            "--dump",
+            place / "dump",
+            "--train-sets",
+            "tr_single",
+            "--valid-sets",
+            "tr_single",
         ],
         "train-modularity": [
-            "train-modularity", *config, *model, "--mixtures", place / "dump/tr_2mix", "--singles",
+            "train-modularity",
+            *config,
+            *model,
+            "--mixtures",
+            place / "dump/tr_2mix",
+            "--singles",
             place / "dump/tr_single",
         ],
         "separate-set": [
-            "separate-set", *config, *model, "--modularity", place / "trained/modularity", "--dump", place / "dump/tr_2mix",
+            "separate-set",
+            *config,
+            *model,
+            "--modularity",
+            place / "trained/modularity",
+            "--dump",
+            place / "dump/tr_2mix",
         ],
     }
 
@@ -173,8 +192,18 @@ def test_mixtures_shorter_than_a_frame_work(call, tmp_path, samples):
     assert len((tmp_path / "out/parts/evidence.1.tsv").read_text().splitlines()) == 2
     call("train-modularity", "--mixtures", tmp_path / "dump/mix", "--out", tmp_path / "modularity", check=True)
     call(
-        "train", "--dump", tmp_path / "dump", "--train-sets", "mix", "--valid-sets", "mix", "--set", "finetune.data=fixed",
-        "--out", tmp_path / "phase", check=True,
+        "train",
+        "--dump",
+        tmp_path / "dump",
+        "--train-sets",
+        "mix",
+        "--valid-sets",
+        "mix",
+        "--set",
+        "finetune.data=fixed",
+        "--out",
+        tmp_path / "phase",
+        check=True,
     )
     weights = read_model(tmp_path / "phase/model.pth")["state"].values()
     assert all(torch.isfinite(value).all() for value in weights)

@@ -4,17 +4,17 @@ import numpy as np
 import pytest
 import torch
 
-from contrasep_lib.errors import ContrasepError
-from contrasep_lib.nodes.options import FeatureOptions
-from contrasep_lib.io.dumpset import DumpSet
-from contrasep_lib.mix.options import MixOptions
 from contrasep_lib.config import create
 from contrasep_lib.counting.counters.options import RecursiveSplitOptions
+from contrasep_lib.errors import ContrasepError
+from contrasep_lib.io.dumpset import DumpSet
+from contrasep_lib.mix.options import MixOptions
 from contrasep_lib.modularity.graphs import KernelGraph
 from contrasep_lib.modularity.options import ModularityOptions
 from contrasep_lib.modularity.solvers.kmeans import KMeansSolver
-from contrasep_lib.nodes.nodeset import NodeSet
 from contrasep_lib.nodes.granularity import TimeFrequency
+from contrasep_lib.nodes.nodeset import NodeSet
+from contrasep_lib.nodes.options import FeatureOptions
 from contrasep_lib.separate.clustering_state import ClusteringState
 from contrasep_lib.train.clustering import SingleSpeakers, drawn_keys, train_clustering
 
@@ -63,7 +63,9 @@ def test_mixtures_of_all_counts_are_made_and_counted(single_dump):
     assert fitted.null.odds and fitted.null.talkers == 9
     assert fitted.null == counter(utterances=3, seconds=0.4).fitted(speech(single_dump, 5), seed=0).null
     others = speech(single_dump, 5, seed=5)
-    counts = [fitted.count(nodes, None, 5, 0).number for number in (1, 2, 3) for nodes, _ in others.mixtures(number, 4, 0.4)]
+    counts = [
+        fitted.count(nodes, None, 5, 0).number for number in (1, 2, 3) for nodes, _ in others.mixtures(number, 4, 0.4)
+    ]
     assert counts == [1] * 4 + [2] * 4 + [3] * 4
 
 
@@ -82,7 +84,9 @@ def test_drawn_keys_are_sorted_and_follow_the_seed(single_dump):
     dump = DumpSet(single_dump)
     some = drawn_keys(dump, 3, 0)
     assert len(some) == 3 and some == sorted(some) == drawn_keys(dump, 3, 0) and set(some) < set(dump.keys)
-    assert drawn_keys(dump, 10**6, 0) == sorted(dump.keys) and any(drawn_keys(dump, 3, seed) != some for seed in range(1, 9))
+    assert drawn_keys(dump, 10**6, 0) == sorted(dump.keys) and any(
+        drawn_keys(dump, 3, seed) != some for seed in range(1, 9)
+    )
 
 
 class Asking(KMeansSolver):

@@ -6,11 +6,11 @@ import math
 import pytest
 import torch
 
-from contrasep_lib.nodes.options import FeatureOptions
-from contrasep_lib.nodes.stft import num_frames
 from contrasep_lib.config import build
 from contrasep_lib.models.options import ModelOptions
 from contrasep_lib.models.separation import SeparationModel
+from contrasep_lib.nodes.options import FeatureOptions
+from contrasep_lib.nodes.stft import num_frames
 from contrasep_lib.train.espnet_model import EspnetModel
 from contrasep_lib.train.step import labelled_step
 

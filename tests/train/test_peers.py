@@ -16,9 +16,8 @@ from contrasep_lib.config import load_config
 from contrasep_lib.errors import ContrasepError
 from contrasep_lib.io.dumpset import DumpSet, SeparatedSet
 from contrasep_lib.models.checkpoint import read_states, write_states
-from contrasep_lib.report.results import read_results, read_system
 from contrasep_lib.nodes.granularity import TimeFrequency
-
+from contrasep_lib.report.results import read_results, read_system
 
 ROOT = Path(__file__).resolve().parents[2]
 SPECTRAL = {"features": {"win": 64, "hop": 32}, "separator": {"layer": 1, "unit": 8, "emb_D": 4}}
@@ -31,8 +30,15 @@ TINY = {
     },
     "tfgridnetv2": {
         "separator": {
-            "n_fft": 64, "stride": 32, "n_layers": 1, "lstm_hidden_units": 8, "attn_n_head": 2, "attn_approx_qk_dim": 32,
-            "emb_dim": 8, "emb_ks": 4, "emb_hs": 4,
+            "n_fft": 64,
+            "stride": 32,
+            "n_layers": 1,
+            "lstm_hidden_units": 8,
+            "attn_n_head": 2,
+            "attn_approx_qk_dim": 32,
+            "emb_dim": 8,
+            "emb_ks": 4,
+            "emb_hs": 4,
         },
     },
 }
@@ -117,7 +123,9 @@ def test_what_lies_behind_the_ends_and_the_order_of_a_batch_do_not_count(tiny, s
     cut = torch.where(inside, mixture, 3.0), torch.where(inside.unsqueeze(1), sources, -1.0)
     assert model(cut[0], lengths, cut[1])[0].item() == pytest.approx(expected, rel=1e-4, abs=1e-5)
     order = torch.tensor([1, 2, 0])
-    assert model(mixture[order], lengths[order], sources[order])[0].item() == pytest.approx(expected, rel=1e-4, abs=1e-5)
+    assert model(mixture[order], lengths[order], sources[order])[0].item() == pytest.approx(
+        expected, rel=1e-4, abs=1e-5
+    )
 
 
 @pytest.mark.parametrize("system", TINY)
@@ -276,7 +284,9 @@ def test_peers_hear_the_mixtures_of_our_models(peers, settings, single_dump, tmp
 
 
 @pytest.mark.parametrize("system", ("tcn", "dpcl"))
-def test_from_training_to_the_recipes_page(peers, small, settings, single_dump, mixture_dumps, tmp_path, monkeypatch, capsys, system):
+def test_from_training_to_the_recipes_page(
+    peers, small, settings, single_dump, mixture_dumps, tmp_path, monkeypatch, capsys, system
+):
     monkeypatch.chdir(tmp_path)
     main, exp, tests = peers("run").main, tmp_path / "exp" / f"peer_{system}", mixture_dumps[2]
     assert main([
@@ -338,7 +348,12 @@ def test_what_a_system_says_of_itself_is_checked(tmp_path):
     with pytest.raises(ContrasepError, match="cannot be read"):
         read_system(path)
     said = {
-        "separator": "other", "granularity": None, "supervision": "none", "parameters": 3, "minutes": 1.5, "device": "CPU",
+        "separator": "other",
+        "granularity": None,
+        "supervision": "none",
+        "parameters": 3,
+        "minutes": 1.5,
+        "device": "CPU",
         "options": {},
     }
     path.write_text(json.dumps(said))

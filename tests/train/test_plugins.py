@@ -1,4 +1,4 @@
-"""Parts from outside of the package: a backbone, a decoder and an objective of one file in the recipe's local/ learn."""
+"""Parts from outside of the package: one file in local/ of a recipe declares backbone, decoder and objective."""
 
 import subprocess
 import sys
@@ -109,7 +109,9 @@ def test_parts_of_a_local_file_learn_and_separate(tmp_path, single_dump):
         "--dump", single_dump.parent, "--train-sets", single_dump.name, "--valid-sets", single_dump.name,
         "--out", "exp", "--processes", "2",
     ]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, env={"PYTHONPATH": str(root), "PATH": ""})
+    done = subprocess.run(
+        command, cwd=tmp_path, capture_output=True, text=True, env={"PYTHONPATH": str(root), "PATH": ""}
+    )
     assert done.returncode == 0, done.stderr
     states = read_states(tmp_path / "exp" / "1epoch.pth")
     assert states["objectives.spread.layer.weight"].shape == (2, 4)

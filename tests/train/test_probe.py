@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 import torch
 
-from contrasep_lib.nodes.options import FeatureOptions
 from contrasep_lib.mix.options import MixOptions
+from contrasep_lib.nodes.granularity import GRANULARITIES
 from contrasep_lib.nodes.nodeset import NodeSet
+from contrasep_lib.nodes.options import FeatureOptions
 from contrasep_lib.score.options import ScoreOptions
 from contrasep_lib.score.oracles import oracle_improvements
-from contrasep_lib.nodes.granularity import GRANULARITIES
 from contrasep_lib.train.data import train_dataset
 from contrasep_lib.train.iterator import EpochIterator
 from contrasep_lib.train.options import TrainOptions

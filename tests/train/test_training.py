@@ -53,7 +53,9 @@ def phase(task, tmp_path_factory, single_dump):
         path = folder / "config.yaml"
         path.write_text(yaml.safe_dump(tree))
         sets = [single_dump]
-        return task.build_arguments(load_config(path), "finetune", sets, sets, folder / name, init, ngpu, processes=processes)
+        return task.build_arguments(
+            load_config(path), "finetune", sets, sets, folder / name, init, ngpu, processes=processes
+        )
 
     return make
 
@@ -266,7 +268,11 @@ def test_long_training_that_is_killed_ends_as_undisturbed_training(task, phase):
     shutil.copytree(whole, whole.parent / "long_copy", symlinks=True)
     assert read_model(task.train(phase("long_copy", DECODER, **LONG | {"epochs": 1})))["training"]["of"] == 4
     # a decay is a phase of its own
-    options = {"epochs": 1, "scheduler": "onecyclelr", "scheduler_conf": {"max_lr": 0.01, "total_steps": 3, "cycle_momentum": False}}
+    options = {
+        "epochs": 1,
+        "scheduler": "onecyclelr",
+        "scheduler_conf": {"max_lr": 0.01, "total_steps": 3, "cycle_momentum": False},
+    }
     with pytest.raises(ContrasepError, match="train.scheduler"):
         task.train(phase("long", DECODER, **LONG | options))
     task.train(phase("decay", DECODER, init=whole / "model.pth", **LONG | options))
@@ -393,7 +399,8 @@ def test_initial_weights(task, phase, undisturbed):
 
 def test_a_decoder_begins_with_an_embedding(task, phase, undisturbed):
     decoder = {
-        "decoder": {"name": "attractor", "layers": 1, "width": 4}, "objectives": {"deep_clustering": 1.0, "si_snr": 0.1},
+        "decoder": {"name": "attractor", "layers": 1, "width": 4},
+        "objectives": {"deep_clustering": 1.0, "si_snr": 0.1},
     }
     options = {"num_spk": [1, 2, 3], "best": "si_snri", "best_mode": "max", "probe": 2}
     folder = task.train(phase("decoder", model=decoder, init=undisturbed / "model.pth", **options)).parent
@@ -410,7 +417,9 @@ def test_a_decoder_begins_with_an_embedding(task, phase, undisturbed):
 def test_frozen_parts_keep_their_weights_and_objectives_that_teach_nothing_are_left_out(task, phase, undisturbed):
     counter = {"counter": "classifier", "objectives": {"deep_clustering": 1.0, "count": 1.0}}
     options = {"num_spk": [1, 2, 3], "best": "counted", "best_mode": "max", "epochs": 2, "learning_rate": 0.01}
-    folder = task.train(phase("frozen", model=counter, init=undisturbed / "model.pth", freeze=["backbone"], **options)).parent
+    folder = task.train(
+        phase("frozen", model=counter, init=undisturbed / "model.pth", freeze=["backbone"], **options)
+    ).parent
     before, after = (read_model(path / "model.pth")["state"] for path in (undisturbed, folder))
     assert all(torch.equal(after[name], value) for name, value in before.items())
     stats = statistics(folder)
@@ -496,17 +505,23 @@ def test_patience_best_and_statistics(task, phase):
         task.train(phase("best", best="acc", epochs=1))
 
 
-@pytest.mark.parametrize("options, words", [
-    ({"optim_conf": {"moment": 1.0}}, "finetune.optim_conf: .*moment"),
-    ({"optim": "muon", "optim_conf": {"moment": 1.0}}, "finetune.optim_conf: .*moment"),
-    ({"optim": "muon", "optim_conf": {"betas": [0.9, 1.0]}}, "finetune.optim_conf: .*beta"),
-    ({"scheduler_conf": {"warm": 1}}, "finetune.scheduler_conf: .*warm"),
-    ({"scheduler": "warmupconstant", "scheduler_conf": {"warmup_steps": 0}}, "finetune.scheduler_conf: .*at least 1, got 0"),
-    ({"num_spk": [9]}, "9 talkers wanted in a mixture"),
-    ({"freeze": ["decoder"]}, "finetune.freeze: this model has no 'decoder'; its parts are backbone"),
-    ({"freeze": ["backbone"]}, "finetune.freeze: every part of the model is frozen"),
-    ({"epochs": 0}, "finetune.epochs: 0 leaves this phase out"),
-])
+@pytest.mark.parametrize(
+    "options, words",
+    [
+        ({"optim_conf": {"moment": 1.0}}, "finetune.optim_conf: .*moment"),
+        ({"optim": "muon", "optim_conf": {"moment": 1.0}}, "finetune.optim_conf: .*moment"),
+        ({"optim": "muon", "optim_conf": {"betas": [0.9, 1.0]}}, "finetune.optim_conf: .*beta"),
+        ({"scheduler_conf": {"warm": 1}}, "finetune.scheduler_conf: .*warm"),
+        (
+            {"scheduler": "warmupconstant", "scheduler_conf": {"warmup_steps": 0}},
+            "finetune.scheduler_conf: .*at least 1, got 0",
+        ),
+        ({"num_spk": [9]}, "9 talkers wanted in a mixture"),
+        ({"freeze": ["decoder"]}, "finetune.freeze: this model has no 'decoder'; its parts are backbone"),
+        ({"freeze": ["backbone"]}, "finetune.freeze: every part of the model is frozen"),
+        ({"epochs": 0}, "finetune.epochs: 0 leaves this phase out"),
+    ],
+)
 def test_options_that_do_not_fit_are_one_line(task, phase, options, words):
     with pytest.raises(ContrasepError, match=words):
         task.train(phase("misfit", **options))

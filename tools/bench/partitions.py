@@ -12,8 +12,9 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Iterator
+from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
@@ -21,7 +22,12 @@ sys.path.insert(0, str(ROOT))
 from contrasep_lib.bin.common import positive  # noqa: E402
 from contrasep_lib.errors import ContrasepError  # noqa: E402
 
-TRUTH, FOUND, AGAIN, BEGUN = "the true dominance", "k-means", "the outputs of the row above, decoded again", "k-means begun at the true dominance"
+TRUTH, FOUND, AGAIN, BEGUN = (
+    "the true dominance",
+    "k-means",
+    "the outputs of the row above, decoded again",
+    "k-means begun at the true dominance",
+)
 COUNTED = "counted rightly, %"
 
 
@@ -29,7 +35,9 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", type=Path, required=True, nargs="+", metavar="FILE", help="model.pth with a decoder")
-    parser.add_argument("--singles", type=Path, default=Path("dump/cv_single"), metavar="DIR", help="speech (dump/cv_single)")
+    parser.add_argument(
+        "--singles", type=Path, default=Path("dump/cv_single"), metavar="DIR", help="speech (dump/cv_single)"
+    )
     parser.add_argument("--counts", type=positive, nargs="+", default=[2, 3], metavar="K", help="talkers (2 3)")
     parser.add_argument("--mixtures", type=positive, default=24, metavar="N", help="of each count (24)")
     parser.add_argument("--seconds", type=float, default=6.0, metavar="S", help="length of the mixtures (6)")
@@ -57,8 +65,7 @@ def measures(model: Any, item: dict[str, Any]) -> dict[str, float]:
 
     from contrasep_lib.decode.attractor import centroids_of
     from contrasep_lib.modularity.graphs import KernelGraph
-    from contrasep_lib.modularity.solvers.kmeans import KMeansSolver
-    from contrasep_lib.modularity.solvers.kmeans import lloyd
+    from contrasep_lib.modularity.solvers.kmeans import KMeansSolver, lloyd
     from contrasep_lib.score.ratios import best_matching, pairwise_si_snr, si_snr
 
     sources, mixture = item["sources"], item["mixture"]

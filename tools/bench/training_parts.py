@@ -20,9 +20,9 @@ from espnet2.train.distributed_utils import DistributedOption
 from espnet2.train.reporter import Reporter
 
 from contrasep_lib.config import build
-from contrasep_lib.mix.options import MixOptions
 from contrasep_lib.embedding import embedder
 from contrasep_lib.embedding.backbones.options import BLSTMOptions
+from contrasep_lib.mix.options import MixOptions
 from contrasep_lib.models.options import ModelOptions
 from contrasep_lib.nodes.options import FeatureOptions
 from contrasep_lib.nodes.stft import num_frames, stft

@@ -73,7 +73,7 @@ class CountEstimator(abc.ABC):
     @abc.abstractmethod
     def from_options(
         cls, options: Any, graph: Graph, most: int, network: torch.nn.Module | None
-    ) -> "CountEstimator":
+    ) -> CountEstimator:
         """The counter of a configuration.
 
         Args:
@@ -87,7 +87,7 @@ class CountEstimator(abc.ABC):
             ContrasepError: the counter needs a network and there is none.
         """
 
-    def fitted(self, speech: KnownSpeech | None, seed: int) -> "CountEstimator":
+    def fitted(self, speech: KnownSpeech | None, seed: int) -> CountEstimator:
         """The counter after it has learned from known speech; itself where it learns nothing.
 
         Args:
@@ -103,7 +103,7 @@ class CountEstimator(abc.ABC):
         """What `fitted` found, for `state_file`."""
         return {}
 
-    def with_state(self, state: Mapping[str, Any]) -> "CountEstimator":
+    def with_state(self, state: Mapping[str, Any]) -> CountEstimator:
         """The counter with what an earlier fit found.
 
         Raises:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-
 import torch
 
 from contrasep_lib.counting.counters.base import CountDecision, number_words
@@ -28,7 +27,7 @@ class Classifier(RecursiveSplit):
     @classmethod
     def from_options(
         cls, options: RecursiveSplitOptions, graph: Graph, most: int, network: torch.nn.Module | None
-    ) -> "Classifier":
+    ) -> Classifier:
         """See `CountEstimator.from_options`."""
         if network is None:
             raise ContrasepError(

@@ -42,11 +42,11 @@ class RecursiveSplit(CountEstimator):
     @classmethod
     def from_options(
         cls, options: RecursiveSplitOptions, graph: Graph, most: int, network: torch.nn.Module | None
-    ) -> "RecursiveSplit":
+    ) -> RecursiveSplit:
         """See `CountEstimator.from_options`."""
         return cls(options, graph, most)
 
-    def fitted(self, speech: KnownSpeech | None, seed: int) -> "RecursiveSplit":
+    def fitted(self, speech: KnownSpeech | None, seed: int) -> RecursiveSplit:
         """See `CountEstimator.fitted`; the isotropic null without any speech."""
         options = self.options
         if speech is None or options.utterances == 0:
@@ -67,7 +67,7 @@ class RecursiveSplit(CountEstimator):
         """See `CountEstimator.state`."""
         return dataclasses.asdict(self.null)
 
-    def with_state(self, state: Mapping[str, Any]) -> "RecursiveSplit":
+    def with_state(self, state: Mapping[str, Any]) -> RecursiveSplit:
         """See `CountEstimator.with_state`."""
         return self._with_null(Null.from_fields(state))
 
@@ -79,7 +79,7 @@ class RecursiveSplit(CountEstimator):
         further = FurtherSplit(found.split_score, found.threshold, found.at_limit)
         return CountDecision(found.count, found.reason, None, found.evidence, further)
 
-    def _with_null(self, null: Null) -> "RecursiveSplit":
+    def _with_null(self, null: Null) -> RecursiveSplit:
         made = copy.copy(self)
         made.null = null
         return made

@@ -58,7 +58,7 @@ class _Exchange(torch.nn.Module):
         self.output = torch.nn.Linear(width, width)
 
     def forward(self, x: torch.Tensor, owner: torch.Tensor, counts: torch.Tensor) -> torch.Tensor:
-        """``(outputs, frames, bands, width)``; ``owner (outputs,)`` their mixtures, ``counts (batch,)`` outputs of each."""
+        """``(outputs, frames, bands, width)``; ``owner (outputs,)`` their mixtures, ``counts (batch,)`` of outputs."""
         seen = self.norm(x)
         sums = seen.new_zeros(len(counts), *seen.shape[1:]).index_add(0, owner, seen)
         mean = sums / counts.to(sums.dtype).clamp_min(1)[:, None, None, None]

@@ -25,7 +25,9 @@ def pit_si_snr_loss(estimates: torch.Tensor, sources: torch.Tensor, lengths: tor
         ValueError: shapes differ.
     """
     if estimates.shape != sources.shape:
-        raise ValueError(f"estimates, sources: one shape wanted, got {tuple(estimates.shape)} and {tuple(sources.shape)}")
+        raise ValueError(
+            f"estimates, sources: one shape wanted, got {tuple(estimates.shape)} and {tuple(sources.shape)}"
+        )
     count = sources.shape[1]
     # row k holds source k against every estimate
     values, heard = negative_si_snr(

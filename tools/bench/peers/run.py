@@ -214,7 +214,9 @@ def run_rtf(args: argparse.Namespace) -> None:
         separators[f"{name} ({exp.name})"] = separate
     if args.model:
         ours = load_separator(str(args.model), config=str(args.config), overrides=args.overrides)
-        separators[f"contrasep ({ours.name})"] = lambda key, mixture: ours.separator.separate(key, mixture, dump.num_spk)
+        separators[f"contrasep ({ours.name})"] = lambda key, mixture: ours.separator.separate(
+            key, mixture, dump.num_spk
+        )
     factors = real_time_factors(separators, dump, dump.keys[: args.utterances], args.repeats)
     print("| system | seconds of one core for a second of audio |\n| --- | ---: |")
     for name, factor in factors.items():

@@ -6,22 +6,23 @@ import json
 import os
 import statistics
 import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Callable, Sequence
+from typing import Any
 
 import numpy as np
 import torch
 
-from contrasep_lib.io.parallel import progress
 from contrasep_lib.config import as_tree
 from contrasep_lib.errors import ContrasepError
-from contrasep_lib.nodes.options import FeatureOptions
-from contrasep_lib.nodes.stft import stft
 from contrasep_lib.io.atomic import write_text
 from contrasep_lib.io.done import stage_key
 from contrasep_lib.io.dumpset import DumpSet, speaker_tables
 from contrasep_lib.io.machine import device_words, work_clock
+from contrasep_lib.io.parallel import progress
 from contrasep_lib.nodes.granularity import TimeFrequency
+from contrasep_lib.nodes.options import FeatureOptions
+from contrasep_lib.nodes.stft import stft
 from contrasep_lib.separate.separation import Separation
 from contrasep_lib.separate.writer import Writer, merge_parts
 from peers.systems import Peer

@@ -21,15 +21,15 @@ from espnet2.enh.separator.tfgridnetv2_separator import TFGridNetV2
 from espnet2.train.abs_espnet_model import AbsESPnetModel
 from scipy.cluster.vq import kmeans2
 
-from contrasep_lib.nodes.options import FeatureOptions
-from contrasep_lib.nodes.stft import num_frames, stft
 from contrasep_lib.embedding.heads import unit_norm
 from contrasep_lib.embedding.inputs import SpectrumInput, frame_mask
 from contrasep_lib.modularity.graphs import KernelGraph
 from contrasep_lib.modularity.solvers.kmeans import KMeansSolver
-from contrasep_lib.nodes.nodeset import NodeSet
-from contrasep_lib.objectives.deep_clustering import deep_clustering_loss
 from contrasep_lib.nodes.granularity import Nodes, TimeFrequency, apply_mask
+from contrasep_lib.nodes.nodeset import NodeSet
+from contrasep_lib.nodes.options import FeatureOptions
+from contrasep_lib.nodes.stft import num_frames, stft
+from contrasep_lib.objectives.deep_clustering import deep_clustering_loss
 from contrasep_lib.separate.model_separator import hard_shares
 from peers.losses import pit_si_snr_loss
 from peers.options import PeerOptions
@@ -143,7 +143,9 @@ class _Embedding(Peer):
             embedding = separator.nonlinear(separator.linear(hidden))
         return embedding.float().reshape(len(feature), -1, separator.D)
 
-    def units(self, mixture: torch.Tensor, lengths: torch.Tensor) -> tuple[Nodes, torch.Tensor, torch.Tensor, torch.Tensor]:
+    def units(
+        self, mixture: torch.Tensor, lengths: torch.Tensor
+    ) -> tuple[Nodes, torch.Tensor, torch.Tensor, torch.Tensor]:
         """Nodes, which of them are neither silent nor padding, the network's input, and frames ``(batch,)``."""
         nodes = self.granularity.nodes(mixture)
         frames = num_frames(lengths, self.features)
