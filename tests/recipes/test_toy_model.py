@@ -104,7 +104,7 @@ def test_a_decoder_from_training_to_scores(toy):
     done = run(folder, folder / "exp", "--stage", 3, "--tag", "decoder", *options)
     assert done.returncode == 0, done.stdout + done.stderr
     results = json.loads((folder / "exp/decoder/results.json").read_text())
-    assert results["granularity"] == "attractor" and "the sources themselves" in results["supervision"]
+    assert results["granularity"] == "tf, attractor decoder" and "the sources themselves" in results["supervision"]
     assert results["sets"]["tt_2mix"]["n"] == 4
 
 
