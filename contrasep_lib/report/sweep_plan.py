@@ -14,7 +14,7 @@ from typing import Any, Iterable, Sequence
 
 import yaml
 
-from contrasep_lib.config import SECTIONS, as_tree, legacy, load_config, refuse_unknown, section_options
+from contrasep_lib.config import SECTIONS, as_tree, legacy, load_config, names, refuse_unknown, section_options
 from contrasep_lib.errors import ContrasepError
 from contrasep_lib.recipe import find_configs
 
@@ -208,7 +208,11 @@ def _check_key(key: str) -> None:
     if not leaf:
         raise ContrasepError(f"{key}: expected SECTION.KEY=VALUE,VALUE or config=FILE,FILE; {HELP}")
     refuse_unknown([section], SECTIONS, key, "section")
-    refuse_unknown([leaf], [field.name for field in dataclasses.fields(section_options(section))], section, "key")
+    known: list[str] = []
+    for field in dataclasses.fields(section_options(section)):
+        # the corpora are keys of their section
+        known += names(field.metadata["choices"]) if field.metadata.get("inline") else [field.name]
+    refuse_unknown([leaf], known, section, "key")
 
 
 def _values(key: str, text: str) -> list[str]:
