@@ -7,10 +7,17 @@ import numpy as np
 import pytest
 import torch
 
-from contrasep_lib.modularity.graphs import KernelGraph, ThresholdGraph
-from contrasep_lib.modularity.objective import collapse, degrees, modularity, modularity_loss, modularity_matvec, quantities
-from contrasep_lib.nodes.nodeset import NodeSet
 from contrasep_lib.modularity import packing
+from contrasep_lib.modularity.graphs import KernelGraph, ThresholdGraph
+from contrasep_lib.modularity.objective import (
+    collapse,
+    degrees,
+    modularity,
+    modularity_loss,
+    modularity_matvec,
+    quantities,
+)
+from contrasep_lib.nodes.nodeset import NodeSet
 
 GRAPHS = [
     ThresholdGraph(0.0),
