@@ -15,21 +15,15 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
+from training_tools import (  # beside this file
+    ContrasepError, development, freeze, model_of, options_of, progress, states_of, training, weights_of,
+)
 
-from contrasep_lib.errors import ContrasepError  # noqa: E402
-
-# corpus of the configuration's balance -> folder of its dumps
-CORPORA = {"mini_librispeech": "librispeech", "commonvoice": "commonvoice"}
-CURVE = "curve.tsv"
-THREADS = {f"{name}_NUM_THREADS": "1" for name in ("OMP", "MKL", "OPENBLAS")}
+CURVE, PHASE = "curve.tsv", Path("exp/finetune")
 
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -38,12 +32,8 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("action", choices=("start", "status", "score", "snapshot"))
     parser.add_argument("folder", type=Path, metavar="FOLDER", help="of the training")
     parser.add_argument("--core", type=int, default=1, metavar="N", help="start: number of the core (default 1)")
-    parser.add_argument(
-        "--config", default="conf/long.yaml", metavar="FILE", help="start: configuration (default %(default)s)"
-    )
-    parser.add_argument(
-        "--init-param", type=Path, metavar="FILE", help="start: model.pth to begin with, e.g. a snapshot"
-    )
+    parser.add_argument("--config", default="conf/long.yaml", metavar="FILE", help="start: configuration (default %(default)s)")
+    parser.add_argument("--init-param", type=Path, metavar="FILE", help="start: model.pth to begin with, e.g. a snapshot")
     parser.add_argument("--limit", type=int, default=40, metavar="N", help="score: mixtures of each set (default 40)")
     parser.add_argument("--out", type=Path, metavar="DIR", help="snapshot: where to")
     return parser.parse_args(arguments)
@@ -55,32 +45,13 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
 def start(args: argparse.Namespace) -> None:
     """Freeze the code, once, and run the training in the background."""
     folder = args.folder.resolve()
-    code, log = folder / "code", folder / "train.out"
     if _running(folder):
         raise ContrasepError(f"{folder}/pid: process {_running(folder)} is training already")
-    if not code.is_dir():
-        code.mkdir(parents=True)
-        commit = subprocess.run(
-            ["git", "-C", str(ROOT), "rev-parse", "HEAD"], check=True, capture_output=True, text=True
-        )
-        archive = subprocess.run(["git", "-C", str(ROOT), "archive", "HEAD"], check=True, capture_output=True).stdout
-        subprocess.run(["tar", "-x", "-C", str(code)], input=archive, check=True)
-        (folder / "commit").write_text(commit.stdout)
-    dump = folder / "data" / "dump"
-    sets = {
-        part: ",".join(f"{name}={corpus}/{part}_single" for name, corpus in CORPORA.items()) for part in ("tr", "cv")
-    }
-    command = [
-        "taskset", "-c", str(args.core), "nice", "-n", "19", sys.executable, "-m", "contrasep_lib.bin.main", "train",
-        "--config", str(code / args.config), "--phase", "finetune", "--dump", str(dump), "--train-sets", sets["tr"],
-        "--valid-sets", sets["cv"], "--out", str(folder / "exp" / "finetune"),
-        *(["--init-param", str(args.init_param)] if args.init_param else []),
-    ]
+    code, log = freeze(folder), folder / "train.out"
+    init = ("--init-param", str(args.init_param)) if args.init_param else ()
+    command = training(code, code / args.config, folder / "data", folder / PHASE, args.core, *init)
     with open(log, "ab") as file:
-        process = subprocess.Popen(
-            command, cwd=folder / "data", stdin=subprocess.DEVNULL, stdout=file, stderr=file, start_new_session=True,
-            env={**os.environ, **THREADS, "PYTHONPATH": str(code), "PYTHONUNBUFFERED": "1"},
-        )
+        process = subprocess.Popen(**command, stdout=file, stderr=file, start_new_session=True)
     (folder / "pid").write_text(f"{process.pid}\n")
     print(f"process {process.pid}, log in {log}")
 
@@ -98,37 +69,10 @@ def _running(folder: Path) -> int | None:
 # ------------------------------------------------------------------ state
 
 
-def states_of(folder: Path) -> dict[str, Any]:
-    """The last whole checkpoint.
-
-    Raises:
-        ContrasepError: none yet.
-    """
-    from contrasep_lib.models.checkpoint import read_states
-    from contrasep_lib.train.session import CHECKPOINT, PREVIOUS, SAFE
-
-    training = folder / "exp" / "finetune"
-    try:
-        return read_states(training / CHECKPOINT, safe=SAFE)
-    except ContrasepError:
-        return read_states(training / PREVIOUS, safe=SAFE)
-
-
-def progress(states: dict[str, Any]) -> dict[str, Any]:
-    """Core hours, epochs, and statistics of the last validation."""
-    stats, epoch = states["reporter"]["stats"], states["reporter"]["epoch"]
-    valid = stats[epoch]["valid"]
-    kept = ("si_snr", "counted", "si_snri", "affinity", "deep_clustering")
-    return {
-        "core_hours": round(states["seconds"] / 3600, 2), "epoch": epoch,
-        **{name: round(float(valid[name]), 3) for name in kept if name in valid},
-    }
-
-
 def status(args: argparse.Namespace) -> None:
     """Print one line."""
     folder = args.folder
-    words = [f"{name} {value}" for name, value in progress(states_of(folder)).items()]
+    words = [f"{name} {value}" for name, value in progress(states_of(folder / PHASE)).items()]
     curve = folder / CURVE
     if curve.is_file():
         header, *rows = [line.split("\t") for line in curve.read_text().splitlines()]
@@ -140,77 +84,26 @@ def status(args: argparse.Namespace) -> None:
 # ------------------------------------------------------------------ scores
 
 
-def model_of(states: dict[str, Any]) -> Any:
-    """The model with averaged weights, in evaluation mode."""
-    from contrasep_lib.config import build, legacy
-    from contrasep_lib.models.options import ModelOptions
-    from contrasep_lib.models.separation import SeparationModel
-    from contrasep_lib.nodes.options import FeatureOptions
-
-    identity = legacy.identity_of_today(states["identity"])
-    model = SeparationModel(
-        build(ModelOptions, identity["model"], "model"), build(FeatureOptions, identity["features"], "features")
-    )
-    model.load_state_dict(weights_of(states))
-    return model.eval()
-
-
-def weights_of(states: dict[str, Any]) -> dict[str, Any]:
-    """State dict with the running average in place of parameters."""
-    return {**states["model"], **(states["average"]["average"] if states["average"] else {})}
-
-
 def score(args: argparse.Namespace) -> None:
     """Separate development mixtures by k-means, the count given, and count them; one line of the curve."""
     import numpy as np
     import torch
 
     torch.set_num_threads(1)
-    os.chdir(args.folder / "data")
-    states = states_of(args.folder)
-    model, row = model_of(states), progress(states)
-    for folder in sorted(Path("dump").glob("*/dev_[1-9]*mix*")):
-        gains, right = [], []
-        for gain, counted in development(model, folder, args.limit):
-            gains += [] if gain is None else [gain]
-            right.append(counted)
-        label = f"{folder.parent.name}_{folder.name.partition('_')[2]}"
+    states = states_of(args.folder / PHASE)
+    row = progress(states)
+    scores = list(development(model_of(states), args.folder / "data", args.limit))
+    for label in dict.fromkeys(score.set for score in scores):
+        part = [score for score in scores if score.set == label]
+        gains = [score.si_snri for score in part if score.si_snri is not None]
         if gains:
             row[f"{label}_si_snri"] = round(float(np.mean(gains)), 2)
-        row[f"{label}_count"] = round(100 * float(np.mean(right)), 1)
+        row[f"{label}_count"] = round(100 * float(np.mean([score.counted for score in part])), 1)
     curve = args.folder / CURVE
     new = not curve.is_file()
     with open(curve, "a", encoding="utf-8") as file:
         print(*([("\t".join(row))] if new else []), "\t".join(map(str, row.values())), sep="\n", file=file)
     print(json.dumps(row, indent=1))
-
-
-def development(model: Any, folder: Path, limit: int) -> Any:
-    """SI-SNRi in dB (None for one speaker) and whether the count is right, of the first mixtures of a set."""
-    import numpy as np
-    import torch
-
-    from contrasep_lib.decode.attractor import centroids_of
-    from contrasep_lib.io.dumpset import DumpSet
-    from contrasep_lib.modularity.graphs import KernelGraph
-    from contrasep_lib.modularity.solvers.kmeans import KMeansSolver
-    from contrasep_lib.score.ratios import best_matching, pairwise_si_snr, si_snr
-
-    dump = DumpSet(folder)
-    for key in dump.keys[:limit]:
-        mixture, sources = dump.mixture(key), dump.sources(key)
-        with torch.inference_mode():
-            nodes, seen = model.analyse(torch.from_numpy(mixture)[None])
-            counted = int(model.count(nodes, seen).argmax()) + 1 == len(sources)
-            if len(sources) == 1:
-                yield None, counted
-                continue
-            assign = KMeansSolver().solve(nodes, len(sources), KernelGraph()).assign
-            centroids = centroids_of(nodes.z, assign, nodes.weight * nodes.valid)
-            outputs = model.decode(seen, centroids, len(mixture))[0].double().numpy()
-        pairs = pairwise_si_snr(outputs, sources)
-        before = si_snr(np.broadcast_to(mixture, sources.shape), sources)
-        yield float(np.mean([pairs[k, m] - before[k] for k, m in enumerate(best_matching(pairs))])), counted
 
 
 # ------------------------------------------------------------------ snapshot
@@ -220,15 +113,11 @@ def snapshot(args: argparse.Namespace) -> None:
     """Write averaged weights in float16 as a model.pth that training can begin with, and the curve."""
     import torch
 
-    from contrasep_lib.config import build, legacy
     from contrasep_lib.models.checkpoint import save_model
-    from contrasep_lib.models.options import ModelOptions
-    from contrasep_lib.nodes.options import FeatureOptions
 
     if args.out is None:
         raise ContrasepError("--out: expected a folder, e.g. contrasep_lib/pretrained/next")
-    states = states_of(args.folder)
-    identity = legacy.identity_of_today(states["identity"])
+    states = states_of(args.folder / PHASE)
     half = {
         name: value.half() if value.is_floating_point() else value for name, value in weights_of(states).items()
     }
@@ -236,10 +125,8 @@ def snapshot(args: argparse.Namespace) -> None:
         raise ContrasepError("weights that float16 cannot hold; keep them in float32")
     args.out.mkdir(parents=True, exist_ok=True)
     record = {**progress(states), "commit": (args.folder / "commit").read_text().strip(), "state_of": "running average"}
-    save_model(
-        args.out / "model.pth", half, build(FeatureOptions, identity["features"], "features"),
-        build(ModelOptions, identity["model"], "model"), record,
-    )
+    options, features = options_of(states)
+    save_model(args.out / "model.pth", half, features, options, record)
     if (args.folder / CURVE).is_file():
         (args.out / CURVE).write_text((args.folder / CURVE).read_text())
     print(f"{args.out}/model.pth: {(args.out / 'model.pth').stat().st_size / 2**20:.1f} MB; {json.dumps(record)}")

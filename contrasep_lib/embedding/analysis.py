@@ -22,6 +22,8 @@ class Analysis:
         z: ``(batch, nodes, dim)`` of unit norm.
         level: ``(batch, frames, freq)``, the backbone's input; None for the encoder, which reads samples.
         hidden: ``(batch, frames, places, channels)``, its features; None for the encoder.
+        passes: in training, embeddings like ``z`` after the earlier passes of a backbone with several; rows and parts
+            of an analysis have none.
     """
 
     spectrum: torch.Tensor
@@ -29,10 +31,12 @@ class Analysis:
     z: torch.Tensor
     level: torch.Tensor | None = None
     hidden: torch.Tensor | None = None
+    passes: tuple[torch.Tensor, ...] = ()
 
     def rows(self, index: torch.Tensor) -> Analysis:
         """Some mixtures of the batch."""
-        return Analysis(*(_rows(getattr(self, field.name), index) for field in dataclasses.fields(self)))
+        parts = (self.spectrum, self.frames, self.z, self.level, self.hidden)
+        return Analysis(*(None if part is None else part[index] for part in parts))
 
     def part(self, start: int, count: int) -> Analysis:
         """Frames ``start`` to ``start + count - 1`` of all mixtures; those that end before have no frames."""
@@ -42,10 +46,6 @@ class Analysis:
         z = cut(self.z.unflatten(1, (self.spectrum.shape[1], -1))).flatten(1, 2)
         frames = (self.frames - start).clamp(0, count)
         return Analysis(cut(self.spectrum), frames, z, cut(self.level), cut(self.hidden))
-
-
-def _rows(whole: torch.Tensor | None, index: torch.Tensor) -> torch.Tensor | None:
-    return None if whole is None else whole[index]
 
 
 def random_part(

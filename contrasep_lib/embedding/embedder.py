@@ -105,12 +105,15 @@ class Embedder(torch.nn.Module):
             z = self.backbone(pad(unit_level(mixture, lengths), self.features))
             return Analysis(spectrum, frames, unit_norm(z))
         level = self.inputs(spectrum, frames)
-        hidden = self.backbone.hidden(level, frames)
+        *earlier, hidden = self.backbone.passes(level, frames)
+        passes = tuple(self._nodes(features) for features in earlier)
+        return Analysis(spectrum, frames, self._nodes(hidden), level, hidden, passes)
+
+    def _nodes(self, hidden: torch.Tensor) -> torch.Tensor:
+        """Embeddings of nodes, ``(batch, nodes, dim)`` of unit norm, from features of the backbone."""
         units = self.backbone.units(hidden)
-        if self.granularity.name == "frame":
-            # a frame's embedding is the mean over its units
-            return Analysis(spectrum, frames, unit_norm(units.float().mean(2)), level, hidden)
-        return Analysis(spectrum, frames, unit_norm(units.flatten(1, 2)), level, hidden)
+        # a frame's embedding is the mean over its units
+        return unit_norm(units.float().mean(2) if self.granularity.name == "frame" else units.flatten(1, 2))
 
     def project(self, z: torch.Tensor) -> torch.Tensor:
         """Embeddings as contrastive losses see them: behind the projection head, where there is one."""

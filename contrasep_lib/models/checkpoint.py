@@ -177,7 +177,8 @@ def load_model(
     Args:
         path: ``model.pth``.
         device: where it computes.
-        features, options: the configuration in use, if it is to be the model's own.
+        features, options: the configuration in use, if it is to be the model's own; what a trained model is free in,
+            such as the passes of a backbone, is as it says.
 
     Returns:
         the model in evaluation mode.
@@ -186,9 +187,10 @@ def load_model(
         ContrasepError: missing, truncated or foreign file, another version or configuration.
     """
     content = read_model(Path(path), device)
-    refuse_other(path, content, features or content["features"], options or content["model"])
+    options = options or content["model"]
+    refuse_other(path, content, features or content["features"], options)
     try:
-        model = SeparationModel(content["model"], content["features"])
+        model = SeparationModel(options, content["features"])
         model.load_state_dict(content["state"])
     except (ValueError, RuntimeError) as error:
         reason = " ".join(str(error).split(":", 1)[-1].split())

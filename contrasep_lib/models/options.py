@@ -132,7 +132,8 @@ class ModelOptions:
         """What a trained model is, as plain values: the options without those that say how it learns."""
         tree = as_tree(dataclasses.replace(self, decoder=self.full_decoder()))
         kept = {name: value for name, value in tree.items() if name not in _TRAINING}
-        for name in ("backbone", "decoder"):
-            if kept[name] is not None:
-                kept[name].pop("dropout", None)
+        free = {"backbone": getattr(self.backbone, "free", BackboneOptions.free), "decoder": ("dropout",)}
+        for part, names_of_free in free.items():
+            if kept[part] is not None:
+                kept[part] = {name: value for name, value in kept[part].items() if name not in names_of_free}
         return kept

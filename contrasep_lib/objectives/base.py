@@ -86,6 +86,17 @@ class Step:
         """`pools` behind the projection head."""
         return dataclasses.replace(self.pools, z=self.model.project(self.pools.z))
 
+    @property
+    def passes(self) -> list[Step]:
+        """This step with the embeddings after each earlier pass of the backbone, where it has several."""
+        analysis = dataclasses.replace(self.analysis, passes=())
+        return [
+            dataclasses.replace(
+                self, nodes=dataclasses.replace(self.nodes, z=z), analysis=dataclasses.replace(analysis, z=z)
+            )
+            for z in self.analysis.passes
+        ]
+
     def draw(self, count: int) -> LabelledNodes:
         """Some nodes of each utterance, projected, in their pools, labelled by names where there are any.
 

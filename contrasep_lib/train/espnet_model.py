@@ -16,7 +16,7 @@ from contrasep_lib.nodes.labels import similarity
 from contrasep_lib.nodes.options import FeatureOptions
 from contrasep_lib.nodes.spectra import FLOOR
 from contrasep_lib.nodes.stft import stft
-from contrasep_lib.objectives.base import Step
+from contrasep_lib.objectives.base import Objective, Step
 from contrasep_lib.objectives.common import distributed
 from contrasep_lib.train.step import labelled_step, remixed_step
 
@@ -82,7 +82,7 @@ class EspnetModel(SeparationModel, AbsESPnetModel):
         for name, objective in taught.items():
             value, extra = objective(step)
             stats.update({name: value.detach(), **extra})
-            loss = loss + objective.options.weight * value
+            loss = loss + objective.options.weight * self._over_passes(objective, step, value)
         stats["loss"] = loss.detach()
         return loss, stats, loss.new_tensor(float(len(mixture)))
 
@@ -93,6 +93,13 @@ class EspnetModel(SeparationModel, AbsESPnetModel):
         mixture, frames = self.trimmed(mixture, mixture_lengths)
         feats = stft(mixture, self.features).abs().clamp_min(FLOOR).log()
         return {"feats": feats, "feats_lengths": frames}
+
+    def _over_passes(self, objective: Objective, step: Step, last: torch.Tensor) -> torch.Tensor:
+        """Loss of an objective, which is ``last`` after the last pass of the backbone, over all passes."""
+        if not (objective.options.shapes and step.analysis.passes):
+            return last
+        earlier = torch.stack([objective(part)[0] for part in step.passes]).mean()
+        return torch.lerp(last, earlier, self.backbone.supervision)
 
     def _generator(self) -> torch.Generator:
         # in training the draw follows torch's own state, which a seed per epoch fixes;

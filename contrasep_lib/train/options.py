@@ -61,6 +61,8 @@ class TrainOptions:
         epochs: epochs at most; 0 leaves the phase out of a recipe.
         budget_minutes: training stops after the step in which this much time has been spent, over
             all runs that continued each other; the epoch is then validated and saved as any other.
+        budget_clock: whether that time is the clock's on the ``wall``, or what the process has of its processors
+            (``cpu``), which compares trainings on a machine that other programs use too.
         patience: training stops when as many epochs and one more brought nothing better.
         best: statistic of validation that judges an epoch.
         best_mode: whether less of ``best`` is better, or more.
@@ -122,6 +124,7 @@ class TrainOptions:
     log_interval: int = 50
     seed: int = 0
     balance: dict[str, float] | None = dataclasses.field(default=None, metadata=LATER)
+    budget_clock: Literal["wall", "cpu"] = dataclasses.field(default="wall", metadata=LATER)
     freeze: tuple[str, ...] = dataclasses.field(default=(), metadata=LATER)
     augment: AugmentOptions = dataclasses.field(default=AugmentOptions(), metadata=LATER)
 

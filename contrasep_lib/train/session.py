@@ -93,6 +93,7 @@ class Session:
         budget: seconds of training over all runs, or None.
         rate: Hz, for telling the speed.
         master: whether this process writes and tells; of several training processes the first.
+        clock: gives seconds, by which time is counted.
     """
 
     def __init__(
@@ -105,12 +106,14 @@ class Session:
         budget: float | None,
         rate: int,
         master: bool = True,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.folder, self.identity, self.average, self.best = folder, identity, average, best
         self.epochs, self.budget, self.rate, self.master = epochs, budget, rate, master
         self.stats: dict[int, Any] = {}
         self.loss = float("nan")
-        self.started, self.before = time.monotonic(), 0.0
+        self.clock, self.begun, self.before = clock, clock(), 0.0
+        self.started = time.monotonic()
         self.batches = 0
         self.bar = None if master else True
         self.told = self.drawn = self.started
@@ -118,7 +121,7 @@ class Session:
     @property
     def seconds(self) -> float:
         """Time spent in training so far, over all runs that continued each other."""
-        return self.before + time.monotonic() - self.started
+        return self.before + self.clock() - self.begun
 
     @property
     def spent(self) -> bool:

@@ -31,6 +31,7 @@ class Options(TrainerOptions):
         identity: configuration that a checkpoint must share, plain values.
         ema_decay: see `contrasep_lib.train.options.TrainOptions`, as the following.
         budget_minutes: time for training.
+        budget_clock: whose time.
         batch_size: for the words of an error.
         segment_seconds: likewise.
         rate: Hz.
@@ -41,6 +42,7 @@ class Options(TrainerOptions):
     identity: Mapping[str, Any]
     ema_decay: float | None
     budget_minutes: float | None
+    budget_clock: str
     batch_size: int
     segment_seconds: float | None
     rate: int
@@ -88,6 +90,7 @@ class SafeTrainer(Trainer):
         cls.session = session = Session(
             Path(options.output_dir), options.identity, average, tuple(options.early_stopping_criterion[1:]),
             options.max_epoch, budget, options.rate, master,
+            time.process_time if options.budget_clock == "cpu" else time.monotonic,
         )
         cls.probe = cls.probe_type(valid_iter_factory.first_items(), options.probe)
         with contextlib.ExitStack() as stack:

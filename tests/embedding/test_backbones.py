@@ -8,6 +8,7 @@ from contrasep_lib.embedding.backbones import base
 from contrasep_lib.embedding.backbones.blstm import BLSTM
 from contrasep_lib.embedding.backbones.conv import Conv
 from contrasep_lib.embedding.backbones.dual_path import DualPath
+from contrasep_lib.embedding.backbones.iterated import Iterated
 from contrasep_lib.embedding.heads import Projection, unit_norm
 from contrasep_lib.embedding.inputs import SpectrumInput, unit_level
 from contrasep_lib.nodes.options import FeatureOptions
@@ -20,6 +21,7 @@ BACKBONES = {
     "conv": lambda: Conv(FREQ, 5, 3, 6),
     "rnn": lambda: DualPath(FREQ, 5, 2, 8, band=4),
     "attention": lambda: DualPath(FREQ, 5, 2, 8, path="attention", heads=2, band=5),
+    "iterated": lambda: Iterated(FREQ, 5, passes=3, layers=1, width=8, band=4),
     "odd band": lambda: DualPath(FREQ, 5, 1, 8, band=1),
 }
 
@@ -48,7 +50,7 @@ def test_every_parameter_learns(backbone):
         assert parameter.grad is not None and parameter.grad.abs().sum() > 0, name
 
 
-@pytest.mark.parametrize("name", ["blstm", "rnn", "attention"])
+@pytest.mark.parametrize("name", ["blstm", "rnn", "attention", "iterated"])
 def test_looks_over_the_whole_utterance(name):
     torch.manual_seed(0)
     backbone = BACKBONES[name]().double()

@@ -493,6 +493,26 @@ def test_time_that_is_up_stops_and_can_go_on(task, phase, undisturbed):
     assert read_model(model)["training"]["of"] == 2
 
 
+def test_time_of_the_processor_is_not_that_of_the_wall(task, phase, monkeypatch):
+    from contrasep_lib.train import session
+    from contrasep_lib.train.data import DynamicMixtures
+
+    draw = DynamicMixtures.__getitem__
+
+    def late(self, index):
+        time.sleep(0.3)
+        return draw(self, index)
+
+    monkeypatch.setattr(DynamicMixtures, "__getitem__", late)
+    spent = {}
+    for clock in ("wall", "cpu"):
+        begun = time.process_time()
+        task.train(phase(clock, budget_clock=clock, epochs=1))
+        used = time.process_time() - begun
+        spent[clock] = read_states(phase(clock).output_dir + "/checkpoint.pth", safe=session.SAFE)["seconds"]
+    assert spent["wall"] > 16 * 0.3 and 0 < spent["cpu"] <= used
+
+
 def test_patience_best_and_statistics(task, phase):
     # weights that hardly move: after the first epochs nothing gets better by validation
     options = {"best": "between", "best_mode": "max", "learning_rate": 1e-30, "ema_decay": None}

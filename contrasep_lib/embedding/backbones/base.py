@@ -65,7 +65,13 @@ class SpectralBackbone(Backbone):
 
     The way has two parts: `hidden` gives features ``(batch, frames, places, channels)``, which a decoder may read too,
     and `units` the embeddings. A place is a frequency, a band of them, or all.
+
+    Attributes:
+        supervision: share of the embeddings after earlier passes, where `passes` gives any, in the loss of objectives
+            that shape embeddings.
     """
+
+    supervision: float = 0.0
 
     @classmethod
     def from_options(cls, options: Any, features: FeatureOptions, dim: int) -> SpectralBackbone:
@@ -79,6 +85,10 @@ class SpectralBackbone(Backbone):
     @abc.abstractmethod
     def units(self, hidden: torch.Tensor) -> torch.Tensor:
         """Features ``(batch, frames, places, channels)`` to embeddings ``(batch, frames, freq, dim)``."""
+
+    def passes(self, x: torch.Tensor, frames: torch.Tensor) -> list[torch.Tensor]:
+        """What `hidden` gives, last, and before it features that are supervised beside, of its form: none by default."""
+        return [self.hidden(x, frames)]
 
     def forward(self, x: torch.Tensor, frames: torch.Tensor) -> torch.Tensor:
         """Spectra ``(batch, frames, freq)`` of ``frames (batch,)`` each to ``(batch, frames, freq, dim)``."""

@@ -155,8 +155,14 @@ class DualPath(SpectralBackbone, Paths):
 
     def hidden(self, x: torch.Tensor, frames: torch.Tensor) -> torch.Tensor:
         """``(batch, frames, freq)`` to ``(batch, frames, bands, width)``."""
-        lengths = shorter(frames, x.shape[1])
-        x = self.stem(x.unsqueeze(1)) + self.place
+        return self.blocks(self.begin(x), shorter(frames, x.shape[1]))
+
+    def begin(self, x: torch.Tensor) -> torch.Tensor:
+        """Spectra ``(batch, frames, freq)`` to what the first block takes, ``(batch, frames, bands, width)``."""
+        return self.stem(x.unsqueeze(1)) + self.place
+
+    def blocks(self, x: torch.Tensor, lengths: torch.Tensor | None) -> torch.Tensor:
+        """All blocks over ``(batch, frames, bands, width)``; ``lengths`` as for `walk`."""
         for index in range(len(self.over_freq)):
             x = self.walk(index, x, lengths)
         return x

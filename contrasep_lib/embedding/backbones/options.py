@@ -14,9 +14,11 @@ class BackboneOptions:
 
     Attributes:
         granularities: that a backbone serves.
+        free: options whose value a trained model does not depend on: another one may be used with its weights.
     """
 
     granularities: ClassVar[tuple[str, ...]] = ("frame", "tf")
+    free: ClassVar[tuple[str, ...]] = ("dropout",)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -93,3 +95,29 @@ class DualPathOptions(LayeredOptions):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_paths(self.path, self.heads, self.width, self.band)
+
+
+@choice("backbone", "iterated", target="contrasep_lib.embedding.backbones.iterated:Iterated")
+@dataclasses.dataclass(frozen=True)
+class IteratedOptions(DualPathOptions):
+    """As dual_path, in several passes through the same blocks, supervised after each pass.
+
+    Attributes:
+        passes: through all blocks; a trained model may be used with another number.
+        supervision: share of the embeddings after earlier passes in the loss of objectives that shape embeddings, the
+            rest is the last pass's; 0: the last pass alone is supervised.
+    """
+
+    free: ClassVar[tuple[str, ...]] = ("dropout", "passes", "supervision")
+
+    layers: int = 1
+    width: int = 64
+    passes: int = 4
+    supervision: float = 0.5
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.passes < 1:
+            raise ValueError(f"passes: expected at least 1, got {self.passes}")
+        if not 0 <= self.supervision < 1:
+            raise ValueError(f"supervision: expected at least 0 and less than 1, got {self.supervision}")

@@ -1,0 +1,151 @@
+"""Tools that train in the background: configurations of the study, its runner and comparison, the long training's state."""
+
+import dataclasses
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from contrasep_lib.config import load_config
+from contrasep_lib.errors import ContrasepError
+
+ROOT = Path(__file__).resolve().parents[2]
+STUDY = sorted((ROOT / "conf/study").glob("*.yaml"))
+SHORT = {"finetune": {
+    "segment_seconds": 0.3, "batch_size": 2, "batches_per_epoch": 2, "valid_batches": 1, "probe": 2, "epochs": 2,
+}}
+
+
+@pytest.fixture(scope="module")
+def tools():
+    """Modules ``study``, ``long_training`` and ``training_tools``."""
+    sys.path.insert(0, str(ROOT / "tools"))
+    import long_training
+    import study
+    import training_tools
+
+    yield study, long_training, training_tools
+    sys.path.remove(str(ROOT / "tools"))
+
+
+@pytest.fixture
+def folder(tmp_path, single_dump, mixture_dumps):
+    """A folder with ``data/dump`` of two corpora."""
+    # the same voices under other names
+    renamed = tmp_path / "renamed"
+    renamed.mkdir()
+    for table in ("wav.scp", "utt2spk"):
+        lines = (single_dump / table).read_text().splitlines()
+        prefix = "" if table == "wav.scp" else "v"
+        (renamed / table).write_text("".join(f"v{key} {prefix}{value}\n" for key, value in map(str.split, lines)))
+    for corpus, single in (("librispeech", single_dump), ("commonvoice", renamed)):
+        (tmp_path / "data/dump" / corpus).mkdir(parents=True)
+        sets = {"tr_single": single, "cv_single": single, "dev_1mix": single, "dev_2mix": mixture_dumps[2], "dev_3mix": mixture_dumps[3]}
+        for name, target in sets.items():
+            (tmp_path / "data/dump" / corpus / name).symlink_to(target)
+    return tmp_path
+
+
+def test_the_study_has_a_baseline_that_is_the_long_training():
+    assert "baseline" in {path.stem for path in STUDY} and len(STUDY) == 5
+    assert load_config(ROOT / "conf/study/baseline.yaml") == load_config(ROOT / "conf/long.yaml")
+    models = {path.stem: load_config(path) for path in STUDY}
+    assert all(config["finetune"] == models["baseline"]["finetune"] for config in models.values())
+    assert len({(config["features"], str(config["model"])) for config in models.values()}) == len(STUDY)
+
+
+@pytest.mark.parametrize("path", STUDY, ids=lambda path: path.stem)
+def test_each_configuration_learns(path, folder):
+    from contrasep_lib.models.checkpoint import load_model
+    from contrasep_lib.train import task
+
+    overrides = [f"finetune.{key}={value}" for key, value in {**SHORT["finetune"], "batches_per_epoch": 1, "epochs": 1, "probe": 0}.items()]
+    dump = folder / "data/dump"
+    corpora = {str(dump / f"{name}/{part}_single"): corpus for name, corpus in (("librispeech", "mini_librispeech"), ("commonvoice", "commonvoice")) for part in ("tr", "cv")}
+    train_sets, valid_sets = ([Path(name) for name in corpora if part in name] for part in ("tr_", "cv_"))
+    model = task.train(task.build_arguments(load_config(path, overrides), "finetune", train_sets, valid_sets, folder / "out", corpora=corpora))
+    assert load_model(model).decoder is not None
+
+
+def test_variants_are_trained_compared_and_done_once(folder, tools, capsys):
+    study, long_training, training_tools = tools
+    (folder / "study").mkdir()
+    (folder / "study/code").symlink_to(ROOT)
+    configs = folder / "conf"
+    configs.mkdir()
+    small = {"backbone": {"layers": 1, "width": 8}, "decoder": {"layers": 1, "width": 8}}
+    shared = {"name": "iterated", "layers": 1, "width": 8, "band": 8, "passes": 2}
+    for name, model in (("baseline", small), ("other", {**small, "backbone": shared})):
+        tree = {"base": str(ROOT / "conf/long.yaml"), "model": model, **SHORT}
+        (configs / f"{name}.yaml").write_text(yaml.safe_dump(tree))
+    core = min(os.sched_getaffinity(0))
+    args = ["--configs", str(configs), "--core", str(core), "--minutes", "0.0001"]
+    options = study.parse([str(folder), *args])
+    options.folder = folder
+    study.train(options)
+    assert capsys.readouterr().out.splitlines() == ["baseline: 0.0001 minutes", "other: 0.0001 minutes"]
+    study.train(options)
+    assert capsys.readouterr().out.splitlines() == ["baseline: done", "other: done"]
+    log = (folder / "study/other/train.log").read_text()
+    assert "time is up" in log and "epoch 2/2" not in log
+
+    options.limit, options.passes = 2, [3]
+    study.compare(options)
+    table = (folder / "study/comparison.md").read_text().splitlines()
+    assert [line.split("|")[1].strip() for line in table[2:5]] == ["baseline", "other", "other, 3 passes"]
+    assert table[3].split("|")[4] != table[4].split("|")[4]
+    cells = [cell.strip() for cell in table[3].strip("|").split("|")]
+    assert cells[4][0] in "+-" and "[" in cells[4] and float(cells[6]) > 0 and len(cells) == len(study.HEADER)
+    assert table[6].startswith("8 development mixtures of 2 speakers and more, the number given, and 12 for the counter")
+    assert (folder / "study/curves.png").stat().st_size > 1000
+    rows = [line.split("\t") for line in (folder / "study/other/development.tsv").read_text().splitlines()]
+    assert len(rows) == 13 and rows[0][0] == "set" and {row[0] for row in rows[1:]} == {f"{corpus}_{n}mix" for corpus in ("librispeech", "commonvoice") for n in (1, 2, 3)}
+
+    # the long training's tool reads a training of the same form
+    (folder / "exp").mkdir()
+    (folder / "exp/finetune").symlink_to(folder / "study/baseline")
+    (folder / "commit").write_text("0\n")
+    for action in (["status"], ["score", "--limit", "1"], ["snapshot", "--out", str(folder / "next")]):
+        done = long_training.parse([*action[:1], str(folder), *action[1:]])
+        {"status": long_training.status, "score": long_training.score, "snapshot": long_training.snapshot}[done.action](done)
+    header, row = [line.split("\t") for line in (folder / "curve.tsv").read_text().splitlines()]
+    assert len(header) == len(row) and "librispeech_3mix_si_snri" in header and "librispeech_1mix_count" in header
+    assert (folder / "next/model.pth").is_file() and (folder / "next/curve.tsv").is_file()
+
+
+def test_differences_are_paired(tools):
+    study, _, training_tools = tools
+    scores = [training_tools.Score("a_2mix", (f"s{n % 5}", f"t{n % 3}"), 2.0, n % 2 == 0, 10.0 * n, 0.5) for n in range(12)]
+    better = [dataclasses.replace(score, si_snri=score.si_snri + 0.5) for score in scores]
+    states = {
+        "seconds": 600.0, "identity": {"train": {"batch_size": 3, "segment_seconds": 4.0}},
+        "reporter": {"epoch": 2, "stats": {2: {"train": {"total_count": 900}}}},
+    }
+    row = dict(zip(study.HEADER, study.row_of("better", states, better, scores)))
+    assert row["difference, dB"] == "+0.50 [+0.50, +0.50]" and row["SI-SNRi, dB"] == "55.50"
+    assert row["minutes"] == "10.0" and row["hours heard"] == "3.0"
+    assert row["count accuracy, %"] == "50" and row["real-time factor"] == "0.250"
+
+
+def test_the_code_is_frozen_once(tools, tmp_path):
+    if subprocess.run(["git", "-C", str(ROOT), "rev-parse", "HEAD"], capture_output=True).returncode:
+        pytest.skip("not a git checkout")
+    code = tools[2].freeze(tmp_path)
+    assert (code / "contrasep_lib/bin/main.py").is_file() and len((tmp_path / "commit").read_text().strip()) == 40
+    (code / "mark").touch()
+    assert tools[2].freeze(tmp_path) == code and (code / "mark").exists()
+
+
+def test_errors_are_one_line(tools, tmp_path):
+    study, _, training_tools = tools
+    with pytest.raises(ContrasepError, match="expected names among baseline, .* got 'gru'"):
+        study.names_in(ROOT / "conf/study", ["gru"])
+    with pytest.raises(ContrasepError, match="expected configurations, got none"):
+        study.names_in(tmp_path, None)
+    with pytest.raises(ContrasepError, match="no such checkpoint"):
+        training_tools.states_of(tmp_path)
+    with pytest.raises(ContrasepError, match="expected development sets"):
+        list(training_tools.development(None, tmp_path, 1))

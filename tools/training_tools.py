@@ -1,0 +1,194 @@
+"""What tools share that train in the background: a frozen copy of the code, the state of a training, development scores."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+from contrasep_lib.errors import ContrasepError  # noqa: E402
+
+# corpus of the configuration's balance -> folder of its dumps
+CORPORA = {"mini_librispeech": "librispeech", "commonvoice": "commonvoice"}
+THREADS = {f"{name}_NUM_THREADS": "1" for name in ("OMP", "MKL", "OPENBLAS")}
+
+
+# ------------------------------------------------------------------ start
+
+
+def freeze(folder: Path) -> Path:
+    """The frozen copy of the toolkit as committed, ``folder/code``, made once; its commit stands in ``folder/commit``."""
+    code = folder / "code"
+    if not code.is_dir():
+        git = ["git", "-C", str(ROOT)]
+        commit = subprocess.run([*git, "rev-parse", "HEAD"], check=True, capture_output=True, text=True).stdout
+        archive = subprocess.run([*git, "archive", "HEAD"], check=True, capture_output=True).stdout
+        part = folder / "code.part"
+        part.mkdir(parents=True, exist_ok=True)
+        subprocess.run(["tar", "-x", "-C", str(part)], input=archive, check=True)
+        (folder / "commit").write_text(commit)
+        part.rename(code)
+    return code
+
+
+def training(code: Path, config: Path, data: Path, out: Path, core: int, *options: str) -> dict[str, Any]:
+    """A training on one core behind everything else, as arguments of `subprocess`.
+
+    Args:
+        code: frozen copy of the toolkit.
+        config: configuration; its balance names corpora of `CORPORA`.
+        data: folder that holds ``dump``.
+        out: of the training.
+        core: number of the core.
+        options: further ones of ``contrasep train``.
+    """
+    sets = {part: ",".join(f"{name}={corpus}/{part}_single" for name, corpus in CORPORA.items()) for part in ("tr", "cv")}
+    command = [
+        "taskset", "-c", str(core), "nice", "-n", "19", sys.executable, "-m", "contrasep_lib.bin.main", "train",
+        "--config", str(config), "--phase", "finetune", "--dump", str(data / "dump"), "--train-sets", sets["tr"],
+        "--valid-sets", sets["cv"], "--out", str(out), *options,
+    ]
+    environment = {**os.environ, **THREADS, "PYTHONPATH": str(code), "PYTHONUNBUFFERED": "1"}
+    return {"args": command, "cwd": data, "stdin": subprocess.DEVNULL, "env": environment}
+
+
+# ------------------------------------------------------------------ state
+
+
+def states_of(folder: Path) -> dict[str, Any]:
+    """The last whole checkpoint of a training, its configuration and statistics by today's names.
+
+    Args:
+        folder: ``--out`` of the training.
+
+    Raises:
+        ContrasepError: none yet.
+    """
+    from contrasep_lib.config import legacy
+    from contrasep_lib.models.checkpoint import read_states
+    from contrasep_lib.train.session import CHECKPOINT, PREVIOUS, SAFE
+
+    try:
+        states = read_states(folder / CHECKPOINT, safe=SAFE)
+    except ContrasepError:
+        states = read_states(folder / PREVIOUS, safe=SAFE)
+    reporter = {**states["reporter"], "stats": legacy.statistics_of_today(states["reporter"]["stats"])}
+    return {**states, "identity": legacy.identity_of_today(states["identity"]), "reporter": reporter}
+
+
+def progress(states: Mapping[str, Any]) -> dict[str, Any]:
+    """Core hours, epochs, and statistics of the last validation."""
+    stats, epoch = states["reporter"]["stats"], states["reporter"]["epoch"]
+    valid = stats[epoch]["valid"]
+    kept = ("si_snr", "counted", "si_snri", "deep_clustering")
+    return {
+        "core_hours": round(states["seconds"] / 3600, 2), "epoch": epoch,
+        **{name: round(float(valid[name]), 3) for name in kept if name in valid},
+    }
+
+
+def weights_of(states: Mapping[str, Any]) -> dict[str, Any]:
+    """State dict with the running average in place of parameters."""
+    return {**states["model"], **(states["average"]["average"] if states["average"] else {})}
+
+
+def options_of(states: Mapping[str, Any]) -> tuple[Any, Any]:
+    """Options of the model and of the features."""
+    from contrasep_lib.config import build
+    from contrasep_lib.models.options import ModelOptions
+    from contrasep_lib.nodes.options import FeatureOptions
+
+    identity = states["identity"]
+    return build(ModelOptions, identity["model"], "model"), build(FeatureOptions, identity["features"], "features")
+
+
+def model_of(states: Mapping[str, Any], **backbone: Any) -> Any:
+    """The model with averaged weights, in evaluation mode; options of its backbone that are free may be given."""
+    from contrasep_lib.models.separation import SeparationModel
+
+    options, features = options_of(states)
+    if backbone:
+        options = dataclasses.replace(options, backbone=dataclasses.replace(options.backbone, **backbone))
+    model = SeparationModel(options, features)
+    model.load_state_dict({name: value for name, value in weights_of(states).items() if not name.startswith("objectives.")})
+    return model.eval()
+
+
+# ------------------------------------------------------------------ scores
+
+
+@dataclasses.dataclass(frozen=True)
+class Score:
+    """How one mixture of a set was separated.
+
+    Attributes:
+        set: of the mixture, e.g. ``commonvoice_2mix``.
+        speakers: of the mixture.
+        seconds: of the mixture.
+        counted: whether the counter finds their number.
+        si_snri: dB, the number given; None for one speaker.
+        spent: seconds of computation for analysis, clustering and decoding.
+    """
+
+    set: str
+    speakers: tuple[str, ...]
+    seconds: float
+    counted: bool
+    si_snri: float | None
+    spent: float
+
+
+def development(model: Any, data: Path, limit: int) -> Iterator[Score]:
+    """Scores of the first mixtures of each development set ``dump/CORPUS/dev_Kmix``, separated by k-means.
+
+    Args:
+        model: of `model_of`.
+        data: folder that holds ``dump``.
+        limit: mixtures of each set.
+    """
+    from contrasep_lib.io.dumpset import DumpSet
+
+    folders = sorted((data / "dump").glob("*/dev_[1-9]*mix*"))
+    if not folders:
+        raise ContrasepError(f"{data}/dump: expected development sets CORPUS/dev_Kmix, got none")
+    for folder in folders:
+        dump = DumpSet(folder)
+        for key in dump.keys[:limit]:
+            mixture, sources = dump.mixture(key), dump.sources(key)
+            yield Score(
+                f"{folder.parent.name}_{folder.name.partition('_')[2]}", tuple(dump.utt2spk[key].split("_")),
+                len(mixture) / dump.rate, *_separated(model, mixture, sources),
+            )
+
+
+def _separated(model: Any, mixture: Any, sources: Any) -> tuple[bool, float | None, float]:
+    """The last three of `Score`."""
+    import numpy as np
+    import torch
+
+    from contrasep_lib.decode.attractor import centroids_of
+    from contrasep_lib.modularity.graphs import KernelGraph
+    from contrasep_lib.modularity.solvers.kmeans import KMeansSolver
+    from contrasep_lib.score.ratios import best_matching, pairwise_si_snr, si_snr
+
+    with torch.inference_mode():
+        begun = time.process_time()
+        nodes, seen = model.analyse(torch.from_numpy(mixture)[None])
+        assign = KMeansSolver().solve(nodes, len(sources), KernelGraph()).assign
+        centroids = centroids_of(nodes.z, assign, nodes.weight * nodes.valid)
+        outputs = model.decode(seen, centroids, len(mixture))[0].double().numpy()
+        spent = time.process_time() - begun
+        counted = int(model.count(nodes, seen).argmax()) + 1 == len(sources)
+    if len(sources) == 1:
+        return counted, None, spent
+    pairs = pairwise_si_snr(outputs, sources)
+    before = si_snr(np.broadcast_to(mixture, sources.shape), sources)
+    return counted, float(np.mean([pairs[k, m] - before[k] for k, m in enumerate(best_matching(pairs))])), spent
