@@ -20,7 +20,15 @@ import sys
 from pathlib import Path
 
 from training_tools import (  # beside this file
-    ContrasepError, development, freeze, model_of, options_of, progress, states_of, training, weights_of,
+    ContrasepError,
+    development,
+    freeze,
+    model_of,
+    options_of,
+    progress,
+    states_of,
+    training,
+    weights_of,
 )
 
 CURVE, PHASE = "curve.tsv", Path("exp/finetune")

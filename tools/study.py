@@ -22,7 +22,13 @@ from pathlib import Path
 from typing import Any
 
 from training_tools import (  # beside this file
-    ContrasepError, Score, development, freeze, model_of, states_of, training,
+    ContrasepError,
+    Score,
+    development,
+    freeze,
+    model_of,
+    states_of,
+    training,
 )
 
 BASELINE = "baseline"
