@@ -44,8 +44,8 @@ from contrasep_lib.train.trainer import SafeTrainer, last_error
 
 # may change between runs that continue each other: none of them changes what a step computes
 FREE = (
-    "epochs", "budget_minutes", "budget_clock", "patience", "average", "best", "best_mode", "num_workers", "log_interval",
-    "valid_batches", "probe",
+    "epochs", "budget_minutes", "budget_clock", "patience", "average", "best", "best_mode", "num_workers",
+    "log_interval", "valid_batches", "probe",
 )
 # items behind the mean and deviation per frequency
 STATISTICS_ITEMS = 64
@@ -269,8 +269,8 @@ def build_arguments(
         freeze_param=list(options.freeze), log_interval=options.log_interval, use_matplotlib=False,
         batch_size=options.batch_size,
         segment_seconds=options.segment_seconds, ema_decay=options.ema_decay,
-        budget_minutes=options.budget_minutes, budget_clock=options.budget_clock, rate=config["mix"].rate, probe=options.probe,
-        processes=1 if ngpu else min(processes, options.batch_size),
+        budget_minutes=options.budget_minutes, budget_clock=options.budget_clock,
+        rate=config["mix"].rate, probe=options.probe, processes=1 if ngpu else min(processes, options.batch_size),
     )
     vars(args).update(distributed or {})
     return args

@@ -26,7 +26,8 @@ def backbone(passes, supervision=0.5):
 
 def model(passes=3, supervision=0.5, **values):
     torch.manual_seed(0)
-    tree = {"backbone": {"name": "iterated", **SIZE, "passes": passes, "supervision": supervision}, "embedding_dim": 6, **values}
+    backbone = {"name": "iterated", **SIZE, "passes": passes, "supervision": supervision}
+    tree = {"backbone": backbone, "embedding_dim": 6, **values}
     return EspnetModel(build(ModelOptions, tree, "model"), FEATURES)
 
 
@@ -128,7 +129,9 @@ def test_a_trained_model_takes_another_number_of_passes(tmp_path):
         load_model(tmp_path / "model.pth", features=FEATURES, options=wider)
 
 
-@pytest.mark.parametrize("values, words", [({"passes": 0}, "passes: expected at least 1, got 0"), ({"supervision": 1.0}, "supervision: expected")])
+@pytest.mark.parametrize("values, words", [
+    ({"passes": 0}, "passes: expected at least 1, got 0"), ({"supervision": 1.0}, "supervision: expected"),
+])
 def test_options_out_of_range(values, words):
     with pytest.raises(ContrasepError, match=words):
         build(ModelOptions, {"backbone": {"name": "iterated", **SIZE, **values}}, "model")

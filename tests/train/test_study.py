@@ -1,4 +1,4 @@
-"""Tools that train in the background: configurations of the study, its runner and comparison, the long training's state."""
+"""Tools that train in the background: the study's configurations, runner and comparison, the long training."""
 
 import dataclasses
 import os
@@ -43,7 +43,8 @@ def folder(tmp_path, single_dump, mixture_dumps):
         (renamed / table).write_text("".join(f"v{key} {prefix}{value}\n" for key, value in map(str.split, lines)))
     for corpus, single in (("librispeech", single_dump), ("commonvoice", renamed)):
         (tmp_path / "data/dump" / corpus).mkdir(parents=True)
-        sets = {"tr_single": single, "cv_single": single, "dev_1mix": single, "dev_2mix": mixture_dumps[2], "dev_3mix": mixture_dumps[3]}
+        sets = {"tr_single": single, "cv_single": single, "dev_1mix": single}
+        sets |= {f"dev_{number}mix": mixtures for number, mixtures in mixture_dumps.items()}
         for name, target in sets.items():
             (tmp_path / "data/dump" / corpus / name).symlink_to(target)
     return tmp_path
@@ -58,15 +59,19 @@ def test_the_study_has_a_baseline_that_is_the_long_training():
 
 
 @pytest.mark.parametrize("path", STUDY, ids=lambda path: path.stem)
-def test_each_configuration_learns(path, folder):
+def test_each_configuration_learns(path, folder, tools):
     from contrasep_lib.models.checkpoint import load_model
     from contrasep_lib.train import task
 
-    overrides = [f"finetune.{key}={value}" for key, value in {**SHORT["finetune"], "batches_per_epoch": 1, "epochs": 1, "probe": 0}.items()]
-    dump = folder / "data/dump"
-    corpora = {str(dump / f"{name}/{part}_single"): corpus for name, corpus in (("librispeech", "mini_librispeech"), ("commonvoice", "commonvoice")) for part in ("tr", "cv")}
-    train_sets, valid_sets = ([Path(name) for name in corpora if part in name] for part in ("tr_", "cv_"))
-    model = task.train(task.build_arguments(load_config(path, overrides), "finetune", train_sets, valid_sets, folder / "out", corpora=corpora))
+    short = {**SHORT["finetune"], "batches_per_epoch": 1, "epochs": 1, "probe": 0}
+    config = load_config(path, [f"finetune.{key}={value}" for key, value in short.items()])
+    sets, corpora = {"tr": [], "cv": []}, {}
+    for corpus, name in tools[2].CORPORA.items():
+        for part, dumps in sets.items():
+            dumps.append(folder / "data/dump" / name / f"{part}_single")
+            corpora[str(dumps[-1])] = corpus
+    out = folder / "out"
+    model = task.train(task.build_arguments(config, "finetune", sets["tr"], sets["cv"], out, corpora=corpora))
     assert load_model(model).decoder is not None
 
 
@@ -99,18 +104,18 @@ def test_variants_are_trained_compared_and_done_once(folder, tools, capsys):
     assert table[3].split("|")[4] != table[4].split("|")[4]
     cells = [cell.strip() for cell in table[3].strip("|").split("|")]
     assert cells[4][0] in "+-" and "[" in cells[4] and float(cells[6]) > 0 and len(cells) == len(study.HEADER)
-    assert table[6].startswith("8 development mixtures of 2 speakers and more, the number given, and 12 for the counter")
+    assert table[6].startswith("8 development mixtures of 2 speakers and more, the number given, and 12 for")
     assert (folder / "study/curves.png").stat().st_size > 1000
     rows = [line.split("\t") for line in (folder / "study/other/development.tsv").read_text().splitlines()]
-    assert len(rows) == 13 and rows[0][0] == "set" and {row[0] for row in rows[1:]} == {f"{corpus}_{n}mix" for corpus in ("librispeech", "commonvoice") for n in (1, 2, 3)}
+    names = [f"{corpus}_{number}mix" for corpus in ("commonvoice", "librispeech") for number in (1, 2, 3)]
+    assert [row[0] for row in rows] == ["set", *(name for name in names for _ in range(2))]
 
     # the long training's tool reads a training of the same form
     (folder / "exp").mkdir()
     (folder / "exp/finetune").symlink_to(folder / "study/baseline")
     (folder / "commit").write_text("0\n")
     for action in (["status"], ["score", "--limit", "1"], ["snapshot", "--out", str(folder / "next")]):
-        done = long_training.parse([*action[:1], str(folder), *action[1:]])
-        {"status": long_training.status, "score": long_training.score, "snapshot": long_training.snapshot}[done.action](done)
+        getattr(long_training, action[0])(long_training.parse([action[0], str(folder), *action[1:]]))
     header, row = [line.split("\t") for line in (folder / "curve.tsv").read_text().splitlines()]
     assert len(header) == len(row) and "librispeech_3mix_si_snri" in header and "librispeech_1mix_count" in header
     assert (folder / "next/model.pth").is_file() and (folder / "next/curve.tsv").is_file()
@@ -118,7 +123,9 @@ def test_variants_are_trained_compared_and_done_once(folder, tools, capsys):
 
 def test_differences_are_paired(tools):
     study, _, training_tools = tools
-    scores = [training_tools.Score("a_2mix", (f"s{n % 5}", f"t{n % 3}"), 2.0, n % 2 == 0, 10.0 * n, 0.5) for n in range(12)]
+    scores = [
+        training_tools.Score("a_2mix", (f"s{n % 5}", f"t{n % 3}"), 2.0, n % 2 == 0, 10.0 * n, 0.5) for n in range(12)
+    ]
     better = [dataclasses.replace(score, si_snri=score.si_snri + 0.5) for score in scores]
     states = {
         "seconds": 600.0, "identity": {"train": {"batch_size": 3, "segment_seconds": 4.0}},

@@ -87,7 +87,7 @@ class SpectralBackbone(Backbone):
         """Features ``(batch, frames, places, channels)`` to embeddings ``(batch, frames, freq, dim)``."""
 
     def passes(self, x: torch.Tensor, frames: torch.Tensor) -> list[torch.Tensor]:
-        """What `hidden` gives, last, and before it features that are supervised beside, of its form: none by default."""
+        """What `hidden` gives, last, and before it features of its form that are supervised too: none by default."""
         return [self.hidden(x, frames)]
 
     def forward(self, x: torch.Tensor, frames: torch.Tensor) -> torch.Tensor:
