@@ -104,7 +104,7 @@ def warnings_of(recipe, *overrides, name="conf/tf.yaml"):
     return said
 
 
-def test_settings_that_nothing_reads_are_a_warning_or_refused(recipe, monkeypatch):
+def test_settings_that_nothing_reads_are_a_warning_or_refused(recipe):
     assert warnings_of(recipe, "finetune.epochs=3", "modularity.seed=2", "mix.seed=2") == []
     said = warnings_of(recipe, "finetune.epochs=3", "mix.seed=2", "score.plots=1", name="conf/oracle.yaml")
     assert said == ["--set finetune.epochs: nothing reads it here, the separator 'oracle_ibm' has no model"]
@@ -118,18 +118,16 @@ def test_settings_that_nothing_reads_are_a_warning_or_refused(recipe, monkeypatc
     assert warnings_of(recipe, "separate.separator=mixture") == []
 
 
-def test_settings_in_an_earlier_spelling_whose_part_is_not_chosen(recipe, monkeypatch):
-    from contrasep_lib.config import legacy
-
-    def settle(tree, paths):
-        # as if a path were rnn, so that nothing reads its heads, in the file as in the setting
-        dropped = [key for key in ("heads", "seed") if key in tree["model"]]
-        return [f"model.{key}" for key in dropped]
-
-    monkeypatch.setattr(legacy, "settle", settle)
-    (recipe / "conf/tf.yaml").write_text("model: {seed: 1}\nseparate: {separator: model}\n")
-    said = warnings_of(recipe, "model.heads=2")
-    assert said == ["--set model.heads: nothing reads it here, the chosen parts do not have it"]
+def test_settings_of_parts_that_are_not_chosen(recipe):
+    # an earlier version's spelling: a temperature, which only contrastive objectives have
+    said = warnings_of(recipe, "model.temperature=0.1")
+    assert said == ["--set model.temperature: nothing reads it here, the chosen parts do not have it"]
+    assert warnings_of(recipe, "model.objectives={supcon: 1.0}", "model.temperature=0.1") == []
+    # of a file it is no setting
+    (recipe / "conf/tf.yaml").write_text("model: {temperature: 0.1}\nseparate: {separator: model}\n")
+    assert warnings_of(recipe) == []
+    with pytest.raises(ContrasepError, match="unknown key 'temperature'"):
+        resolve(["conf/tf.yaml"], ["model.backbone.temperature=0.1"], recipe=recipe)
 
 
 HOSTILE = ["a b", "$(touch evil)", "`touch evil`", "'; touch evil; '", '"', "\\", "*", "~", ""]
