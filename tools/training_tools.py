@@ -19,6 +19,8 @@ from contrasep_lib.errors import ContrasepError  # noqa: E402
 # corpus of the configuration's balance -> folder of its dumps
 CORPORA = {"mini_librispeech": "librispeech", "commonvoice": "commonvoice"}
 THREADS = {f"{name}_NUM_THREADS": "1" for name in ("OMP", "MKL", "OPENBLAS")}
+# the least urgent, behind everything else
+NICENESS = 19
 
 
 # ------------------------------------------------------------------ start
@@ -52,7 +54,7 @@ def training(code: Path, config: Path, data: Path, out: Path, core: int, *option
     """
     sets = {part: ",".join(f"{name}={corpus}/{part}_single" for name, corpus in CORPORA.items()) for part in ("tr", "cv")}
     command = [
-        "taskset", "-c", str(core), "nice", "-n", "19", sys.executable, "-m", "contrasep_lib.bin.main", "train",
+        "taskset", "-c", str(core), "nice", "-n", str(NICENESS), sys.executable, "-m", "contrasep_lib.bin.main", "train",
         "--config", str(config), "--phase", "finetune", "--dump", str(data / "dump"), "--train-sets", sets["tr"],
         "--valid-sets", sets["cv"], "--out", str(out), *options,
     ]

@@ -75,8 +75,10 @@ def test_each_configuration_learns(path, folder, tools):
     assert load_model(model).decoder is not None
 
 
-def test_variants_are_trained_compared_and_done_once(folder, tools, capsys):
+def test_variants_are_trained_compared_and_done_once(folder, tools, capsys, monkeypatch):
     study, long_training, training_tools = tools
+    # beside other tests the least urgent of all would never end
+    monkeypatch.setattr(training_tools, "NICENESS", 0)
     (folder / "study").mkdir()
     (folder / "study/code").symlink_to(ROOT)
     configs = folder / "conf"
