@@ -155,16 +155,10 @@ def unread_settings(config: Mapping[str, Any], overrides: Sequence[str]) -> dict
     return why
 
 
-def _unread(
-    files: Sequence[Path], layers: Layers, config: Mapping[str, Any], overrides: Sequence[str]
-) -> dict[str, str]:
-    """As `unread_settings`, and overrides in an earlier spelling whose part is not chosen; ``layers`` hold them too."""
+def _unread(layers: Layers, config: Mapping[str, Any], overrides: Sequence[str]) -> dict[str, str]:
+    """As `unread_settings`, and overrides in an earlier version's spelling that the chosen parts do not have."""
     why = unread_settings(config, overrides)
-    if layers.unread:
-        of_files = read_layers(files)
-        configure(of_files, files)
-        why |= {key: "the chosen parts do not have it" for key in layers.unread if key not in of_files.unread}
-    return why
+    return why | {layers.typed[key]: "the chosen parts do not have it" for key in layers.unread if key in layers.typed}
 
 
 def _budgets(config: Mapping[str, Any], options: Options) -> list[str]:
@@ -208,7 +202,7 @@ def resolve(
     files = find_configs(names, recipe, caller)
     layers = read_layers(files, overrides)
     config = configure(layers, files)
-    for key, why in _unread(files, layers, config, overrides).items():
+    for key, why in _unread(layers, config, overrides).items():
         unread(f"--set {key}: nothing reads it here, {why}")
     budgets = _budgets(config, options)
     if budgets:

@@ -118,18 +118,13 @@ def test_settings_that_nothing_reads_are_a_warning_or_refused(recipe, monkeypatc
     assert warnings_of(recipe, "separate.separator=mixture") == []
 
 
-def test_settings_in_an_earlier_spelling_whose_part_is_not_chosen(recipe, monkeypatch):
-    from contrasep_lib.config import legacy
-
-    def settle(tree, paths):
-        # as if a path were rnn, so that nothing reads its heads, in the file as in the setting
-        dropped = [key for key in ("heads", "seed") if key in tree["model"]]
-        return [f"model.{key}" for key in dropped]
-
-    monkeypatch.setattr(legacy, "settle", settle)
-    (recipe / "conf/tf.yaml").write_text("model: {seed: 1}\nseparate: {separator: model}\n")
-    said = warnings_of(recipe, "model.heads=2")
-    assert said == ["--set model.heads: nothing reads it here, the chosen parts do not have it"]
+def test_settings_in_an_earlier_spelling_whose_part_is_not_chosen(recipe):
+    (recipe / "conf/tf.yaml").write_text("model: {backbone: dual_path, band: 8, sampled_nodes: 9}\nseparate: {separator: model}\n")
+    said = warnings_of(recipe, "model.temperature=0.2", "modularity.tau=0.1")
+    assert said == [f"--set {key}: nothing reads it here, the chosen parts do not have it"
+                    for key in ("model.temperature", "modularity.tau")]
+    # what the file says is no setting, even where a setting chooses another part
+    assert warnings_of(recipe, "model.backbone=blstm") == []
 
 
 HOSTILE = ["a b", "$(touch evil)", "`touch evil`", "'; touch evil; '", '"', "\\", "*", "~", ""]

@@ -93,8 +93,6 @@ def _chosen(metadata: Mapping[str, Any], value: Any, where: str) -> Any:
         return None
     part = part_tree(value, where)
     name = part.pop("name", metadata["default"])
-    if not isinstance(name, str):
-        raise ContrasepError(f"{where}: expected the name of a {metadata['choice']}, got {value!r}")
     return build(options_class(metadata["choice"], name, where), part, where)
 
 
