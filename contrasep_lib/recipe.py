@@ -145,14 +145,36 @@ def unread_settings(config: Mapping[str, Any], overrides: Sequence[str]) -> dict
     Returns:
         ``section.key`` -> why nothing reads it.
     """
-    separator, why = config["separate"].separator, {}
+    separator, why, idle = config["separate"].separator, {}, _idle(config)
     for key in (override.partition("=")[0] for override in overrides):
-        section = key.partition(".")[0]
+        section, _, name = key.partition(".")
+        option = f"{section}.{name.partition('.')[0]}"
         if section in OF_MODEL and separator != "model":
             why[key] = f"the separator '{separator}' has no model"
         elif section == "pretrain" and key != "pretrain.epochs" and config["pretrain"].epochs == 0:
             why[key] = "pretrain.epochs is 0"
+        elif option in idle:
+            why[key] = idle[option]
     return why
+
+
+def _idle(config: Mapping[str, Any]) -> dict[str, str]:
+    """Options that other values leave without a reader -> which ones."""
+    model, separator, idle = config["model"], config["separate"].separator, {}
+    if separator != "model":
+        idle |= dict.fromkeys(("separate.count", "separate.mask"), f"the separator '{separator}' has no model")
+    if model.labels != "none":
+        idle |= dict.fromkeys(("model.neighbours", "model.remix_db"), f"model.labels is '{model.labels}'")
+    if model.decoder is None:
+        idle["model.centroids"] = "there is no model.decoder"
+    for phase in SHARES:
+        options = config[phase]
+        # the counter of stage 4 asks for finetuning's
+        if options.data == "fixed" or (options.data == "single" and phase == "pretrain"):
+            idle[f"{phase}.num_spk"] = f"{phase}.data is '{options.data}'"
+        if options.scheduler == "none":
+            idle[f"{phase}.scheduler_conf"] = f"{phase}.scheduler is 'none'"
+    return idle
 
 
 def _unread(layers: Layers, config: Mapping[str, Any], overrides: Sequence[str]) -> dict[str, str]:

@@ -114,6 +114,19 @@ def test_settings_that_nothing_reads_are_a_warning_or_refused(recipe, monkeypatc
         ContrasepError, match="--set pretrain.seed: nothing reads it here, pretrain.epochs is 0; leave it out"
     ):
         resolve(["conf/tf.yaml"], ["pretrain.epochs=0", "pretrain.seed=3"], recipe=recipe)
+    for key, value, other, reason in (
+        ("separate.mask", "soft", "separate.separator=oracle_ibm", "the separator 'oracle_ibm' has no model"),
+        ("separate.count", "given", "separate.separator=mixture", "the separator 'mixture' has no model"),
+        ("model.neighbours", 1, "model.objectives=[nt_xent]", "model.labels is 'dominance'"),
+        ("model.remix_db", 1, "model.labels=dominance", "model.labels is 'dominance'"),
+        ("model.centroids.soft", 1, "model.decoder=null", "there is no model.decoder"),
+        ("pretrain.num_spk", "[2]", "pretrain.data=single", "pretrain.data is 'single'"),
+        ("finetune.num_spk", "[2]", "finetune.data=fixed", "finetune.data is 'fixed'"),
+        ("finetune.scheduler_conf", "{warmup_steps: 9}", "finetune.scheduler=none", "finetune.scheduler is 'none'"),
+    ):
+        assert warnings_of(recipe, f"{key}={value}", other) == [f"--set {key}: nothing reads it here, {reason}"]
+    assert warnings_of(recipe, "model.neighbours=1", "model.remix_db=1", "model.labels=none", "model.objectives=[nt_xent]",
+                       "finetune.num_spk=[3]", "finetune.scheduler=warmuplr", "finetune.scheduler_conf={warmup_steps: 9}") == []
     # keys of a file are no settings
     assert warnings_of(recipe, "separate.separator=mixture") == []
 
