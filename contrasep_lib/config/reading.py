@@ -16,11 +16,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from contrasep_lib.config import legacy
 from contrasep_lib.config.choices import load_plugins
 from contrasep_lib.config.schema import SECTIONS, build, part_tree, parts_tree, refuse_unknown, section_options
+from contrasep_lib.config.text import parse
 from contrasep_lib.errors import ContrasepError
 
 PLUGINS = "plugins"
@@ -93,8 +92,8 @@ class Layers:
         if not equals or not all(path):
             raise ContrasepError(f"--set {setting}: expected 'section.key=value'")
         try:
-            value = yaml.safe_load(text)
-        except yaml.YAMLError:
+            value = parse(text)
+        except ValueError:
             raise ContrasepError(f"--set {setting}: '{text}' is not valid YAML") from None
         if path == (PLUGINS,):
             self.plugins += _plugins(value, f"--set {setting}")
@@ -157,7 +156,7 @@ class Layers:
         kept = self._kept.setdefault(place, {})
         for key in after.keys() - flat:
             kept.pop(key, None)
-        kept.update({key: after[key] for key in flat})
+        kept.update({key: after[key] for key in flat & after.keys()})
         return {**({} if _renamed(known, own, metadata, where) else before), **after, **kept}
 
     def _choose_decoder(self, known: Any, given: Mapping[str, Any], paths: set[legacy.Path]) -> None:
@@ -214,7 +213,10 @@ def configure(layers: Layers, paths: Paths) -> dict[str, Any]:
     where = ", ".join(map(str, _several(paths)))
     refuse_unknown(layers.tree, SECTIONS, where, "section")
     load_plugins(layers.plugins)
-    tree = layers.settled()
+    try:
+        tree = layers.settled()
+    except ContrasepError as error:
+        raise ContrasepError(f"{where}: {error}") from None
     return {name: build(section_options(name), tree.get(name) or {}, f"{where}: {name}") for name in SECTIONS}
 
 
@@ -238,14 +240,14 @@ def _read(path: Path, layers: Layers, above: tuple[Path, ...] = ()) -> None:
         raise ContrasepError(f"{path}: is its own base; take the line out of one of the files")
     try:
         with open(path, encoding="utf-8") as file:
-            own = yaml.safe_load(file) or {}
+            own = parse(file) or {}
     except FileNotFoundError:
         role = f", which {above[-1]} takes as its base" if above else "; see conf/ of the recipe"
         raise ContrasepError(f"{path}: no such configuration{role}") from None
     except UnicodeDecodeError:
         raise ContrasepError(f"{path}: not a text file, so no configuration; name another") from None
-    except yaml.YAMLError as error:
-        raise ContrasepError(f"{path}: not valid YAML ({' '.join(str(error).split())})") from None
+    except ValueError as error:
+        raise ContrasepError(f"{path}: not valid YAML ({error})") from None
     if not isinstance(own, dict):
         raise ContrasepError(f"{path}: expected a mapping of sections, got {type(own).__name__}")
     bases = own.pop("base", [])

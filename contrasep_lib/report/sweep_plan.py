@@ -13,9 +13,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from contrasep_lib.config import SECTIONS, as_tree, legacy, load_config, refuse_unknown, section_options
+from contrasep_lib.config.text import parse
 from contrasep_lib.errors import ContrasepError
 from contrasep_lib.recipe import find_configs
 
@@ -116,8 +115,8 @@ def yaml_value(text: str) -> Any:
         ContrasepError: not YAML.
     """
     try:
-        return yaml.safe_load(text)
-    except yaml.YAMLError:
+        return parse(text)
+    except ValueError:
         raise ContrasepError(f"'{text}' is not valid YAML") from None
 
 

@@ -203,34 +203,41 @@ def test_the_order_of_settings_does_not_matter(tmp_path):
     for typed in (settings, settings[::-1]):
         assert layered(tmp_path, "{}", settings=typed)[0]["modularity"].graph.tau == 0.2
     # the later one counts of two that say the same
-    settings = ["model.backbone.layers=3", "model.backbone={name: conv, layers: 4}"]
-    assert layered(tmp_path, "{}", settings=settings)[0]["model"].backbone.layers == 4
-    assert layered(tmp_path, "{}", settings=settings[::-1])[0]["model"].backbone.layers == 3
+    both = ["model.backbone.layers=3", "model.backbone={name: conv, layers: 4}"]
+    assert layered(tmp_path, "{}", settings=both)[0]["model"].backbone.layers == 4
+    assert layered(tmp_path, "{}", settings=both[::-1])[0]["model"].backbone.layers == 3
     # what was typed is never dropped in silence
     with pytest.raises(ContrasepError, match="unknown key 'tau'"):
-        layered(tmp_path, "modularity: {graph: threshold}", settings=["modularity.graph.tau=0.2", "modularity.graph=kernel"])
+        layered(tmp_path, "modularity: {graph: threshold}", settings=[settings[0], "modularity.graph=kernel"])
     # a file's part of another name has nothing of its base's
-    config, _ = layered(tmp_path, "model: {backbone: dual_path, layers: 3, width: 64}", "model: {backbone: {name: conv, width: 32}}")
-    assert (config["model"].backbone.layers, config["model"].backbone.width) == (2, 32)
+    base, own = "model: {backbone: dual_path, layers: 3, width: 64}", "model: {backbone: {name: conv, width: 32}}"
+    backbone = layered(tmp_path, base, own)[0]["model"].backbone
+    assert (backbone.layers, backbone.width) == (2, 32)
 
 
 @pytest.mark.parametrize("old, new, option, first, last", [
-    ("model: {temperature: 0.1}", "model: {objectives: {supcon: {temperature: 0.2}}}", ("model", "objectives", "supcon", "temperature"), 0.2, 0.1),
-    ("score: {sdr_filter: 16}", "score: {metrics: {si_snr: {}, sdr: {filter_length: 32}}}", ("score", "metrics", "sdr", "filter_length"), 32, 16),
-    ("score: {sdr_filter: 16}", "score: {metrics: [si_snr, sdr]}", ("score", "metrics", "sdr", "filter_length"), 16, 16),
-    ("modularity: {power: 3}", "modularity: {graph: {power: 4}}", ("modularity", "graph", "power"), 4, 3),
-    ("separate: {silence_db: 30}", "features: {silence_db: 20}", ("features", "silence_db"), 20, 30),
+    (
+        "model: {temperature: 0.1}", "model: {objectives: {supcon: {temperature: 0.2}}}",
+        "model.objectives.supcon.temperature", 0.2, 0.1,
+    ),
+    (
+        "score: {sdr_filter: 16}", "score: {metrics: {si_snr: {}, sdr: {filter_length: 32}}}",
+        "score.metrics.sdr.filter_length", 32, 16,
+    ),
+    ("score: {sdr_filter: 16}", "score: {metrics: [si_snr, sdr]}", "score.metrics.sdr.filter_length", 16, 16),
+    ("modularity: {power: 3}", "modularity: {graph: {power: 4}}", "modularity.graph.power", 4, 3),
+    ("separate: {silence_db: 30}", "features: {silence_db: 20}", "features.silence_db", 20, 30),
 ])
 def test_of_both_spellings_the_later_one_counts(tmp_path, old, new, option, first, last):
     for texts, value in (((old, new), first), ((new, old), last)):
         config, unread = layered(tmp_path, *texts)
-        section, *keys = option
-        found = as_tree(config[section])
-        for key in keys:
+        found = as_tree(config)
+        for key in option.split("."):
             found = found[key]
         assert found == value and unread == []
     # other metrics than those of version 1 stay
-    assert set(layered(tmp_path, "score: {metrics: [sdr]}", settings=["score.sdr_filter=9"])[0]["score"].metrics) == {"sdr"}
+    config, _ = layered(tmp_path, "score: {metrics: [sdr]}", settings=["score.sdr_filter=9"])
+    assert set(config["score"].metrics) == {"sdr"}
     assert layered(tmp_path, "score: {metrics: [si_snr]}", settings=["score.sdr_filter=9"])[1] == ["score.sdr_filter"]
 
 
@@ -251,7 +258,9 @@ def test_a_granularity_of_version_1_and_another_after_it(tmp_path):
 
 
 def test_one_objective_set_as_version_1_had_it(tmp_path):
-    config, _ = layered(tmp_path, "model: {objectives: {affinity: 1.0}}", settings=["model.objectives.count=0.2", "model.count_max=7"])
+    settings = ["model.objectives.count=0.2", "model.count_max=7"]
+    config, _ = layered(tmp_path, "model: {objectives: {affinity: 1.0}}", settings=settings)
     assert config["model"].counter.count_max == 7 and set(config["model"].objectives) == {"deep_clustering", "count"}
     config, _ = layered(tmp_path, "model: {objectives: [deep_clustering]}", settings=["model.objectives.supcon=0.5"])
-    assert {name: part.weight for name, part in config["model"].objectives.items()} == {"deep_clustering": 1.0, "supcon": 0.5}
+    weights = {name: part.weight for name, part in config["model"].objectives.items()}
+    assert weights == {"deep_clustering": 1.0, "supcon": 0.5}
