@@ -58,7 +58,6 @@ def modernise(tree: Mapping[str, Any]) -> tuple[dict[str, Any], set[Path]]:
     paths: set[Path] = set()
     for section, values in tree.items():
         if not isinstance(values, dict):
-            result[section] = values
             continue
         result.setdefault(section, {})
         for key, value in values.items():
@@ -69,7 +68,8 @@ def modernise(tree: Mapping[str, Any]) -> tuple[dict[str, Any], set[Path]]:
                 paths.update(path for path, _ in places)
             for path, each in places:
                 _put(result, path, each)
-    return result, paths
+    # those with an error are left as they are
+    return {**result, **{name: values for name, values in tree.items() if not isinstance(values, dict)}}, paths
 
 
 def settle(tree: dict[str, Any], paths: Iterable[Path], stated: Iterable[Path] = ()) -> list[str]:

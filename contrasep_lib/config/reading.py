@@ -13,6 +13,7 @@ from __future__ import annotations
 import dataclasses
 import os
 from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from pathlib import Path
 from typing import Any
 
@@ -54,20 +55,26 @@ class Layers:
         today, paths = legacy.modernise(dict(sections))
         for name, own in today.items():
             if isinstance(own, dict) and name in SECTIONS:
-                self._add_section(name, own, sections.get(name) or {}, paths, where)
+                given = sections.get(name)
+                self._add_section(name, own, given if isinstance(given, dict) else {}, paths, where)
             else:
                 self.tree[name] = own
                 self._forget((name,))
         self.moved |= paths
 
     def _add_section(
-        self, section: str, own: Mapping[str, Any], given: Mapping[str, Any], paths: set[legacy.Path], where: str
+        self,
+        section: str,
+        own: Mapping[str, Any],
+        given: Mapping[str, Any],
+        paths: AbstractSet[legacy.Path],
+        where: str,
     ) -> None:
         """Lay the values of a section, ``given`` as the file has them, over those of earlier layers."""
         metadata, known = _metadata(section), self._section(section, where)
         if section == "model":
             self._choose_decoder(known, given, paths)
-        for path in paths & set(legacy.SHARED):
+        for path in paths & legacy.SHARED.keys():
             self._give_way(path)
         for key, value in own.items():
             place = f"{where}: {section}.{key}"
@@ -146,7 +153,7 @@ class Layers:
         return self.tree[name]
 
     def _part(
-        self, place: legacy.Path, known: Any, own: Any, flat: set[str], metadata: Mapping[str, Any], where: str
+        self, place: legacy.Path, known: Any, own: Any, flat: AbstractSet[str], metadata: Mapping[str, Any], where: str
     ) -> Any:
         """A part over that of earlier layers; ``flat`` are those of its keys that stay whatever it is named later."""
         if own is None:
@@ -159,7 +166,7 @@ class Layers:
         kept.update({key: after[key] for key in flat & after.keys()})
         return {**({} if _renamed(known, own, metadata, where) else before), **after, **kept}
 
-    def _choose_decoder(self, known: Any, given: Mapping[str, Any], paths: set[legacy.Path]) -> None:
+    def _choose_decoder(self, known: Any, given: Mapping[str, Any], paths: AbstractSet[legacy.Path]) -> None:
         """Earlier versions had the decoder for a granularity: another one means none."""
         path = ("model", "granularity")
         if path in self.moved and "granularity" in given and path not in paths and isinstance(known, dict):

@@ -56,6 +56,7 @@ def test_defaults_and_overrides(tmp_path):
     ("finetune: {num_spk: 2}", "finetune.num_spk: expected list, got 2"),
     ("mix: {seed: 1}\nfeatures: {}\nmix: {rate: 8000}", "key 'mix' stands twice.*line 1"),
     ("mix: {seed: 1, rate: 8000, seed: 2}", "key 'seed' stands twice"),
+    ("features: 3\nseparate: {silence_db: 20}", "features: expected a mapping, got 3"),
     # what YAML's readers trip over
     ("mix: {seed: 2020-13-45}", "not valid YAML"),
     ("mix: {seed: !!int x}", "not valid YAML"),
