@@ -145,26 +145,42 @@ def unread_settings(config: Mapping[str, Any], overrides: Sequence[str]) -> dict
     Returns:
         ``section.key`` -> why nothing reads it.
     """
-    separator, why = config["separate"].separator, {}
+    separator, why, idle = config["separate"].separator, {}, _idle(config)
     for key in (override.partition("=")[0] for override in overrides):
-        section = key.partition(".")[0]
+        section, _, name = key.partition(".")
+        option = f"{section}.{name.partition('.')[0]}"
         if section in OF_MODEL and separator != "model":
             why[key] = f"the separator '{separator}' has no model"
         elif section == "pretrain" and key != "pretrain.epochs" and config["pretrain"].epochs == 0:
             why[key] = "pretrain.epochs is 0"
+        elif option in idle:
+            why[key] = idle[option]
     return why
 
 
-def _unread(
-    files: Sequence[Path], layers: Layers, config: Mapping[str, Any], overrides: Sequence[str]
-) -> dict[str, str]:
-    """As `unread_settings`, and overrides in an earlier spelling whose part is not chosen; ``layers`` hold them too."""
+def _idle(config: Mapping[str, Any]) -> dict[str, str]:
+    """Options that other values leave without a reader -> which ones."""
+    model, separator, idle = config["model"], config["separate"].separator, {}
+    if separator != "model":
+        idle |= dict.fromkeys(("separate.count", "separate.mask"), f"the separator '{separator}' has no model")
+    if model.labels != "none":
+        idle |= dict.fromkeys(("model.neighbours", "model.remix_db"), f"model.labels is '{model.labels}'")
+    if model.decoder is None:
+        idle["model.centroids"] = "there is no model.decoder"
+    for phase in SHARES:
+        options = config[phase]
+        # the counter of stage 4 asks for finetuning's
+        if options.data == "fixed" or (options.data == "single" and phase == "pretrain"):
+            idle[f"{phase}.num_spk"] = f"{phase}.data is '{options.data}'"
+        if options.scheduler == "none":
+            idle[f"{phase}.scheduler_conf"] = f"{phase}.scheduler is 'none'"
+    return idle
+
+
+def _unread(layers: Layers, config: Mapping[str, Any], overrides: Sequence[str]) -> dict[str, str]:
+    """As `unread_settings`, and overrides in an earlier version's spelling that the chosen parts do not have."""
     why = unread_settings(config, overrides)
-    if layers.unread:
-        of_files = read_layers(files)
-        configure(of_files, files)
-        why |= {key: "the chosen parts do not have it" for key in layers.unread if key not in of_files.unread}
-    return why
+    return why | {layers.typed[key]: "the chosen parts do not have it" for key in layers.unread if key in layers.typed}
 
 
 def _budgets(config: Mapping[str, Any], options: Options) -> list[str]:
@@ -208,7 +224,7 @@ def resolve(
     files = find_configs(names, recipe, caller)
     layers = read_layers(files, overrides)
     config = configure(layers, files)
-    for key, why in _unread(files, layers, config, overrides).items():
+    for key, why in _unread(layers, config, overrides).items():
         unread(f"--set {key}: nothing reads it here, {why}")
     budgets = _budgets(config, options)
     if budgets:

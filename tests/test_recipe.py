@@ -114,6 +114,20 @@ def test_settings_that_nothing_reads_are_a_warning_or_refused(recipe):
         ContrasepError, match="--set pretrain.seed: nothing reads it here, pretrain.epochs is 0; leave it out"
     ):
         resolve(["conf/tf.yaml"], ["pretrain.epochs=0", "pretrain.seed=3"], recipe=recipe)
+    for key, value, other, reason in (
+        ("separate.mask", "soft", "separate.separator=oracle_ibm", "the separator 'oracle_ibm' has no model"),
+        ("separate.count", "given", "separate.separator=mixture", "the separator 'mixture' has no model"),
+        ("model.neighbours", 1, "model.objectives=[nt_xent]", "model.labels is 'dominance'"),
+        ("model.remix_db", 1, "model.labels=dominance", "model.labels is 'dominance'"),
+        ("model.centroids.soft", 1, "model.decoder=null", "there is no model.decoder"),
+        ("pretrain.num_spk", "[2]", "pretrain.data=single", "pretrain.data is 'single'"),
+        ("finetune.num_spk", "[2]", "finetune.data=fixed", "finetune.data is 'fixed'"),
+        ("finetune.scheduler_conf", "{warmup_steps: 9}", "finetune.scheduler=none", "finetune.scheduler is 'none'"),
+    ):
+        assert warnings_of(recipe, f"{key}={value}", other) == [f"--set {key}: nothing reads it here, {reason}"]
+    read = ["model.neighbours=1", "model.remix_db=1", "model.labels=none", "model.objectives=[nt_xent]"]
+    read += ["finetune.num_spk=[3]", "finetune.scheduler=warmuplr", "finetune.scheduler_conf={warmup_steps: 9}"]
+    assert warnings_of(recipe, *read) == []
     # keys of a file are no settings
     assert warnings_of(recipe, "separate.separator=mixture") == []
 
@@ -128,6 +142,17 @@ def test_settings_of_parts_that_are_not_chosen(recipe):
     assert warnings_of(recipe) == []
     with pytest.raises(ContrasepError, match="unknown key 'temperature'"):
         resolve(["conf/tf.yaml"], ["model.backbone.temperature=0.1"], recipe=recipe)
+
+
+def test_settings_in_an_earlier_spelling_whose_part_is_not_chosen(recipe):
+    (recipe / "conf/tf.yaml").write_text(
+        "model: {backbone: dual_path, band: 8, sampled_nodes: 9}\nseparate: {separator: model}\n"
+    )
+    said = warnings_of(recipe, "model.temperature=0.2", "modularity.tau=0.1")
+    assert said == [f"--set {key}: nothing reads it here, the chosen parts do not have it"
+                    for key in ("model.temperature", "modularity.tau")]
+    # what the file says is no setting, even where a setting chooses another part
+    assert warnings_of(recipe, "model.backbone=blstm") == []
 
 
 HOSTILE = ["a b", "$(touch evil)", "`touch evil`", "'; touch evil; '", '"', "\\", "*", "~", ""]

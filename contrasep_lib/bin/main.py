@@ -89,7 +89,8 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         module.run(parsed)
     except ContrasepError as error:
-        print(f"contrasep {name}: {error}", file=sys.stderr)
+        # names in files may hold anything
+        print(f"contrasep {name}: {' '.join(str(error).splitlines())}", file=sys.stderr)
         return 1
     except ImportError as error:
         missing = missing_extra(error)

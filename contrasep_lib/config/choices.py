@@ -143,6 +143,8 @@ def options_class(family: str, name: str, where: str = "") -> type[Any]:
     Raises:
         ContrasepError: no member of that name, with the nearest one.
     """
+    if not isinstance(name, str):
+        raise ContrasepError(f"{where + ': ' if where else ''}expected the name of a {family}, got {name!r}")
     if (family, name) not in _declared:
         modules = _in_package(family)
         if name in modules:
@@ -155,6 +157,11 @@ def options_class(family: str, name: str, where: str = "") -> type[Any]:
         hint = f"did you mean '{near[0]}'?" if near else f"known: {', '.join(known)}"
         raise ContrasepError(f"{where + ': ' if where else ''}unknown {family} '{name}'; {hint}")
     return _declared[family, name]
+
+
+def option_names(options: type[Any]) -> set[str]:
+    """The keys that a configuration may have for a member."""
+    return {field.name for field in dataclasses.fields(options)}
 
 
 def implementation(options: Any) -> type[Any]:

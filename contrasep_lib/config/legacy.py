@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from contrasep_lib.config import legacy_model, legacy_modularity
-from contrasep_lib.config.choices import options_class
-from contrasep_lib.config.schema import SECTIONS, as_key, build, section_options
+from contrasep_lib.config.choices import option_names, options_class
+from contrasep_lib.config.schema import SECTIONS, as_key, build, parts_tree, section_options
 from contrasep_lib.errors import ContrasepError
 
 Path = tuple[str, ...]
@@ -22,6 +22,13 @@ Path = tuple[str, ...]
 _SECTIONS: dict[str, Callable[[Path, Any], list[tuple[Path, Any]] | None]] = {
     "modularity": legacy_modularity.moved,
     **dict.fromkeys(("model", "separate", "pretrain", "finetune"), legacy_model.moved),
+}
+# keys of all parts of a field that read them: the field and the option; they stay where they are until `settle`
+SHARED: dict[Path, tuple[str, str]] = {
+    ("model", "temperature"): ("objectives", "temperature"),
+    ("model", "sampled_nodes"): ("objectives", "sampled_nodes"),
+    ("model", "decoder_share"): ("objectives", "share"),
+    ("score", "sdr_filter"): ("metrics", "filter_length"),
 }
 
 
@@ -35,10 +42,8 @@ def moved(path: Path, value: Any) -> list[tuple[Path, Any]] | None:
     Returns:
         paths and values of today, possibly none; None for a key that has not moved.
     """
-    if path == ("score", "sdr_filter"):
-        sdr = {"filter_length": value}
-        metrics = {"si_snr": {}, "sdr": sdr, "si_snri_count_estimated": {}, "si_snri_penalised": {}}
-        return [(("score", "metrics"), metrics)]
+    if path in SHARED:
+        return [(path, value)]
     table = _SECTIONS.get(path[0])
     return table(path, value) if table else None
 
@@ -53,7 +58,6 @@ def modernise(tree: Mapping[str, Any]) -> tuple[dict[str, Any], set[Path]]:
     paths: set[Path] = set()
     for section, values in tree.items():
         if not isinstance(values, dict):
-            result[section] = values
             continue
         result.setdefault(section, {})
         for key, value in values.items():
@@ -64,21 +68,24 @@ def modernise(tree: Mapping[str, Any]) -> tuple[dict[str, Any], set[Path]]:
                 paths.update(path for path, _ in places)
             for path, each in places:
                 _put(result, path, each)
-    return result, paths
+    # those with an error are left as they are
+    return {**result, **{name: values for name, values in tree.items() if not isinstance(values, dict)}}, paths
 
 
-def settle(tree: dict[str, Any], paths: Iterable[Path]) -> list[str]:
+def settle(tree: dict[str, Any], paths: Iterable[Path], stated: Iterable[Path] = ()) -> list[str]:
     """Hand moved keys to the chosen parts, and drop those that no part reads, in place.
 
     Args:
         tree: all sections, merged.
         paths: those that were moved.
+        stated: section, field, part and option of values that a key of `SHARED` gives way to.
 
     Returns:
         the keys that were dropped, dotted.
     """
-    paths = set(paths)
+    paths, stated = set(paths), set(stated)
     dropped = legacy_model.settle(tree, paths)
+    dropped += [".".join(path) for path in SHARED if path in paths and not _shared(tree, path, stated)]
     for path in sorted(paths):
         if len(path) != 3 or path[0] not in SECTIONS:
             continue
@@ -90,6 +97,25 @@ def settle(tree: dict[str, Any], paths: Iterable[Path]) -> list[str]:
     return dropped
 
 
+def _shared(tree: dict[str, Any], path: Path, stated: set[Path]) -> bool:
+    """Hand a key of `SHARED` to the parts that read it; whether there is one."""
+    (section, key), (name, option) = path, SHARED[path]
+    values = tree.get(section)
+    if not isinstance(values, dict) or key not in values:
+        return True  # replaced by a later layer
+    value = values.pop(key)
+    [field] = [field for field in dataclasses.fields(section_options(section)) if field.name == name]
+    family, where = field.metadata["choices"], f"{section}.{name}"
+    parts = parts_tree(values.get(name, list(field.metadata["default"])), where)
+    readers = [part for part in parts if option in option_names(options_class(family, part, where))]
+    for part in readers:
+        if (section, name, part, option) not in stated:
+            parts[part][option] = value
+    if readers:
+        values[name] = parts
+    return bool(readers)
+
+
 def _options_of(section: str, key: str, part: dict[str, Any]) -> set[str]:
     """Names of the options of a chosen part; all that it has where it is no part, or of an unknown name."""
     fields = {field.name: field.metadata for field in dataclasses.fields(section_options(section))}
@@ -98,7 +124,7 @@ def _options_of(section: str, key: str, part: dict[str, Any]) -> set[str]:
         chosen = options_class(metadata["choice"], part.get("name", metadata["default"]))
     except (KeyError, ContrasepError):
         return set(part)
-    return {field.name for field in dataclasses.fields(chosen)}
+    return option_names(chosen)
 
 
 def identity_of_today(identity: Mapping[str, Any]) -> dict[str, Any]:

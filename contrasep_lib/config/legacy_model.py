@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-from contrasep_lib.config.choices import options_class
+from contrasep_lib.config.choices import option_names, options_class
 from contrasep_lib.config.schema import part_tree, parts_tree, section_options
 
 Path = tuple[str, ...]
@@ -25,8 +25,6 @@ MOVED: dict[Path, Path] = {
     ("model", "count_max"): ("model", "counter", "count_max"),
     **{("model", key): ("model", "backbone", key) for key in ("layers", "width", "dropout", "path", "heads", "band")},
 }
-# keys of all objectives that read them, and their names there; they stay where they are until `settle`
-SHARED = {"temperature": "temperature", "sampled_nodes": "sampled_nodes", "decoder_share": "share"}
 # parts and their families
 _PARTS = {"backbone": "backbone", "decoder": "decoder", "counter": "count_network"}
 
@@ -39,8 +37,6 @@ def moved(path: Path, value: Any) -> list[tuple[Path, Any]] | None:
         return [(path, "tf"), (("model", "decoder"), "attractor")]
     if path[0] in ("pretrain", "finetune") and path[1:] == ("best",) and isinstance(value, str) and value in OBJECTIVES:
         return [(path, OBJECTIVES[value])]
-    if path[:1] == ("model",) and path[1:] and path[1] in SHARED:
-        return [(path, value)]
     for key, names in (("objectives", OBJECTIVES), ("centroids", CENTROIDS)):
         if path == ("model", key) and isinstance(value, Mapping) and set(names) & set(value):
             return [(path, renamed(value, names))]
@@ -60,24 +56,16 @@ def settle(tree: dict[str, Any], paths: set[Path]) -> list[str]:
     if not isinstance(model, dict) or not any(path[0] == "model" for path in paths):
         return []
     objectives = parts_tree(model.get("objectives", list(_default("objectives"))), "model.objectives")
-    if ("model", "objectives") in paths and "count" not in objectives:
-        model.pop("counter", None)
-    elif ("model", "objectives") in paths and _name_of(model, "counter") is None:
-        model["counter"] = {"name": "classifier", **(model.get("counter") or {})}
     unread = []
+    if any(path[:2] == ("model", "objectives") for path in paths):
+        if "count" not in objectives:
+            keys = model.pop("counter", None)
+            unread += [f"model.counter.{key}" for key in keys or () if ("model", "counter", key) in paths]
+        elif _name_of(model, "counter") is None:
+            model["counter"] = {"name": "classifier", **(model.get("counter") or {})}
     for part in _PARTS:
         keys = sorted(path[2] for path in paths if path[:2] == ("model", part) and len(path) == 3)
         unread += [f"model.{part}.{key}" for key in keys if not _settled(model, part, key)]
-    for key, name in SHARED.items():
-        if ("model", key) in paths and key in model:
-            value = model.pop(key)
-            readers = [own for objective, own in objectives.items() if name in _fields("objective", objective)]
-            for reader in readers:
-                reader[name] = value
-            if readers:
-                model["objectives"] = objectives
-            else:
-                unread.append(f"model.{key}")
     return unread
 
 
@@ -113,4 +101,4 @@ def _default(key: str) -> Any:
 
 def _fields(family: str, name: str) -> set[str]:
     """Names of the options of a part."""
-    return {field.name for field in dataclasses.fields(options_class(family, name, f"model.{family}"))}
+    return option_names(options_class(family, name, f"model.{family}"))

@@ -3,7 +3,9 @@
 The key ``base`` of a file names a file, or several, relative to it, whose values stand where the file has none of
 its own: what recipes share stands once. Of several layers the later one counts; values are replaced whole, but
 for chosen parts: a layer that changes a part's name drops the earlier layers' other keys of that part,
-one that does not adds its keys to theirs. The key ``plugins`` lists modules that declare further parts.
+one that does not adds its keys to theirs. Keys that stay whatever the part is named later: those of ``--set``, whose
+order does not matter so, and those in the spelling of an earlier version, in which they belonged to no part. The
+key ``plugins`` lists modules that declare further parts.
 """
 
 from __future__ import annotations
@@ -11,14 +13,14 @@ from __future__ import annotations
 import dataclasses
 import os
 from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from pathlib import Path
 from typing import Any
-
-import yaml
 
 from contrasep_lib.config import legacy
 from contrasep_lib.config.choices import load_plugins
 from contrasep_lib.config.schema import SECTIONS, build, part_tree, parts_tree, refuse_unknown, section_options
+from contrasep_lib.config.text import parse
 from contrasep_lib.errors import ContrasepError
 
 PLUGINS = "plugins"
@@ -34,23 +36,57 @@ class Layers:
         tree: section -> values.
         moved: paths that stood in an earlier version's spelling.
         plugins: modules that declare parts.
+        typed: of paths that were moved, those of settings -> the key as it was typed, both dotted.
         unread: moved keys that the chosen parts do not read, dotted; known after `settled`.
     """
 
     tree: dict[str, Any] = dataclasses.field(default_factory=dict)
     moved: set[legacy.Path] = dataclasses.field(default_factory=set)
     plugins: list[str] = dataclasses.field(default_factory=list)
+    typed: dict[str, str] = dataclasses.field(default_factory=dict)
     unread: list[str] = dataclasses.field(default_factory=list)
+    # section and key of a part -> its keys that stay
+    _kept: dict[legacy.Path, dict[str, Any]] = dataclasses.field(default_factory=dict)
+    # see `legacy.settle`
+    _stated: set[legacy.Path] = dataclasses.field(default_factory=set)
 
     def add(self, sections: Mapping[str, Any], where: str) -> None:
         """Lay sections over those that are there."""
-        own, paths = legacy.modernise(dict(sections))
+        today, paths = legacy.modernise(dict(sections))
+        for name, own in today.items():
+            if isinstance(own, dict) and name in SECTIONS:
+                given = sections.get(name)
+                self._add_section(name, own, given if isinstance(given, dict) else {}, paths, where)
+            else:
+                self.tree[name] = own
+                self._forget((name,))
         self.moved |= paths
-        for name, section in own.items():
-            known = self.tree.get(name)
-            if isinstance(known, dict) and isinstance(section, dict):
-                section = _merged(name, known, section, where)
-            self.tree[name] = section
+
+    def _add_section(
+        self,
+        section: str,
+        own: Mapping[str, Any],
+        given: Mapping[str, Any],
+        paths: AbstractSet[legacy.Path],
+        where: str,
+    ) -> None:
+        """Lay the values of a section, ``given`` as the file has them, over those of earlier layers."""
+        metadata, known = _metadata(section), self._section(section, where)
+        if section == "model":
+            self._choose_decoder(known, given, paths)
+        for path in paths & legacy.SHARED.keys():
+            self._give_way(path)
+        for key, value in own.items():
+            place = f"{where}: {section}.{key}"
+            if "choice" in metadata.get(key, {}):
+                flat = {path[2] for path in paths if len(path) == 3 and path[:2] == (section, key)}
+                if isinstance(given.get(key), dict) and _renamed(known.get(key), value, metadata[key], place):
+                    self._kept.pop((section, key), None)
+                value = self._part((section, key), known.get(key), value, flat, metadata[key], place)
+            elif "choices" in metadata.get(key, {}):
+                self._forget((section, key))
+                self._state((section, key), value)
+            known[key] = value
 
     def set(self, setting: str) -> None:
         """Lay one ``section.key=value`` over them.
@@ -63,8 +99,8 @@ class Layers:
         if not equals or not all(path):
             raise ContrasepError(f"--set {setting}: expected 'section.key=value'")
         try:
-            value = yaml.safe_load(text)
-        except yaml.YAMLError:
+            value = parse(text)
+        except ValueError:
             raise ContrasepError(f"--set {setting}: '{text}' is not valid YAML") from None
         if path == (PLUGINS,):
             self.plugins += _plugins(value, f"--set {setting}")
@@ -72,41 +108,91 @@ class Layers:
         if len(path) < 2:
             raise ContrasepError(f"--set {setting}: expected 'section.key=value'")
         places = legacy.moved(path, value)
-        if places is not None:
-            self.moved.update(place for place, _ in places)
+        if path[0] == "model":
+            self._choose_decoder(self.tree.get("model"), {path[1]: value}, {place for place, _ in places or ()})
         for place, each in [(path, value)] if places is None else places:
+            if places is not None:
+                self.moved.add(place)
+                self.typed[".".join(place)] = dotted
+            if place in legacy.SHARED:
+                self._give_way(place)
             self._set(place, each, f"--set {setting}")
 
     def _set(self, path: legacy.Path, value: Any, where: str) -> None:
         section, key, *inner = path
-        node = self.tree.get(section) or {}
-        if not isinstance(node, dict):
-            raise ContrasepError(f"{where}: '{section}' is a value, not a section")
-        node = self.tree[section] = dict(node)
+        node = self._section(section, where)
         metadata = _metadata(section).get(key, {})
         if "choice" in metadata:
-            part = {inner[-1]: value} if len(inner) == 1 else value
-            node[key] = _merged_part(node.get(key), part, metadata, where)
-        elif "choices" in metadata and len(inner) == 2:
-            parts = parts_tree(node.get(key, list(metadata["default"])), where)
-            if inner[0] not in parts:
+            known = node.get(key)
+            if inner:
+                own = _within(part_tree(known, where) if known is not None else {}, inner, value, where)
+                value = {inner[0]: own[inner[0]]}
+            node[key] = self._part((section, key), known, value, set(inner[:1]), metadata, where)
+        elif "choices" in metadata and inner:
+            # a name that is not there yet may be set whole
+            silent = list(metadata["default"]) if inner[1:] else {}
+            parts = parts_tree(node.get(key, silent), where)
+            if inner[1:] and inner[0] not in parts:
                 raise ContrasepError(
                     f"{where}: no {metadata['choices']} '{inner[0]}' is chosen; chosen: {', '.join(parts)}"
                 )
-            parts[inner[0]][inner[1]] = value
-            node[key] = parts
+            node[key] = _within(parts, inner, value, where)
+            self._state((section, key), {inner[0]: value} if not inner[1:] else {inner[0]: {inner[1]: value}})
         else:
-            for name in (key, *inner)[:-1]:
-                child = node.get(name, {})
-                if not isinstance(child, dict):
-                    raise ContrasepError(f"{where}: '{name}' is a value, not a section")
-                child = node[name] = dict(child)
-                node = child
-            node[path[-1]] = value
+            if "choices" in metadata:
+                self._forget((section, key))
+                self._state((section, key), value)
+            node.update(_within(node, [key, *inner], value, where))
+
+    def _section(self, name: str, where: str) -> dict[str, Any]:
+        """A section as it is, to be changed."""
+        node = self.tree.get(name) or {}
+        if not isinstance(node, dict):
+            raise ContrasepError(f"{where}: '{name}' is a value, not a section")
+        self.tree[name] = dict(node)
+        return self.tree[name]
+
+    def _part(
+        self, place: legacy.Path, known: Any, own: Any, flat: AbstractSet[str], metadata: Mapping[str, Any], where: str
+    ) -> Any:
+        """A part over that of earlier layers; ``flat`` are those of its keys that stay whatever it is named later."""
+        if own is None:
+            return None
+        after = part_tree(own, where)
+        before = {} if known is None else part_tree(known, where)
+        kept = self._kept.setdefault(place, {})
+        for key in after.keys() - flat:
+            kept.pop(key, None)
+        kept.update({key: after[key] for key in flat & after.keys()})
+        return {**({} if _renamed(known, own, metadata, where) else before), **after, **kept}
+
+    def _choose_decoder(self, known: Any, given: Mapping[str, Any], paths: AbstractSet[legacy.Path]) -> None:
+        """Earlier versions had the decoder for a granularity: another one means none."""
+        path = ("model", "granularity")
+        if path in self.moved and "granularity" in given and path not in paths and isinstance(known, dict):
+            known["decoder"] = None
+            self.moved.discard(path)
+        if "decoder" in given:
+            self.moved.discard(path)
+
+    def _state(self, place: legacy.Path, values: Any) -> None:
+        """Note the options of several parts that are given by themselves."""
+        for name, part in values.items() if isinstance(values, dict) else ():
+            self._stated |= {(*place, name, option) for option in part} if isinstance(part, dict) else set()
+
+    def _give_way(self, path: legacy.Path) -> None:
+        """Options that were given by themselves before a key of all parts is."""
+        name, option = legacy.SHARED[path]
+        self._stated = {each for each in self._stated if (each[0], each[1], each[3]) != (path[0], name, option)}
+
+    def _forget(self, place: legacy.Path) -> None:
+        """Notes on what a later layer replaces."""
+        self._stated = {each for each in self._stated if each[: len(place)] != place}
+        self._kept = {each: keys for each, keys in self._kept.items() if each[: len(place)] != place}
 
     def settled(self) -> dict[str, Any]:
         """The sections, rid of moved keys that the chosen parts do not read."""
-        self.unread = legacy.settle(self.tree, self.moved)
+        self.unread = legacy.settle(self.tree, self.moved, self._stated)
         return self.tree
 
 
@@ -134,7 +220,10 @@ def configure(layers: Layers, paths: Paths) -> dict[str, Any]:
     where = ", ".join(map(str, _several(paths)))
     refuse_unknown(layers.tree, SECTIONS, where, "section")
     load_plugins(layers.plugins)
-    tree = layers.settled()
+    try:
+        tree = layers.settled()
+    except ContrasepError as error:
+        raise ContrasepError(f"{where}: {error}") from None
     return {name: build(section_options(name), tree.get(name) or {}, f"{where}: {name}") for name in SECTIONS}
 
 
@@ -158,14 +247,14 @@ def _read(path: Path, layers: Layers, above: tuple[Path, ...] = ()) -> None:
         raise ContrasepError(f"{path}: is its own base; take the line out of one of the files")
     try:
         with open(path, encoding="utf-8") as file:
-            own = yaml.safe_load(file) or {}
+            own = parse(file) or {}
     except FileNotFoundError:
         role = f", which {above[-1]} takes as its base" if above else "; see conf/ of the recipe"
         raise ContrasepError(f"{path}: no such configuration{role}") from None
     except UnicodeDecodeError:
         raise ContrasepError(f"{path}: not a text file, so no configuration; name another") from None
-    except yaml.YAMLError as error:
-        raise ContrasepError(f"{path}: not valid YAML ({' '.join(str(error).split())})") from None
+    except ValueError as error:
+        raise ContrasepError(f"{path}: not valid YAML ({error})") from None
     if not isinstance(own, dict):
         raise ContrasepError(f"{path}: expected a mapping of sections, got {type(own).__name__}")
     bases = own.pop("base", [])
@@ -191,21 +280,21 @@ def _metadata(section: str) -> dict[str, Mapping[str, Any]]:
     return {field.name: field.metadata for field in dataclasses.fields(section_options(section))}
 
 
-def _merged(section: str, known: Mapping[str, Any], own: Mapping[str, Any], where: str) -> dict[str, Any]:
-    """The values of a section over those of earlier layers."""
-    metadata, merged = _metadata(section), dict(known)
-    for key, value in own.items():
-        if "choice" in metadata.get(key, {}):
-            value = _merged_part(known.get(key), value, metadata[key], f"{where}: {section}.{key}")
-        merged[key] = value
-    return merged
-
-
-def _merged_part(known: Any, own: Any, metadata: Mapping[str, Any], where: str) -> Any:
-    if own is None or known is None:
-        return own
-    before, after = part_tree(known, where), part_tree(own, where)
-    name = before.get("name", metadata["default"])
+def _renamed(known: Any, own: Any, metadata: Mapping[str, Any], where: str) -> bool:
+    """Whether a part is another one than that of earlier layers."""
+    if known is None or own is None:
+        return False
+    name = part_tree(known, where).get("name", metadata["default"])
     # keys whose part is named later stay with it
-    kept = name is None or after.get("name") in (None, name)
-    return {**before, **after} if kept else after
+    return name is not None and part_tree(own, where).get("name") not in (None, name)
+
+
+def _within(node: Mapping[str, Any], names: Sequence[str], value: Any, where: str) -> dict[str, Any]:
+    """A mapping with a value set somewhere within it."""
+    name, *inner = names
+    if inner:
+        child = node.get(name, {})
+        if not isinstance(child, Mapping):
+            raise ContrasepError(f"{where}: '{name}' is a value, not a section")
+        value = _within(child, inner, value, where)
+    return {**node, name: value}

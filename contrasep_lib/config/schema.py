@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import importlib
+import math
 import types
 import typing
 from collections.abc import Mapping
@@ -49,7 +50,7 @@ def refuse_unknown(given: typing.Iterable[str], known: typing.Iterable[str], whe
     for name in given:
         if name not in known:
             near = difflib.get_close_matches(str(name), known, n=1)
-            hint = f"did you mean '{near[0]}'?" if near else f"known: {', '.join(sorted(known))}"
+            hint = f"did you mean '{near[0]}'?" if near else f"known: {', '.join(sorted(known)) or 'none'}"
             raise ContrasepError(f"{where}: unknown {what} '{name}'; {hint}")
 
 
@@ -71,7 +72,7 @@ def build(options: type[Options], values: Any, where: str) -> Options:
     made = {key: _field(fields[key], hints[key], value, f"{where}.{key}") for key, value in values.items()}
     try:
         return options(**made)
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, ContrasepError) as error:
         raise ContrasepError(f"{where}: {error}") from None
 
 
@@ -93,8 +94,6 @@ def _chosen(metadata: Mapping[str, Any], value: Any, where: str) -> Any:
         return None
     part = part_tree(value, where)
     name = part.pop("name", metadata["default"])
-    if not isinstance(name, str):
-        raise ContrasepError(f"{where}: expected the name of a {metadata['choice']}, got {value!r}")
     return build(options_class(metadata["choice"], name, where), part, where)
 
 
@@ -164,11 +163,23 @@ def _convert(kind: Any, value: Any, where: str) -> Any:
     if origin is dict and isinstance(value, dict):
         return {_convert(arguments[0], k, where): _convert(arguments[1], v, f"{where}.{k}") for k, v in value.items()}
     if kind is float and isinstance(value, (int, float)) and not isinstance(value, bool):
-        return float(value)
+        return _finite(value, where)
     if kind in (int, str, bool) and type(value) is kind:
         return value
     name = getattr(kind, "__name__", str(kind))
+    name = {"tuple": "list", "dict": "mapping"}.get(name, name)
     raise ContrasepError(f"{where}: expected {name}, got {value!r}")
+
+
+def _finite(value: float, where: str) -> float:
+    """A number that comparisons of options can be trusted with: NaN passes them all."""
+    try:
+        number = float(value)
+    except OverflowError:
+        number = math.inf
+    if not math.isfinite(number):
+        raise ContrasepError(f"{where}: expected a finite number, got {value!r}"[:200])
+    return number
 
 
 def as_tree(options: Any) -> Any:

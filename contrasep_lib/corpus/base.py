@@ -43,7 +43,7 @@ class Corpus(abc.ABC):
             valid_fraction: float = 0.1
 
         class Mine(Corpus):
-            takes = frozenset({"corpus"})
+            takes = needs = frozenset({"corpus"})
 
             def prepare(self, request):
                 ...  # Utterance(..) of each recording, write_single_set(folder, utterances) for tr, cv, tt
@@ -51,11 +51,13 @@ class Corpus(abc.ABC):
 
     Attributes:
         takes: names of the attributes of `Request` that mean something to it beside ``out`` and ``jobs``.
+        needs: those among them that it cannot do without.
         options: its options.
         mix: section ``mix``.
     """
 
     takes: ClassVar[frozenset[str]] = frozenset()
+    needs: ClassVar[frozenset[str]] = frozenset()
 
     def __init__(self, options: Any, mix: Any = None) -> None:
         self.options, self.mix = options, mix
@@ -79,9 +81,10 @@ class Corpus(abc.ABC):
         """
 
     def check(self, request: Request) -> None:
-        """Raise ContrasepError for a request that the corpus has no use for."""
+        """Raise ContrasepError for a request that the corpus has no use for, or that lacks what it needs."""
         for field in dataclasses.fields(Request):
-            given = getattr(request, field.name) != field.default
+            given, option = getattr(request, field.name) != field.default, f"--{field.name.replace('_', '-')}"
             if given and field.name not in {"out", "jobs", "download_dir", *self.takes}:
-                option = f"--{field.name.replace('_', '-')}"
                 raise ContrasepError(f"{option}: the corpus '{self.options.name}' has no use for it; leave it out")
+            if not given and field.name in self.needs:
+                raise ContrasepError(f"{option}: the corpus '{self.options.name}' cannot do without it")

@@ -13,9 +13,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from contrasep_lib.config import SECTIONS, as_tree, legacy, load_config, names, refuse_unknown, section_options
+from contrasep_lib.config import SECTIONS, as_tree, legacy, load_config, refuse_unknown, section_options
+from contrasep_lib.config.text import parse
 from contrasep_lib.errors import ContrasepError
 from contrasep_lib.recipe import find_configs
 
@@ -116,8 +115,8 @@ def yaml_value(text: str) -> Any:
         ContrasepError: not YAML.
     """
     try:
-        return yaml.safe_load(text)
-    except yaml.YAMLError:
+        return parse(text)
+    except ValueError:
         raise ContrasepError(f"'{text}' is not valid YAML") from None
 
 
@@ -209,11 +208,10 @@ def _check_key(key: str) -> None:
     if legacy.moved(tuple(key.split(".")), None) is not None:
         return
     refuse_unknown([section], SECTIONS, key, "section")
-    known: list[str] = []
-    for field in dataclasses.fields(section_options(section)):
-        # a section that is nothing but parts has their names as its keys
-        known += names(field.metadata["choices"]) if field.metadata.get("inline") else [field.name]
-    refuse_unknown(inner[:1], known, section, "key")
+    fields = dataclasses.fields(section_options(section))
+    # a corpus may be a plugin's, which its run knows
+    if not any(field.metadata.get("inline") for field in fields):
+        refuse_unknown(inner[:1], [field.name for field in fields], section, "key")
 
 
 def _values(key: str, text: str) -> list[str]:

@@ -161,3 +161,106 @@ def test_what_a_training_checkpoint_names():
     assert legacy.statistics_of_today({1: {"valid": {"affinity": 2.0, "loss": 1.0}}}) == {
         1: {"valid": {"deep_clustering": 2.0, "loss": 1.0}}
     }
+
+
+def layered(tmp_path, *layers, settings=()):
+    """Files over one another, or settings: (configuration, what nothing reads)."""
+    paths = []
+    for number, text in enumerate(layers):
+        paths.append(tmp_path / f"{number}.yaml")
+        paths[-1].write_text(text)
+    read = reading.read_layers(paths, settings)
+    return reading.configure(read, paths), read.unread
+
+
+# pairs of keys of version 1, which had no parts, and what they mean together; either may come first
+TOGETHER = [
+    ("modularity", ("tau", 0.2), ("graph", "threshold"), "graph", {"name": "threshold", "tau": 0.2}),
+    ("modularity", ("null_seconds", 3.0), ("counting", "counter"), "counting", {"name": "classifier", "seconds": 3.0}),
+    ("modularity", ("null", "round"), ("counting", "cuts"), "counting", {"null_model": "isotropic"}),
+    ("modularity", ("hidden", [8]), ("solver", "network"), "solver", {"hidden": [8]}),
+    ("model", ("layers", 3), ("backbone", "conv"), "backbone", {"name": "conv", "layers": 3}),
+    ("model", ("band", 8), ("backbone", "dual_path"), "backbone", {"name": "dual_path", "band": 8}),
+]
+
+
+@pytest.mark.parametrize("section, one, other, key, part", TOGETHER)
+@pytest.mark.parametrize("backwards", [False, True])
+@pytest.mark.parametrize("by", ["files", "settings", "file and setting"])
+def test_a_key_of_version_1_stays_whatever_its_part_is_named(tmp_path, section, one, other, key, part, backwards, by):
+    pair = (other, one) if backwards else (one, other)
+    files = [yaml.safe_dump({section: {name: value}}) for name, value in pair]
+    settings = [f"{section}.{name}={value}" for name, value in pair]
+    given = {"files": (files, []), "settings": (["{}"], settings), "file and setting": (files[:1], settings[1:])}
+    texts, typed = given[by]
+    config, unread = layered(tmp_path, *texts, settings=typed)
+    expected = build(type(config[section]), {key: part}, section)
+    assert getattr(config[section], key) == getattr(expected, key) and unread == []
+
+
+def test_the_order_of_settings_does_not_matter(tmp_path):
+    settings = ["modularity.graph.tau=0.2", "modularity.graph=threshold"]
+    for typed in (settings, settings[::-1]):
+        assert layered(tmp_path, "{}", settings=typed)[0]["modularity"].graph.tau == 0.2
+    # the later one counts of two that say the same
+    both = ["model.backbone.layers=3", "model.backbone={name: conv, layers: 4}"]
+    assert layered(tmp_path, "{}", settings=both)[0]["model"].backbone.layers == 4
+    assert layered(tmp_path, "{}", settings=both[::-1])[0]["model"].backbone.layers == 3
+    # what was typed is never dropped in silence
+    with pytest.raises(ContrasepError, match="unknown key 'tau'"):
+        layered(tmp_path, "modularity: {graph: threshold}", settings=[settings[0], "modularity.graph=kernel"])
+    # a file's part of another name has nothing of its base's
+    base, own = "model: {backbone: dual_path, layers: 3, width: 64}", "model: {backbone: {name: conv, width: 32}}"
+    backbone = layered(tmp_path, base, own)[0]["model"].backbone
+    assert (backbone.layers, backbone.width) == (2, 32)
+
+
+@pytest.mark.parametrize("old, new, option, first, last", [
+    (
+        "model: {temperature: 0.1}", "model: {objectives: {supcon: {temperature: 0.2}}}",
+        "model.objectives.supcon.temperature", 0.2, 0.1,
+    ),
+    (
+        "score: {sdr_filter: 16}", "score: {metrics: {si_snr: {}, sdr: {filter_length: 32}}}",
+        "score.metrics.sdr.filter_length", 32, 16,
+    ),
+    ("score: {sdr_filter: 16}", "score: {metrics: [si_snr, sdr]}", "score.metrics.sdr.filter_length", 16, 16),
+    ("modularity: {power: 3}", "modularity: {graph: {power: 4}}", "modularity.graph.power", 4, 3),
+    ("separate: {silence_db: 30}", "features: {silence_db: 20}", "features.silence_db", 20, 30),
+])
+def test_of_both_spellings_the_later_one_counts(tmp_path, old, new, option, first, last):
+    for texts, value in (((old, new), first), ((new, old), last)):
+        config, unread = layered(tmp_path, *texts)
+        found = as_tree(config)
+        for key in option.split("."):
+            found = found[key]
+        assert found == value and unread == []
+    # other metrics than those of version 1 stay
+    config, _ = layered(tmp_path, "score: {metrics: [sdr]}", settings=["score.sdr_filter=9"])
+    assert set(config["score"].metrics) == {"sdr"}
+    assert layered(tmp_path, "score: {metrics: [si_snr]}", settings=["score.sdr_filter=9"])[1] == ["score.sdr_filter"]
+
+
+def test_a_granularity_of_version_1_and_another_after_it(tmp_path):
+    base = "model: {granularity: attractor, decoder_width: 8, objectives: {affinity: 1, si_snr: 1, count: 1}}"
+    assert layered(tmp_path, base)[0]["model"].decoder.width == 8
+    for texts, settings in (
+        ((base, "model: {granularity: frame, objectives: {affinity: 1}}"), []),
+        ((base,), ["model.granularity=frame", "model.objectives={affinity: 1}"]),
+    ):
+        model = layered(tmp_path, *texts, settings=settings)[0]["model"]
+        assert (model.granularity, model.decoder, model.counter) == ("frame", None, None)
+    with pytest.raises(ContrasepError, match="si_snr teaches a decoder"):
+        layered(tmp_path, base, settings=["model.granularity=tf"])
+    # a decoder of today stays with a granularity of today
+    today = "model: {decoder: attractor, objectives: {deep_clustering: 1, si_snr: 1}}"
+    assert layered(tmp_path, today, settings=["model.granularity=tf"])[0]["model"].decoder.name == "attractor"
+
+
+def test_one_objective_set_as_version_1_had_it(tmp_path):
+    settings = ["model.objectives.count=0.2", "model.count_max=7"]
+    config, _ = layered(tmp_path, "model: {objectives: {affinity: 1.0}}", settings=settings)
+    assert config["model"].counter.count_max == 7 and set(config["model"].objectives) == {"deep_clustering", "count"}
+    config, _ = layered(tmp_path, "model: {objectives: [deep_clustering]}", settings=["model.objectives.supcon=0.5"])
+    weights = {name: part.weight for name, part in config["model"].objectives.items()}
+    assert weights == {"deep_clustering": 1.0, "supcon": 0.5}

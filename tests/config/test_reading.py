@@ -49,6 +49,26 @@ def test_defaults_and_overrides(tmp_path):
     ("features: {win: 256, hop: 100}", "divisor"),
     ("features: {silence_db: -1}", "positive"),
     ("separate: {silence_db: -1}", "features: silence_db: expected a positive"),
+    ("features: {silence_db: .nan}", "features.silence_db: expected a finite number, got nan"),
+    ("finetune: {learning_rate: .inf}", "finetune.learning_rate: expected a finite number, got inf"),
+    ("finetune: {balance: {a: .nan}}", "finetune.balance.a: expected a finite number, got nan"),
+    (f"finetune: {{learning_rate: 1{'0' * 400}}}", "finetune.learning_rate: expected a finite number"),
+    ("finetune: {num_spk: 2}", "finetune.num_spk: expected list, got 2"),
+    ("mix: {seed: 1}\nfeatures: {}\nmix: {rate: 8000}", "key 'mix' stands twice.*line 1"),
+    ("mix: {seed: 1, rate: 8000, seed: 2}", "key 'seed' stands twice"),
+    ("features: 3\nseparate: {silence_db: 20}", "features: expected a mapping, got 3"),
+    # what YAML's readers trip over
+    ("mix: {seed: 2020-13-45}", "not valid YAML"),
+    ("mix: {seed: !!int x}", "not valid YAML"),
+    ("mix: {seed: !!timestamp x}", "not valid YAML"),
+    ("mix: {seed: !!python/object/apply:os.getcwd []}", "not valid YAML"),
+    (f"mix: {{seed: 1{'0' * 5000}}}", "not valid YAML"),
+    ("[" * 5000, "not valid YAML"),
+    ("mix: {[1]: 2}", "not valid YAML"),
+    ("mix: &a {seed: *a}", "mix.seed: expected int"),
+    ("corpus: {wsj0: {seed: 1}}", "unknown key 'seed'; known: none"),
+    ("modularity: {hidden: [8], solver: []}", "modularity.solver: expected a name, or a mapping with a name"),
+    ("model: {backbone: {name: [blstm]}, layers: 3}", "expected the name of a backbone, got \\['blstm'\\]"),
 ])
 def test_faults(tmp_path, content, says):
     (tmp_path / "c.yaml").write_text(content)
@@ -57,7 +77,17 @@ def test_faults(tmp_path, content, says):
     assert "c.yaml" in str(error.value) and "\n" not in str(error.value)
 
 
-@pytest.mark.parametrize("setting", ["mix", "seed=1", "mix.seed.x=1", "mix.seed=[1", ".seed=1"])
+def test_numbers_without_a_point(tmp_path):
+    (tmp_path / "c.yaml").write_text("finetune: {learning_rate: 2e-3, seed: 12, best: 3e}")
+    options = load_config(tmp_path / "c.yaml")["finetune"]
+    assert (options.learning_rate, options.seed, options.best) == (0.002, 12, "3e")
+    assert load_config(tmp_path / "c.yaml", ["finetune.learning_rate=1E+1"])["finetune"].learning_rate == 10.0
+
+
+@pytest.mark.parametrize("setting", [
+    "mix", "seed=1", "mix.seed.x=1", "mix.seed=[1", ".seed=1", "mix.seed=2020-13-45", "mix.seed=!!int x",
+    "modularity.solver.hidden.x=kmeans", "model.objectives.supcon.weight=1", "mix={seed: 1}",
+])
 def test_bad_settings(tmp_path, setting):
     (tmp_path / "c.yaml").write_text("mix: {seed: 1}")
     with pytest.raises(ContrasepError):

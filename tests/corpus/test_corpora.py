@@ -3,7 +3,7 @@
 import pytest
 
 from contrasep_lib.config import as_key, as_tree, create, load_config, names, options_class
-from contrasep_lib.corpus.base import Request
+from contrasep_lib.corpus.base import Corpus, Request
 from contrasep_lib.errors import ContrasepError
 
 
@@ -20,6 +20,19 @@ def test_options_that_mean_nothing_to_a_corpus_are_refused(name, tmp_path):
                 ContrasepError, match=f"--{key.replace('_', '-')}: the corpus '{name}' has no use for it"
             ):
                 corpus.check(request)
+
+
+def test_what_a_corpus_cannot_do_without(tmp_path):
+    class Mine(Corpus):
+        takes = needs = frozenset({"corpus"})
+
+        def prepare(self, request):
+            return {}
+
+    corpus = Mine(options_class("corpus", "espeak")())
+    corpus.check(Request(str(tmp_path), corpus="here"))
+    with pytest.raises(ContrasepError, match="--corpus: the corpus 'espeak' cannot do without it"):
+        corpus.check(Request(str(tmp_path)))
 
 
 def test_the_section_names_corpora(tmp_path):
