@@ -14,12 +14,14 @@ the process in `pid` stop it and let it go on. The configuration's schedule has 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import subprocess
 import sys
 from pathlib import Path
 
 from training_tools import (  # beside this file
+    NICENESS,
     ContrasepError,
     development,
     freeze,
@@ -60,6 +62,9 @@ def start(args: argparse.Namespace) -> None:
     command = training(code, code / args.config, folder / "data", folder / PHASE, args.core, *init)
     with open(log, "ab") as file:
         process = subprocess.Popen(**command, stdout=file, stderr=file, start_new_session=True)
+    # a session of its own is a group of its own to Linux's scheduler, whose urgency is set apart from the process's
+    with contextlib.suppress(OSError):
+        Path(f"/proc/{process.pid}/autogroup").write_text(str(NICENESS))
     (folder / "pid").write_text(f"{process.pid}\n")
     print(f"process {process.pid}, log in {log}")
 
