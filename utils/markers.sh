@@ -76,7 +76,8 @@ outputs_of() {  # outputs_of STEP FOLDER: size and name of each output, sorted; 
     local outputs=(! -name '.*')
     # what training leaves beside it may be deleted
     ! is_training "$1" || outputs=(-name model.pth)
-    (cd "$2" && find . -path ./log -prune -o -type f "${outputs[@]}" -exec wc -c {} +) |
+    # outputs may be moved to another disk, with a link in their place
+    (cd "$2" && find -L . -path ./log -prune -o -type f "${outputs[@]}" -exec wc -c {} +) |
         sed -n 's,^ *\([0-9]*\) \./,\1 ,p' | sort
 }
 

@@ -99,10 +99,12 @@ def choice(family: str, name: str, target: str) -> Callable[[type[Options]], typ
         raise ContrasepError(f"@choice('{family}', '{name}'): no such family; known: {', '.join(FAMILIES)}")
 
     def declare(options: type[Options]) -> type[Options]:
-        known = _declared.get((family, name))
-        if known is not None and (known.__module__, known.__qualname__) != (options.__module__, options.__qualname__):
+        known, own = _declared.get((family, name)), (options.__module__, options.__qualname__)
+        taken = known is not None and (known.__module__, known.__qualname__) != own
+        owner = known.__module__ if known else _in_package(family).get(name, options.__module__)
+        if taken or owner != options.__module__:
             raise ContrasepError(
-                f"{family} '{name}': declared by {known.__module__} and by {options.__module__}; rename one of them"
+                f"{family} '{name}': declared by {owner} and by {options.__module__}; rename one of them"
             )
         module, _, attribute = target.rpartition(":")
         setattr(options, "name", name)
@@ -156,7 +158,10 @@ def options_class(family: str, name: str, where: str = "") -> type[Any]:
         near = difflib.get_close_matches(str(name), known, n=1)
         hint = f"did you mean '{near[0]}'?" if near else f"known: {', '.join(known)}"
         raise ContrasepError(f"{where + ': ' if where else ''}unknown {family} '{name}'; {hint}")
-    return _declared[family, name]
+    options = _declared[family, name]
+    if not dataclasses.is_dataclass(options):
+        raise ContrasepError(f"{family} '{name}': {options.__module__}.{options.__qualname__} is no dataclass")
+    return options
 
 
 def option_names(options: type[Any]) -> set[str]:
@@ -168,15 +173,19 @@ def implementation(options: Any) -> type[Any]:
     """The class that the options of a member belong to.
 
     Raises:
-        ContrasepError: the target of the declaration is not there.
+        ContrasepError: the target of the declaration is not there, or does not write what its family asks for.
     """
     module, _, attribute = options.target.partition(":")
+    where = f"{options.family} '{options.name}': {options.target}"
     try:
-        return getattr(importlib.import_module(module), attribute)
+        made = getattr(importlib.import_module(module), attribute)
     except (ImportError, AttributeError) as error:
-        raise ContrasepError(
-            f"{options.family} '{options.name}': {options.target} cannot be imported ({error})"
-        ) from None
+        raise ContrasepError(f"{where} cannot be imported ({error})") from None
+    missing = sorted(getattr(made, "__abstractmethods__", ()))
+    if missing or not hasattr(made, "from_options"):
+        lacks = f"does not write {', '.join(missing)}" if missing else "has no from_options"
+        raise ContrasepError(f"{where} {lacks}; derive it from the base class of its family, see CONTRIBUTING.md")
+    return made
 
 
 def create(options: Any, **context: Any) -> Any:
@@ -231,7 +240,7 @@ def _import(module: str, where: str) -> None:
         importlib.import_module(module)
     except ContrasepError as error:
         raise ContrasepError(f"{where}: {error}") from None
-    except Exception as error:  # whatever somebody else's module runs into
+    except (Exception, SystemExit) as error:  # whatever somebody else's module runs into
         text = " ".join(str(error).split())
         raise ContrasepError(f"{where}: cannot be imported ({type(error).__name__}: {text})") from None
     _loaded.add(module)

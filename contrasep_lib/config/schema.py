@@ -158,8 +158,10 @@ def _convert(kind: Any, value: Any, where: str) -> Any:
         if value not in arguments or isinstance(value, bool) != isinstance(arguments[0], bool):
             raise ContrasepError(f"{where}: expected one of {', '.join(map(str, arguments))}, got {value!r}")
         return value
-    if origin is tuple and isinstance(value, list):
-        return tuple(_convert(arguments[0], item, where) for item in value)
+    if kind is Any:
+        return value
+    if origin in (tuple, list) and isinstance(value, list):
+        return origin(_convert(arguments[0], item, where) for item in value)
     if origin is dict and isinstance(value, dict):
         return {_convert(arguments[0], k, where): _convert(arguments[1], v, f"{where}.{k}") for k, v in value.items()}
     if kind is float and isinstance(value, (int, float)) and not isinstance(value, bool):

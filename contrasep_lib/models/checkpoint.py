@@ -17,6 +17,7 @@ from typing import Any
 import torch
 
 from contrasep_lib.config import as_tree, build, legacy
+from contrasep_lib.config.choices import loaded_plugins
 from contrasep_lib.errors import ContrasepError
 from contrasep_lib.io.atomic import atomic_path
 from contrasep_lib.models.options import ModelOptions
@@ -116,7 +117,10 @@ def read_model(path: str | os.PathLike, device: str | torch.device = "cpu") -> d
     missing = [name for name in ("features", "model", "training", "state") if name not in content]
     if missing:
         raise ContrasepError(f"{path}: no '{missing[0]}' in it, so not a model of contrasep; name another file")
-    features, model = _options(content, f"{path}: checkpoint of another version")
+    try:
+        features, model = _options(content, f"{path}: checkpoint of another version: ")
+    except ContrasepError as error:
+        raise ContrasepError(f"{error}{_plugins_words(content['training'])}") from None
     return {"features": features, "model": model, "training": content["training"], "state": content["state"]}
 
 
@@ -128,8 +132,16 @@ def _options(content: Mapping[str, Any], where: str) -> tuple[FeatureOptions, Mo
         try:
             legacy.settle(sections, paths)
         except ContrasepError as error:
-            raise ContrasepError(f"{where}: {error}") from None
-    return build(FeatureOptions, sections["features"], where), build(ModelOptions, sections["model"], where)
+            raise ContrasepError(f"{where}{error}") from None
+    features = build(FeatureOptions, sections["features"], f"{where}features")
+    return features, build(ModelOptions, sections["model"], f"{where}model")
+
+
+def _plugins_words(training: Any) -> str:
+    """Which plugins to name where parts are not known; a file that names some is no reason to import them."""
+    named = training.get("plugins") if isinstance(training, Mapping) else None
+    absent = sorted(set(map(str, named)) - set(loaded_plugins())) if isinstance(named, (list, tuple)) else []
+    return f"; parts of it come from plugins: --set 'plugins=[{', '.join(absent)}]'" if absent else ""
 
 
 def first_difference(one: Mapping[str, Any], other: Mapping[str, Any], prefix: str = "") -> str | None:

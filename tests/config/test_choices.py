@@ -172,7 +172,7 @@ def test_plugins(declared, tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(tmp_path)
     for name, text in {
         "toy_mean": TOY.format(name="mean"), "toy_twice": TOY.format(name="mean"), "toy_broken": "1 / 0\n",
-        "toy_family": TOY.format(name="x").replace('"backbone"', '"bakbone"'),
+        "toy_family": TOY.format(name="x").replace('"backbone"', '"bakbone"'), "toy_exit": "raise SystemExit\n",
     }.items():
         (tmp_path / f"{name}.py").write_text(text)
     choices.load_plugins(["toy_mean"])
@@ -185,11 +185,74 @@ def test_plugins(declared, tmp_path, monkeypatch):
         "toy_twice": "plugins: toy_twice: backbone 'mean': declared by toy_mean and by toy_twice",
         "toy_broken": "plugins: toy_broken: cannot be imported .ZeroDivisionError",
         "toy_family": "no such family",
+        "toy_exit": "plugins: toy_exit: cannot be imported .SystemExit",
         "toy_nowhere": "plugins: toy_nowhere: cannot be imported .ModuleNotFoundError",
     }.items():
         with pytest.raises(ContrasepError, match=says) as error:
             choices.load_plugins([module])
         assert "\n" not in str(error.value)
+
+
+def test_a_name_of_the_package_is_taken(tmp_path, monkeypatch, plugins):
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "toy_blstm.py").write_text(TOY.format(name="blstm"))
+    owner = "contrasep_lib.embedding.backbones.options"
+    with pytest.raises(ContrasepError, match=f"backbone 'blstm': declared by {owner} and by toy_blstm; rename"):
+        choices.load_plugins(["toy_blstm"])
+    # before the package's own is imported too
+    monkeypatch.setattr(choices, "_declared", {})
+    sys.modules.pop("toy_blstm", None)
+    with pytest.raises(ContrasepError, match=f"declared by {owner} and by toy_blstm"):
+        choices.load_plugins(["toy_blstm"])
+
+
+BARE = """
+import abc
+import dataclasses
+from contrasep_lib.config import choice
+
+class Base(abc.ABC):
+    @abc.abstractmethod
+    def _assign(self): ...
+
+class Unfinished(Base):
+    from_options = None
+
+class Stranger: ...
+
+@choice("solver", "unfinished", target="Unfinished")
+@dataclasses.dataclass(frozen=True)
+class Options:
+    sizes: list[int] = dataclasses.field(default_factory=list)
+
+@choice("solver", "stranger", target="Stranger")
+@dataclasses.dataclass(frozen=True)
+class StrangerOptions: ...
+
+@choice("solver", "absent", target="Absent")
+@dataclasses.dataclass(frozen=True)
+class AbsentOptions: ...
+
+@choice("solver", "loose", target="Stranger")
+class Loose: ...
+"""
+
+
+def test_members_that_are_not_what_they_should_be(declared, tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "toy_bare.py").write_text(BARE)
+    choices.load_plugins(["toy_bare"])
+    # a list is an option as a tuple is
+    options = build(choices.options_class("solver", "unfinished"), {"sizes": [1, 2]}, "c")
+    assert options.sizes == [1, 2]
+    for name, says in {
+        "unfinished": "solver 'unfinished': toy_bare:Unfinished does not write _assign; derive it from the base class",
+        "stranger": "solver 'stranger': toy_bare:Stranger has no from_options; derive it from the base class",
+        "absent": "solver 'absent': toy_bare:Absent cannot be imported",
+        "loose": "solver 'loose': toy_bare.Loose is no dataclass",
+    }.items():
+        with pytest.raises(ContrasepError, match=says):
+            create(choices.options_class("solver", name)())
 
 
 def test_a_plugin_is_found_in_the_recipes_local_folder(tmp_path):

@@ -75,6 +75,20 @@ def test_a_damaged_or_removed_output_is_made_again_and_the_rest_is_kept(step, tm
     assert (tmp_path / "out/b c.scp").stat().st_mtime_ns == before and "is done" in step(make="false")[1]
 
 
+def test_outputs_may_be_moved_to_another_disk(step, tmp_path):
+    step(make=WRITE)
+    marker = (tmp_path / "out/.done").read_text()
+    (tmp_path / "out/wavs").rename(tmp_path / "scratch")
+    (tmp_path / "out/wavs").symlink_to(tmp_path / "scratch")
+    (tmp_path / "out/b c.scp").rename(tmp_path / "b c.scp")
+    (tmp_path / "out/b c.scp").symlink_to(tmp_path / "b c.scp")
+    assert "is done" in step(make="false")[1] and (tmp_path / "scratch/a.wav").exists()
+    (tmp_path / "scratch/a.wav").unlink()
+    status, out, _ = step(make="printf 12345 >out/wavs/a.wav")
+    assert status == 0 and "an output is missing or damaged: wavs/a.wav" in out
+    assert (tmp_path / "out/.done").read_text() == marker and (tmp_path / "scratch/a.wav").exists()
+
+
 def test_of_training_the_model_alone_is_an_output(step, tmp_path):
     make = "touch out/checkpoint.pth; printf 123 >out/model.pth"
     step("finetune", make=make)
