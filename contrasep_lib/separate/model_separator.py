@@ -99,10 +99,11 @@ class ModelSeparator:
         """Communities of nodes, ``(1, nodes)`` int64, -1 on invalid ones."""
         if count == 1:
             return torch.where(nodes.valid, 0, -1)
-        labels = self.clustering.solver.solve(nodes, count, self.clustering.graph, seed).labels
+        graph, quality = self.clustering.graph, self.clustering.quality
+        labels = self.clustering.solver.solve(nodes, count, graph, seed, quality).labels
         if len(labels[nodes.valid].unique()) < count:
             # the graph has fewer communities than there are speakers; a silent output would help nobody
-            labels = KMeansSolver().solve(nodes, count, self.clustering.graph, seed).labels
+            labels = KMeansSolver().solve(nodes, count, graph, seed).labels
         return labels
 
     def _audio(self, seen: "Analysis", assign: torch.Tensor, centroids: torch.Tensor, samples: int) -> torch.Tensor:
