@@ -69,6 +69,7 @@ FAMILIES: dict[str, Family] = {
         Family("decoder", "decoders", "decode/decoders", "Maps centroids and features to one mask per speaker."),
         Family("objective", "objectives", "objectives", "A term of the training loss."),
         Family("graph", "graphs", "modularity", "Weighs the edges between embedded nodes."),
+        Family("quality", "qualities", "modularity", "Values a partition of the graph."),
         Family("solver", "solvers", "modularity/solvers", "Partitions the graph of embeddings into communities."),
         Family("count_network", "count_networks", "counting/networks", "Scores numbers of speakers, in the model."),
         Family("counter", "counters", "counting/counters", "Estimates the number of speakers."),

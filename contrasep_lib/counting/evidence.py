@@ -10,7 +10,7 @@ import torch
 from contrasep_lib.counting.geometry import robust_centre
 from contrasep_lib.modularity.diagnostics import conductance_of
 from contrasep_lib.modularity.graphs import Graph
-from contrasep_lib.modularity.objective import modularity, quantities
+from contrasep_lib.modularity.objective import modularity, normalised_modularity, quantities
 from contrasep_lib.modularity.soft import SoftPartition, best_of, unit
 from contrasep_lib.nodes.nodeset import NodeSet
 
@@ -29,7 +29,7 @@ class Evidence:
 
     Attributes:
         num_communities: K.
-        modularity: Q of the best partition found into K.
+        modularity, normalised_modularity: Q and Qn of the best partition found into K.
         null_mean, null_spread: mean and standard deviation of Q over one-speaker
             surrogates (the nodes rotated about their common centre) cut into K.
         excess: ``modularity - null_mean``.
@@ -44,6 +44,7 @@ class Evidence:
 
     num_communities: int
     modularity: float
+    normalised_modularity: float
     null_mean: float
     null_spread: float
     excess: float
@@ -96,6 +97,7 @@ def measure(
             Evidence(
                 num_communities=k,
                 modularity=q,
+                normalised_modularity=float(normalised_modularity(nodes, assign, graph)),
                 null_mean=float(null.mean()),
                 null_spread=float(null.std(ddof=1)),
                 excess=q - float(null.mean()),

@@ -15,6 +15,7 @@ import torch
 
 from contrasep_lib.modularity.graphs import Graph
 from contrasep_lib.modularity.objective import quantities
+from contrasep_lib.modularity.quality import Modularity, NormalisedModularity
 from contrasep_lib.nodes.nodeset import NodeSet
 
 
@@ -86,6 +87,7 @@ class Diagnosis:
     Attributes:
         num_communities: number of non-empty communities.
         modularity: Q.
+        normalised_modularity: Qn, 0 for one community.
         conductance: cut(S) / min(vol S, vol rest) of each community, in the order of their
             labels; NaN where it is empty, has no volume, or is the whole graph.
         mean_conductance: mean over those that are defined; NaN if none is.
@@ -98,6 +100,7 @@ class Diagnosis:
 
     num_communities: int
     modularity: float
+    normalised_modularity: float
     conductance: tuple[float, ...]
     mean_conductance: float
     sizes: tuple[float, ...]
@@ -247,12 +250,13 @@ def _diagnosis(
 ) -> Diagnosis:
     some = torch.nonzero(mass > 0).squeeze(1)
     share = volume / two_m if two_m > 0 else torch.zeros_like(volume)
-    q = float(gram.diagonal().sum() / two_m - share.square().sum()) if two_m > 0 else 0.0
+    parts = gram.diagonal(), volume, volume.new_tensor(two_m)
     total = float(mass.sum())
     relative = (conductance / torch.maximum(share, 1 - share)).nanmean()
     return Diagnosis(
         num_communities=len(some),
-        modularity=q,
+        modularity=float(Modularity().value(*parts)),
+        normalised_modularity=float(NormalisedModularity().value(*parts)),
         conductance=tuple(conductance.tolist()),
         mean_conductance=float(conductance.nanmean()),
         sizes=tuple((mass / total).tolist()) if total > 0 else tuple(0.0 for _ in mass),

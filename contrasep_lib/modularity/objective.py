@@ -4,7 +4,8 @@ With degrees ``d = A 1``, ``2m = sum d`` and ``B = A - d d' / 2m`` (Newman 2006)
 
     Q(C) = Tr(C' B C) / 2m = Tr(C' A C) / 2m - |C' d|^2 / (2m)^2,
 
-and 0 for a graph without edges. The collapse term of the loss is that of deep modularity
+and 0 for a graph without edges. Normalised modularity and the resolution of Q are those of
+`contrasep_lib.modularity.quality`. The collapse term of the loss is that of deep modularity
 networks (Tsitsulin et al. 2023). All sums over pairs run in float32 or better, whatever
 the inputs, and are differentiable with respect to assignments and embeddings.
 
@@ -24,6 +25,7 @@ import torch
 from contrasep_lib.modularity import dense, factorised, tiled
 from contrasep_lib.modularity.graphs import Graph, KernelGraph, ThresholdGraph
 from contrasep_lib.modularity.packing import Packed, pack
+from contrasep_lib.modularity.quality import Modularity, NormalisedModularity, Quality, with_uniform_pairs
 from contrasep_lib.nodes.nodeset import NodeSet
 
 
@@ -101,24 +103,71 @@ def _degrees(nodes: NodeSet, packed: Packed, graph: Graph) -> torch.Tensor:
     return packed.scatter(column, nodes.z.shape[1]).squeeze(-1).to(packed.out_dtype)
 
 
-def modularity(nodes: NodeSet, assign: torch.Tensor, graph: Graph) -> torch.Tensor:
+def modularity(nodes: NodeSet, assign: torch.Tensor, graph: Graph, gamma: float = 1.0) -> torch.Tensor:
     """Modularity Q of each graph of a batch, ``(batch,)``.
 
     Arguments and errors are those of :func:`quantities`. A graph without edges has Q = 0.
+
+    Args:
+        gamma: resolution, positive; ValueError otherwise.
     """
+    return partition_quality(nodes, assign, graph, Modularity(gamma))
+
+
+def normalised_modularity(
+    nodes: NodeSet, assign: torch.Tensor, graph: Graph, regularise: float = 0.0
+) -> torch.Tensor:
+    """Normalised modularity ``Qn = sum_k (C'AC)_kk / vol_k - 1`` of each graph of a batch, ``(batch,)``.
+
+    Arguments and errors are those of :func:`quantities`. A community without volume adds nothing; a graph without
+    edges has Qn = 0.
+
+    Args:
+        regularise: r in [0, 1], see :func:`~contrasep_lib.modularity.quality.with_uniform_pairs`; ValueError
+            otherwise.
+    """
+    return partition_quality(nodes, assign, graph, NormalisedModularity(regularise))
+
+
+def partition_quality(nodes: NodeSet, assign: torch.Tensor, graph: Graph, quality: Quality) -> torch.Tensor:
+    """A quality of the partition of each graph of a batch, ``(batch,)``; errors as for :func:`quantities`."""
     check_assign(nodes, assign)
     packed = pack(nodes, assign)
-    return modularity_from_gram(_gram(packed, assign, graph)).to(packed.out_dtype)
+    return _values(packed, assign.unsqueeze(1), graph, quality).squeeze(1).to(packed.out_dtype)
 
 
-def modularity_from_gram(gram: torch.Tensor) -> torch.Tensor:
-    """Q from ``[C, 1]' A [C, 1] (batch, K + 1, K + 1)``, in its dtype, ``(batch,)``."""
-    two_m = gram[:, -1, -1]
-    edges = two_m > 0
-    safe = torch.where(edges, two_m, torch.ones_like(two_m))
-    inside = gram[:, :-1, :-1].diagonal(dim1=1, dim2=2).sum(-1) / safe
-    expected = (gram[:, :-1, -1] / safe.unsqueeze(-1)).square().sum(-1)
-    return torch.where(edges, inside - expected, torch.zeros_like(two_m))
+def _values(packed: Packed, assign: torch.Tensor, graph: Graph, quality: Quality) -> torch.Tensor:
+    """Quality of several partitions of each graph, ``(batch, S)`` for ``assign (batch, S, nodes, K)``.
+
+    They share one walk over the pairs.
+    """
+    flat = assign.transpose(1, 2).flatten(2)
+    gram = _gram(packed, flat, graph)
+    mass = None
+    if quality.regularise:
+        inside = packed.gather(flat).double()
+        weight = packed.weight.double().unsqueeze(1)
+        mass = torch.cat([(weight @ inside).squeeze(1), weight.sum(2)], dim=1)
+    return values_of_gram(gram, mass, assign.shape[1], quality)
+
+
+def values_of_gram(
+    gram: torch.Tensor, mass: torch.Tensor | None, partitions: int, quality: Quality
+) -> torch.Tensor:
+    """Quality of partitions from their joint sums, ``(batch, S)`` in the dtype of ``gram``.
+
+    Args:
+        gram: ``[C_1, .., C_S, 1]' A [C_1, .., C_S, 1]``, ``(batch, S K + 1, S K + 1)``.
+        mass: ``[C_1, .., C_S, 1]' w``, ``(batch, S K + 1)``; read where the quality regularises.
+        partitions: S.
+        quality: their value.
+    """
+    if quality.regularise:
+        assert mass is not None
+        gram = with_uniform_pairs(gram, mass, float(quality.regularise))
+    inside = gram[:, :-1, :-1].diagonal(dim1=1, dim2=2).unflatten(1, (partitions, -1))
+    volume = gram[:, :-1, -1].unflatten(1, (partitions, -1))
+    return quality.value(inside, volume, gram[:, -1:, -1].expand(-1, partitions))
 
 
 def collapse(nodes: NodeSet, assign: torch.Tensor) -> torch.Tensor:
@@ -143,22 +192,50 @@ def collapse(nodes: NodeSet, assign: torch.Tensor) -> torch.Tensor:
 
 
 def modularity_loss(
-    nodes: NodeSet, assign: torch.Tensor, graph: Graph, collapse_weight: float = 0.1
+    nodes: NodeSet,
+    assign: torch.Tensor,
+    graph: Graph,
+    collapse_weight: float = 0.1,
+    quality: Quality = Modularity(),
 ) -> torch.Tensor:
-    """Loss ``-Q + collapse_weight * collapse`` of each graph, ``(batch,)``.
+    """Loss ``-quality + collapse_weight * collapse`` of each graph, ``(batch,)``.
 
     The collapse term pulls towards communities of equal size, which is wrong when one
     talker speaks more: ``collapse_weight`` (lambda of the paper, at least 0) is a setting.
 
+    Args:
+        nodes, assign, graph: as for :func:`quantities`.
+        collapse_weight: of the collapse term.
+        quality: which value of the partition is maximised.
+
     Raises:
         ValueError: as :func:`quantities`, or ``collapse_weight`` is negative or not finite.
     """
+    return starts_loss(nodes, assign.unsqueeze(1), graph, collapse_weight, quality).squeeze(1)
+
+
+def starts_loss(
+    nodes: NodeSet, assign: torch.Tensor, graph: Graph, collapse_weight: float, quality: Quality
+) -> torch.Tensor:
+    """:func:`modularity_loss` of S partitions of each graph, ``(batch, S)``, in one walk over the pairs.
+
+    Args:
+        nodes, graph, collapse_weight, quality: as for :func:`modularity_loss`.
+        assign: ``(batch, S, nodes, K)``.
+
+    Raises:
+        ValueError: as :func:`modularity_loss`.
+    """
     if not (math.isfinite(collapse_weight) and collapse_weight >= 0):
         raise ValueError(f"collapse_weight: expected a finite value of at least 0, got {collapse_weight}")
-    loss = -modularity(nodes, assign, graph)
+    for start in range(assign.shape[1]):
+        check_assign(nodes, assign[:, start])
+    packed = pack(nodes, assign)
+    loss = -_values(packed, assign, graph, quality).to(packed.out_dtype)
     if collapse_weight == 0:
         return loss
-    return loss + collapse_weight * collapse(nodes, assign)
+    terms = [collapse(nodes, assign[:, start]) for start in range(assign.shape[1])]
+    return loss + collapse_weight * torch.stack(terms, dim=1)
 
 
 def modularity_matvec(nodes: NodeSet, vector: torch.Tensor, graph: Graph) -> torch.Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from typing import Any
 
 from contrasep_lib.config import choice, choice_of
@@ -44,12 +45,46 @@ class ThresholdOptions:
             raise ValueError(f"tau: expected a value in [{low:g}, 1) for the {kind} graph, got {self.tau}")
 
 
+@choice("quality", "modularity", target="contrasep_lib.modularity.quality:Modularity")
+@dataclasses.dataclass(frozen=True)
+class ModularityQualityOptions:
+    """Modularity Q (Newman 2006) with a resolution (Reichardt and Bornholdt 2006).
+
+    Attributes:
+        gamma: resolution, positive; the larger, the smaller the communities. 1 is Newman's.
+    """
+
+    gamma: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.gamma) and self.gamma > 0):
+            raise ValueError(f"gamma: expected a positive number, got {self.gamma}")
+
+
+@choice("quality", "normalised", target="contrasep_lib.modularity.quality:NormalisedModularity")
+@dataclasses.dataclass(frozen=True)
+class NormalisedOptions:
+    """Normalised modularity Qn, the normalised cut's counterpart (Yu and Shi 2003).
+
+    Attributes:
+        regularise: r in [0, 1]; r times the mean degree is spread over every node's pairs, so that a few nodes without
+            edges to others do not win on a threshold graph.
+    """
+
+    regularise: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.regularise <= 1:
+            raise ValueError(f"regularise: expected a value in [0, 1], got {self.regularise}")
+
+
 @dataclasses.dataclass(frozen=True)
 class ModularityOptions:
     """How embeddings become communities.
 
     Attributes:
         graph: over the embedded nodes.
+        quality: of a partition, which the solver maximises.
         solver: that partitions the graph.
         counting: how the number of speakers is estimated.
         k_max: the largest number of speakers considered.
@@ -57,6 +92,7 @@ class ModularityOptions:
     """
 
     graph: Any = choice_of("graph", "kernel")
+    quality: Any = choice_of("quality", "modularity", later=True)
     solver: Any = choice_of("solver", "network")
     counting: Any = choice_of("counter", "recursive_split")
     k_max: int = 5

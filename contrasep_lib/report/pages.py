@@ -145,8 +145,12 @@ def _evidence(means: Mapping[str, Any]) -> list[str]:
         lines.append(f"- count accuracy: {100 * means['count_accuracy']:.1f} %")
     if means["mean_modularity"] is not None:
         lines.append(f"- mean modularity: {means['mean_modularity']:.3f}")
+    if means.get("mean_normalised_modularity") is not None:
+        lines.append(f"- mean normalised modularity: {means['mean_normalised_modularity']:.3f}")
     if means["mean_conductance"] is not None:
         lines.append(f"- mean conductance: {means['mean_conductance']:.3f}")
+    for name, count in means.get("fallbacks", {}).items():
+        lines.append(f"- partitioned by {name}, as the solver found too few communities: {count} of {means['n']}")
     return [*lines, ""] if lines else []
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 from collections.abc import Sequence
 from typing import Any
@@ -48,7 +49,9 @@ def aggregate(rows: list[Row], options: ScoreOptions) -> dict[str, Any]:
     the different people. Every score comes as a mean and, under its name with ``_ci95``, as a
     95 % interval by bootstrap over speakers; None where it does not exist. ``count_accuracy`` is the share of
     utterances whose estimated count is right, among those that have an estimate. Means of
-    modularity and conductance are over the utterances that have them. Single-speaker mixtures have no improvement, so
+    modularity, normalised modularity and conductance are over the utterances that have them. ``fallbacks`` (name ->
+    utterances) counts those that another solver partitioned, as the one of the configuration found too few communities.
+    Single-speaker mixtures have no improvement, so
     improvements of a set that also holds mixtures of more speakers are means over those. ``oracle`` holds the mean of
     each oracle, ``columns`` what the scores are called.
 
@@ -79,6 +82,8 @@ def aggregate(rows: list[Row], options: ScoreOptions) -> dict[str, Any]:
         [float(row.num_spk_est == row.num_spk) for row in rows if row.num_spk_est is not None]
     )
     made["mean_modularity"] = _mean([row.modularity for row in rows])
+    made["mean_normalised_modularity"] = _mean([row.normalised_modularity for row in rows])
     made["mean_conductance"] = _mean([row.conductance for row in rows])
+    made["fallbacks"] = dict(sorted(collections.Counter(row.fallback for row in rows if row.fallback).items()))
     made["oracle"] = {name: _mean([row.oracles.get(name) for row in rows]) for name in options.oracles}
     return made

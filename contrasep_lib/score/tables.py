@@ -35,13 +35,16 @@ class Evidence:
     Attributes:
         num_spk_given: whether the separator was given the number of speakers.
         num_spk_est: the number it estimated; None where it estimated none.
-        modularity, conductance: of the clustering; None where there was none.
+        modularity, normalised_modularity, conductance: of the clustering; None where there was none.
+        fallback: what partitioned in place of a solver that found too few communities; None where nothing did.
     """
 
     num_spk_given: bool
     num_spk_est: int | None = None
     modularity: float | None = None
     conductance: float | None = None
+    normalised_modularity: float | None = None
+    fallback: str | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,6 +57,8 @@ class Row(UtteranceScore):
     num_spk_est: int | None
     modularity: float | None
     conductance: float | None
+    normalised_modularity: float | None = None
+    fallback: str | None = None
 
 
 def make_row(
@@ -80,6 +85,8 @@ def make_row(
         num_spk_est=evidence.num_spk_est,
         modularity=evidence.modularity,
         conductance=evidence.conductance,
+        normalised_modularity=evidence.normalised_modularity,
+        fallback=evidence.fallback,
     )
 
 
@@ -129,7 +136,9 @@ COLUMNS: dict[str, tuple[Callable[[Any], str], Callable[[str], Any], bool]] = {
     "permutation": (*_MATCHING, False),
     "num_spk_est": (*_COUNT, True),
     "modularity": (*_DB, True),
+    "normalised_modularity": (*_DB, True),
     "conductance": (*_DB, True),
+    "fallback": (*_TEXT, True),
 }
 
 
@@ -233,17 +242,20 @@ def read_evidence(path: str | os.PathLike) -> dict[str, Evidence]:
         if name not in names:
             raise ContrasepError(f"{path}: column '{name}' missing; run stage 5 again")
     made = {}
-    for number, fields in body:
-        utt, given, estimated, modularity, conductance = (fields[names.index(name)] for name in needed)
+    for number, texts in body:
+        fields = dict(zip(names, texts))
         try:
-            made[utt] = Evidence(
-                _flag(given),
-                _optional(int)(estimated),
-                _optional(_finite)(modularity),
-                _optional(_finite)(conductance),
+            made[fields["utt"]] = Evidence(
+                _flag(fields["num_spk_given"]),
+                _optional(int)(fields["num_spk_est"]),
+                _optional(_finite)(fields["modularity"]),
+                _optional(_finite)(fields["conductance"]),
+                # evidence of earlier versions has neither
+                _optional(_finite)(fields.get("normalised_modularity", "")),
+                fields.get("fallback") or None,
             )
         except ValueError as error:
-            raise ContrasepError(f"{path}:{number}: '{utt}': {error}; run stage 5 again") from None
+            raise ContrasepError(f"{path}:{number}: '{fields['utt']}': {error}; run stage 5 again") from None
     return made
 
 

@@ -1,4 +1,4 @@
-"""Graph, solver and counter of a configuration, with what stage 4 trained of them."""
+"""Graph, quality, solver and counter of a configuration, with what stage 4 trained of them."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from contrasep_lib.errors import ContrasepError
 from contrasep_lib.io.atomic import write_text
 from contrasep_lib.modularity.graphs import Graph
 from contrasep_lib.modularity.options import ModularityOptions
+from contrasep_lib.modularity.quality import Modularity, Quality
 from contrasep_lib.modularity.solvers.base import Solver
 
 
@@ -26,11 +27,13 @@ class ClusteringState:
         graph: over the nodes.
         solver: that partitions it.
         counter: that says into how many communities.
+        quality: of a partition, which the solver maximises.
     """
 
     graph: Graph
     solver: Solver
     counter: CountEstimator
+    quality: Quality = Modularity()
 
     @classmethod
     def from_options(cls, options: ModularityOptions, network: torch.nn.Module | None = None) -> ClusteringState:
@@ -46,7 +49,7 @@ class ClusteringState:
         graph = create(options.graph)
         solver = create(options.solver, num_communities=options.k_max)
         counter = create(options.counting, graph=graph, most=options.k_max, network=network)
-        return cls(graph, solver, counter)
+        return cls(graph, solver, counter, create(options.quality))
 
     @classmethod
     def load(
@@ -66,7 +69,7 @@ class ClusteringState:
                     parts[name] = part.with_state(_read(path))
                 except (ValueError, TypeError) as error:
                     raise ContrasepError(f"{path}: {error}; run stage 4 again") from None
-        return cls(made.graph, **parts)
+        return dataclasses.replace(made, **parts)
 
     def save(self, folder: str | Path) -> None:
         """Write ``exp/<tag>/modularity``."""

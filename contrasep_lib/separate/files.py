@@ -106,8 +106,8 @@ def separate_files(
                     f"{file}: its outputs would have the names of {taken[file.stem]}'s; separate it into another --out"
                 )
             taken[file.stem] = file
-            written = _separate_file(separator, file, request, inputs, advance)
-            report(f"{file}: {number_words(len(written))}: {' '.join(map(str, written))}", False)
+            written, note = _separate_file(separator, file, request, inputs, advance)
+            report(f"{file}: {number_words(len(written))}{note}: {' '.join(map(str, written))}", False)
         except ContrasepError as error:
             report(str(error), True)
             failed += 1
@@ -121,8 +121,8 @@ def separate_files(
 
 def _separate_file(
     separator: NamedSeparator, file: Path, request: Request, inputs: set[Path], advance: Callable[[float], object]
-) -> list[Path]:
-    """Separate one recording; the files of its speakers."""
+) -> tuple[list[Path], str]:
+    """Separate one recording; the files of its speakers, and what there is to say about them."""
     out, name = Path(request.out), file.stem
     earlier = _outputs_of(out, name)
     if earlier and not request.overwrite:
@@ -156,7 +156,16 @@ def _separate_file(
     shares = (energy / energy.sum()).tolist() if energy.any() else energy.tolist()
     content = _evidence(separator, file, request, recording, done, gain, names, shares)
     write_text(out / f"{name}.json", json.dumps(_plain(content), indent=1, ensure_ascii=False) + "\n")
-    return written
+    return written, _note(done)
+
+
+def _note(done: LongSeparation) -> str:
+    """Says where another solver took the place of the configured one."""
+    windows = [part.separation for part in done.parts if part.separation and part.separation.fallback]
+    if not windows:
+        return ""
+    where = f" in {len(windows)} of {len(done.parts)} windows" if len(done.parts) > 1 else ""
+    return f" ({windows[0].fallback} in place of {windows[0].solver}, which found too few communities{where})"
 
 
 def _outputs_of(out: Path, name: str) -> list[Path]:
@@ -214,8 +223,11 @@ def _window(part: Part, rate: int) -> dict[str, Any]:
         **content,
         "count": "given" if found.num_spk_given else "estimated",
         "modularity": found.modularity,
+        "normalised_modularity": found.normalised_modularity,
         "conductance": found.conductance,
         "sizes": list(found.sizes),
+        "solver": found.solver,
+        "fallback": found.fallback,
         "words": " ".join(found.words.split()),
         "probabilities": list(found.probabilities),
         "evidence": [dataclasses.asdict(entry) for entry in found.evidence],

@@ -14,6 +14,7 @@ from contrasep_lib.errors import ContrasepError
 from contrasep_lib.modularity.diagnostics import diagnose
 from contrasep_lib.modularity.options import ModularityOptions
 from contrasep_lib.modularity.solvers.kmeans import KMeansSolver
+from contrasep_lib.modularity.solvers.options import KMeansOptions
 from contrasep_lib.nodes.granularity import apply_mask
 from contrasep_lib.nodes.nodeset import NodeSet
 from contrasep_lib.separate.clustering_state import ClusteringState
@@ -73,7 +74,7 @@ class ModelSeparator:
         decision = None
         if num_spk is None:
             decision = self.clustering.counter.count(nodes, seen, most or self.modularity.k_max, seed, with_evidence)
-        labels = self._labels(nodes, num_spk or decision.number, seed)
+        labels, solver, fallback = self._labels(nodes, num_spk or decision.number, seed)
         hard = hard_shares(nodes, labels, num_spk or decision.number)
         centroids = centroids_of(nodes.z, hard, nodes.weight * nodes.valid)
         assign = soft_shares(nodes, hard, centroids) if self.options.mask == "soft" else hard
@@ -87,23 +88,28 @@ class ModelSeparator:
             shape=nodes.shape,
             num_spk_given=decision is None,
             modularity=diagnosis.modularity,
+            normalised_modularity=diagnosis.normalised_modularity,
             conductance=None if math.isnan(conductance) else conductance,
             sizes=diagnosis.sizes,
             words=f"{decision.words}; {diagnosis.words}" if decision else diagnosis.words,
             centroids=centroids[0].cpu().numpy(),
+            solver=solver,
+            fallback=fallback,
             evidence=decision.evidence if decision else (),
             probabilities=(decision.probabilities or ()) if decision else (),
         )
 
-    def _labels(self, nodes: NodeSet, count: int, seed: int) -> torch.Tensor:
-        """Communities of nodes, ``(1, nodes)`` int64, -1 on invalid ones."""
+    def _labels(self, nodes: NodeSet, count: int, seed: int) -> tuple[torch.Tensor, str | None, str | None]:
+        """Communities of nodes, ``(1, nodes)`` int64, -1 on invalid ones; the solver; what took its place, or None."""
         if count == 1:
-            return torch.where(nodes.valid, 0, -1)
-        labels = self.clustering.solver.solve(nodes, count, self.clustering.graph, seed).labels
-        if len(labels[nodes.valid].unique()) < count:
-            # the graph has fewer communities than there are speakers; a silent output would help nobody
-            labels = KMeansSolver().solve(nodes, count, self.clustering.graph, seed).labels
-        return labels
+            return torch.where(nodes.valid, 0, -1), None, None
+        graph, quality = self.clustering.graph, self.clustering.quality
+        solver = self.modularity.solver.name
+        labels = self.clustering.solver.solve(nodes, count, graph, seed, quality).labels
+        if len(labels[nodes.valid].unique()) == count:
+            return labels, solver, None
+        # the solver found fewer communities than there are speakers; a silent output would help nobody
+        return KMeansSolver().solve(nodes, count, graph, seed).labels, solver, KMeansOptions.name
 
     def _audio(self, seen: Analysis, assign: torch.Tensor, centroids: torch.Tensor, samples: int) -> torch.Tensor:
         """Audio of the communities, ``(1, K, samples)``."""

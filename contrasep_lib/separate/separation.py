@@ -28,6 +28,10 @@ class Separation:
         centroids: mean embedding of each output, ``(K, dim)`` of unit norm; None where nothing was embedded.
         evidence: what speaks for each number of speakers; empty if not asked for.
         probabilities: of 1, 2, .. speakers by the counter; empty where it knows none or was not asked.
+        normalised_modularity: Qn of the assignment; None where no graph was built.
+        solver: what was asked for communities; None where nothing was to be partitioned.
+        fallback: what partitioned in its place, as it found fewer communities than there are outputs; None where it
+            found them.
     """
 
     outputs: np.ndarray
@@ -41,3 +45,6 @@ class Separation:
     centroids: np.ndarray | None = None
     evidence: tuple[Evidence, ...] = ()
     probabilities: tuple[float, ...] = ()
+    normalised_modularity: float | None = None
+    solver: str | None = None
+    fallback: str | None = None

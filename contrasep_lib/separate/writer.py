@@ -18,7 +18,10 @@ from contrasep_lib.io.scp import read_table, write_table
 from contrasep_lib.io.speed import SPEED, total_speed
 from contrasep_lib.separate.separation import Separation
 
-EVIDENCE = ("utt", "num_spk_given", "num_spk_est", "modularity", "conductance", "sizes", "words")
+EVIDENCE = (
+    "utt", "num_spk_given", "num_spk_est", "modularity", "normalised_modularity", "conductance", "sizes", "solver",
+    "fallback", "words",
+)
 # Kaldi's kOneByteUnsignedInteger: whole numbers from 0 to 255, exactly
 KALDI_UNSIGNED_BYTE = 5
 # of the utterances that are whole, until all parts are joined
@@ -71,7 +74,7 @@ class Writer:
             identity, outputs, row, times = said["identity"], said["outputs"], said["row"], said["times"]
         except (FileNotFoundError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
             return False
-        if identity != self.identity or not all(self._wav(key, number).is_file() for number in range(1, outputs + 1)):
+        if identity != self.identity or len(row) != len(EVIDENCE) or not all(self._wav(key, number).is_file() for number in range(1, outputs + 1)):
             return False
         self._add(key, outputs, row, labels, times)
         return True
@@ -91,12 +94,17 @@ class Writer:
         for number, output in enumerate(separation.outputs, 1):
             write_wav(self._wav(key, number), output, self.rate)
         outputs, labels = len(separation.outputs), labels_of(separation).astype(np.uint8)
-        measured = (
-            "" if value is None else f"{value:.6f}" for value in (separation.modularity, separation.conductance)
-        )
-        estimate = "" if separation.num_spk_given else str(outputs)
-        sizes = ",".join(f"{size:.3f}" for size in separation.sizes)
-        row = [key, str(int(separation.num_spk_given)), estimate, *measured, sizes, " ".join(separation.words.split())]
+        measured = (separation.modularity, separation.normalised_modularity, separation.conductance)
+        row = [
+            key,
+            str(int(separation.num_spk_given)),
+            "" if separation.num_spk_given else str(outputs),
+            *("" if value is None else f"{value:.6f}" for value in measured),
+            ",".join(f"{size:.3f}" for size in separation.sizes),
+            separation.solver or "",
+            separation.fallback or "",
+            " ".join(separation.words.split()),
+        ]
         times = [seconds, separation.outputs.shape[1] / self.rate]
         said = json.dumps({"identity": self.identity, "outputs": outputs, "row": row, "times": times})
         with atomic_open(self._record(key), "wb") as file:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import typing
 from collections.abc import Iterable, Iterator, Sequence
 
@@ -101,6 +102,6 @@ def train_clustering(
         for dump in mixtures:
             yield from embedded(model, dump, drawn_keys(dump, share, options.seed))
 
-    solver = made.solver.trained(pool, made.graph, options.seed)
+    solver = made.solver.trained(pool, made.graph, options.seed, made.quality)
     speech = None if singles is None else SingleSpeakers(model, singles, mix, options.seed, most)
-    return ClusteringState(made.graph, solver, made.counter.fitted(speech, options.seed))
+    return dataclasses.replace(made, solver=solver, counter=made.counter.fitted(speech, options.seed))

@@ -41,12 +41,14 @@ def test_measures_agree_with_the_dense_graph(planted, graph):
     got = one(z, labels, graph)
     dense = graph.affinity(torch.from_numpy(z @ z.T)).fill_diagonal_(0).numpy()
     degree, two_m = dense.sum(1), dense.sum()
-    q, conductance = 0.0, []
+    q, qn, conductance = 0.0, -1.0, []
     for c in range(3):
         inside = labels == c
         q += dense[inside][:, inside].sum() / two_m - (degree[inside].sum() / two_m) ** 2
+        qn += dense[inside][:, inside].sum() / degree[inside].sum()
         conductance.append(dense[inside][:, ~inside].sum() / min(degree[inside].sum(), degree[~inside].sum()))
     assert got.modularity == pytest.approx(q, abs=1e-9)
+    assert got.normalised_modularity == pytest.approx(qn, abs=1e-9)
     assert got.conductance == pytest.approx(conductance, abs=1e-9)
     assert got.mean_conductance == pytest.approx(np.mean(conductance), abs=1e-9)
     assert got.sizes == pytest.approx(np.bincount(labels) / 90)
@@ -149,7 +151,7 @@ def test_one_community_one_node_and_no_edge_are_defined(planted):
     single = one(np.eye(20)[:1], [0])
     assert single.modularity == 0 and single.sizes == (1.0,)
     edgeless = one(np.eye(20), np.arange(20) % 2, ThresholdGraph(0.5))
-    assert edgeless.modularity == 0 and math.isnan(edgeless.mean_conductance)
+    assert edgeless.modularity == edgeless.normalised_modularity == 0 and math.isnan(edgeless.mean_conductance)
     assert raised(edgeless) <= {"weak contrastive signal", "under-segmentation"}
 
 

@@ -18,6 +18,7 @@ from contrasep_lib.modularity.objective import (
     quantities,
 )
 from contrasep_lib.nodes.nodeset import NodeSet
+from tests.modularity.dense_reference import dense_adjacency, padded_batch, relative, soft, unit
 
 GRAPHS = [
     ThresholdGraph(0.0),
@@ -32,53 +33,12 @@ ids = [f"{type(g).__name__}-{getattr(g, 'tau', getattr(g, 'power', None))}" for 
 every_graph = pytest.mark.parametrize("graph", GRAPHS, ids=ids)
 
 
-def unit(*shape, seed=0):
-    z = torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
-    return torch.nn.functional.normalize(z, dim=-1)
-
-
-def soft(*shape, seed=1):
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64).softmax(-1)
-
-
-def dense_adjacency(z, weight, graph):
-    """A of one graph, from its definition; differentiable."""
-    s = z @ z.T
-    if isinstance(graph, KernelGraph):
-        a = ((1 + s) / 2) ** graph.power
-    elif graph.binary:
-        a = (s > graph.tau).to(s.dtype)
-    else:
-        a = s * (s > graph.tau)
-    return a * (1 - torch.eye(len(z), dtype=s.dtype)) * weight[:, None] * weight[None, :]
-
-
 def dense_modularity(z, weight, assign, graph):
     a = dense_adjacency(z, weight, graph)
     d = a.sum(1)
     two_m = d.sum()
     b = a - d[:, None] * d[None, :] / two_m
     return torch.trace(assign.T @ b @ assign) / two_m
-
-
-def relative(got, expected):
-    return ((got.double() - expected).norm() / expected.norm()).item()
-
-
-def padded_batch(sizes, dim=6, communities=3, seed=0):
-    """Three graphs of different size with silent nodes in between; NaN where nothing is valid."""
-    total = max(sizes) + 5
-    z = unit(len(sizes), total, dim, seed=seed)
-    valid = torch.zeros(len(sizes), total, dtype=torch.bool)
-    order = torch.Generator().manual_seed(seed)
-    for row, size in enumerate(sizes):
-        valid[row, torch.randperm(total, generator=order)[:size]] = True
-    assign = soft(len(sizes), total, communities, seed=seed + 1)
-    weight = 0.2 + torch.rand(len(sizes), total, generator=order, dtype=torch.float64)
-    z[~valid] = math.nan
-    assign[~valid] = math.nan
-    weight[~valid] = math.nan
-    return z, weight, valid, assign
 
 
 @every_graph

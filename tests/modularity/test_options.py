@@ -5,11 +5,12 @@ import dataclasses
 import pytest
 import yaml
 
-from contrasep_lib.config import as_tree, build, create, load_config, names, options_class
+from contrasep_lib.config import as_key, as_tree, build, create, load_config, names, options_class
 from contrasep_lib.config.reading import read_layers
 from contrasep_lib.errors import ContrasepError
 from contrasep_lib.modularity.graphs import KernelGraph, ThresholdGraph
 from contrasep_lib.modularity.options import ModularityOptions
+from contrasep_lib.modularity.quality import Modularity, NormalisedModularity
 
 
 def section(values):
@@ -22,6 +23,21 @@ def test_defaults_and_parts():
     assert create(options.solver, num_communities=3).restarts == 2
     assert (section({}).solver.name, section({}).counting.name) == ("network", "recursive_split")
     assert build(ModularityOptions, as_tree(options), "c") == options
+
+
+def test_qualities():
+    assert create(section({}).quality) == Modularity(1.0)
+    assert create(section({"quality": {"name": "modularity", "gamma": 1.5}}).quality) == Modularity(1.5)
+    normalised = section({"quality": {"name": "normalised", "regularise": 0.5}, "solver": {"starts": 4}})
+    assert create(normalised.quality) == NormalisedModularity(0.5) and normalised.solver.starts == 4
+    assert create(section({"quality": "normalised"}).quality) == NormalisedModularity(0.0)
+    other = section({"quality": {"name": "normalised", "regularise": 0.5}, "solver": "kmeans"})
+    assert build(ModularityOptions, as_tree(other), "c") == other
+    # what was trained before there were any keeps its key
+    former = as_key(section({}))
+    assert "quality" not in former and "starts" not in former["solver"]
+    assert as_key(section({"quality": {"gamma": 1.0}})) == former != as_key(section({"quality": {"gamma": 1.1}}))
+    assert as_key(section({"solver": {"starts": 2}})) != former != as_key(section({"quality": "normalised"}))
 
 
 @pytest.mark.parametrize("solver", names("solver"))
@@ -40,6 +56,11 @@ def test_every_solver_takes_its_options(solver):
     ({"solver": "spectrum"}, "unknown solver 'spectrum'; did you mean 'spectral'"),
     ({"counting": {"null_model": "isotropic", "threshold": -1.0}}, "threshold: expected a positive number"),
     ({"counting": {"utterances": 0, "threshold": 0.0}}, "threshold: expected a positive number"),
+    ({"quality": {"gamma": 0}}, "gamma: expected a positive number, got 0"),
+    ({"quality": {"gamma": -1.5}}, "gamma: expected a positive number, got -1.5"),
+    ({"quality": {"name": "normalised", "regularise": 1.5}}, r"regularise: expected a value in \[0, 1\], got 1.5"),
+    ({"quality": {"name": "normalised", "gamma": 1.0}}, "unknown key 'gamma'; known: regularise"),
+    ({"solver": {"starts": 0}}, "starts: expected at least 1, got 0"),
     ({"counting": {"seconds": 0}}, "seconds"), ({"counting": {"utterances": -1}}, "utterances"),
 ])
 def test_bad_options(values, says):

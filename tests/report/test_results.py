@@ -113,14 +113,18 @@ def test_an_estimated_count_is_scored_and_shown(tag, mixed, contrasep, tmp_path)
     (out / "spk2.scp").write_text("\n".join(tables[2][1:]) + "\n")
     (out / "spk3.scp").write_text(tables[1][1] + "\n")
     counts = [1, 3, 2, 2, 2]
-    rows = [f"{key}\t0\t{count}\t0.4\t0.1\t\t" for key, count in zip(keys, counts)]
+    places = ["kmeans", "", "kmeans", "", ""]
+    rows = [f"{key}\t0\t{count}\t0.4\t0.7\t0.1\t\tnetwork\t{place}\t" for key, count, place in zip(keys, counts, places)]
     (out / "evidence.tsv").write_text("\n".join([lines[0], *rows]) + "\n")
     exp = tag("oracle_psm", plots=2)
     means = json.loads((exp / "results.json").read_text())["sets"][mixed[3].name]
     assert means["count_accuracy"] == 0.6 and means["mean_modularity"] == 0.4
+    assert means["mean_normalised_modularity"] == 0.7 and means["fallbacks"] == {"kmeans": 2}
     assert means["si_snri"] is None
     assert means["oracle"]["psm"] > means["si_snri_count_estimated"] > means["si_snri_penalised"] > 0
-    assert "count accuracy: 60.0 %" in (exp / "RESULTS.md").read_text()
+    page = (exp / "RESULTS.md").read_text()
+    assert "count accuracy: 60.0 %" in page and "mean normalised modularity: 0.700" in page
+    assert "partitioned by kmeans, as the solver found too few communities: 2 of 5" in page
     contrasep("report", "--recipe-dir", tmp_path, check=True)
     assert "estimated, accuracy 60.0 %" in (tmp_path / "exp" / "RESULTS.md").read_text()
     assert len(list((exp / f"score_{mixed[3].name}").glob("plots/*.png"))) == 2

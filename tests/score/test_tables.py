@@ -1,5 +1,7 @@
 """Score tables: writing, reading, joining, means."""
 
+import dataclasses
+
 import pytest
 
 from contrasep_lib.errors import ContrasepError
@@ -87,7 +89,7 @@ def test_joining_refuses_missing_double_and_foreign_utterances(tmp_path):
         (lambda text: "", "empty"),
         (lambda text: text.replace("permutation", "other", 1), "column 'permutation' missing"),
         (lambda text: text.replace("1.2500", "nan", 1), "si_snr: expected a finite number, got 'nan'"),
-        (lambda text: text.replace("\t1.2500", "", 1), "expected 23 fields, got 22"),
+        (lambda text: text.replace("\t1.2500", "", 1), "expected 25 fields, got 24"),
         (lambda text: text + text.split("\n")[1] + "\n", "'a' stands twice"),
     ],
 )
@@ -106,6 +108,22 @@ def test_evidence_tolerates_further_columns(tmp_path):
     path = tmp_path / "evidence.tsv"
     path.write_text(EVIDENCE + "a\t1\tx\t\t\t\nb\t0\ty\t3\t0.41\t0.2\n")
     assert read_evidence(path) == {"a": Evidence(True), "b": Evidence(False, 3, 0.41, 0.2)}
+
+
+def test_fallbacks_are_kept(tmp_path):
+    path = tmp_path / "evidence.tsv"
+    header = EVIDENCE.strip() + "\tnormalised_modularity\tsolver\tfallback\n"
+    path.write_text(header + "a\t0\tx\t3\t0.41\t0.2\t0.9\tnetwork\tkmeans\nb\t1\tx\t\t0.41\t0.2\t0.8\tnetwork\t\n")
+    found = read_evidence(path)
+    assert found == {"a": Evidence(False, 3, 0.41, 0.2, 0.9, "kmeans"), "b": Evidence(True, None, 0.41, 0.2, 0.8)}
+    rows = [dataclasses.replace(row(utt), normalised_modularity=found[utt].normalised_modularity, fallback=found[utt].fallback) for utt in found]
+    write_rows(tmp_path / "scores.tsv", rows)
+    assert read_rows(tmp_path / "scores.tsv") == rows
+    # tables of earlier versions have neither column
+    old = [line.split("\t") for line in (tmp_path / "scores.tsv").read_text().splitlines()]
+    kept = [i for i, name in enumerate(old[0]) if name not in ("normalised_modularity", "fallback")]
+    (tmp_path / "scores.tsv").write_text("".join("\t".join(line[i] for i in kept) + "\n" for line in old))
+    assert read_rows(tmp_path / "scores.tsv") == [dataclasses.replace(each, normalised_modularity=None, fallback=None) for each in rows]
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ import json
 import shutil
 import subprocess
 import sys
+import types
 from pathlib import Path
 
 import numpy as np
@@ -110,7 +111,11 @@ def test_a_file_is_separated_as_its_samples_are(tmp_path):
     assert window["modularity"] == pytest.approx(whole.modularity, abs=1e-5)
     assert window["conductance"] == pytest.approx(whole.conductance, abs=1e-5)
     assert window["sizes"] == pytest.approx(list(whole.sizes), abs=1e-5) and "2 speakers" in window["words"]
+    assert window["normalised_modularity"] == pytest.approx(whole.normalised_modularity, abs=1e-5)
+    assert (window["solver"], window["fallback"]) == ("spectral", None)
     evidence = {entry["num_communities"]: entry for entry in window["evidence"]}
+    assert evidence[1]["normalised_modularity"] == pytest.approx(0, abs=1e-6)
+    assert evidence[2]["normalised_modularity"] > 0.1
     assert sorted(evidence) == [1, 2, 3, 4, 5] and evidence[1]["mean_conductance"] is None
     assert evidence[2]["joint_score"] > evidence[2]["threshold"] > evidence[2]["split_score"]
     assert evidence[2]["excess"] == pytest.approx(evidence[2]["modularity"] - evidence[2]["null_mean"], abs=2e-6)
@@ -124,6 +129,17 @@ def test_a_file_is_separated_as_its_samples_are(tmp_path):
     (tmp_path / "out" / "x_spk3.wav").write_bytes(b"old")
     run([tmp_path / "x.wav"], tmp_path / "out", overwrite=True)
     assert {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()} == before
+
+
+def test_another_solver_in_place_of_the_configured_one_is_reported(tmp_path):
+    made = separator()
+    alone = types.SimpleNamespace(solve=lambda nodes, *_: types.SimpleNamespace(labels=torch.where(nodes.valid, 0, -1)))
+    made.separator.clustering = dataclasses.replace(made.separator.clustering, solver=alone)
+    soundfile.write(tmp_path / "x.wav", voice(0, 2) + voice(2, 2), RATE)
+    reported, _, _ = run([tmp_path / "x.wav"], tmp_path / "out", by=made, num_spk=2)
+    assert "2 speakers (kmeans in place of spectral, which found too few communities):" in reported[0]
+    [window] = outputs(tmp_path / "out", "x")[1]["windows"]
+    assert (window["solver"], window["fallback"]) == ("spectral", "kmeans")
 
 
 def test_a_given_count_is_kept(tmp_path):

@@ -12,8 +12,9 @@ from contrasep_lib.decode.attractor import centroids_of
 from contrasep_lib.errors import ContrasepError
 from contrasep_lib.mix.options import MixOptions
 from contrasep_lib.modularity.graphs import KernelGraph
-from contrasep_lib.modularity.objective import modularity
+from contrasep_lib.modularity.objective import modularity, normalised_modularity
 from contrasep_lib.modularity.options import ModularityOptions
+from contrasep_lib.modularity.quality import Modularity, NormalisedModularity
 from contrasep_lib.modularity.solvers.network import ModularityNetwork, NetworkSolver
 from contrasep_lib.nodes.granularity import TimeFrequency
 from contrasep_lib.nodes.nodeset import NodeSet
@@ -22,6 +23,7 @@ from contrasep_lib.oracles.base import Scene, oracle_options
 from contrasep_lib.separate.clustering_state import ClusteringState, state_files
 from contrasep_lib.separate.model_separator import ModelSeparator, hard_shares, soft_shares
 from contrasep_lib.separate.options import SeparateOptions
+from contrasep_lib.separate.writer import labels_of
 from contrasep_lib.train.clustering import train_clustering
 
 FEATURES = FeatureOptions(128, 32)
@@ -162,8 +164,40 @@ def test_a_graph_of_fewer_communities_leaves_no_output_silent():
     separator.clustering = dataclasses.replace(separator.clustering, solver=alone)
     mixture, sources = talkers(3)
     separator.model.sources = torch.from_numpy(sources)
-    outputs = separator.separate("utt", mixture, 3).outputs
-    assert (np.square(outputs).mean(axis=1) > 0.02 * np.square(mixture).mean()).all()
+    separation = separator.separate("utt", mixture, 3)
+    assert (np.square(separation.outputs).mean(axis=1) > 0.02 * np.square(mixture).mean()).all()
+    assert (separation.solver, separation.fallback) == ("spectral", "kmeans")
+
+
+def test_a_solver_that_finds_all_communities_needs_no_fallback():
+    separator = separator_of("spectral", quality={"name": "normalised", "regularise": 0.1})
+    assert separator.clustering.quality == NormalisedModularity(0.1)
+    for count, solver in ((3, "spectral"), (1, None)):
+        mixture, sources = talkers(count)
+        separator.model.sources = torch.from_numpy(sources)
+        separation = separator.separate("utt", mixture, count)
+        assert (separation.solver, separation.fallback) == (solver, None)
+        labels = torch.from_numpy(labels_of(separation)).flatten()[None]
+        nodes = separator.model.embed(torch.from_numpy(mixture)[None])
+        hard = torch.nn.functional.one_hot((labels - 1).clamp(min=0), count).float()
+        expected = normalised_modularity(nodes, hard, separator.clustering.graph).item()
+        assert separation.normalised_modularity == pytest.approx(expected, abs=1e-5)
+
+
+def test_the_quality_reaches_the_solver():
+    seen = []
+
+    def solve(nodes, count, graph, seed, quality):
+        seen.append(quality)
+        return types.SimpleNamespace(labels=torch.where(nodes.valid, torch.arange(nodes.valid.shape[1]) % 2, -1))
+
+    for quality, expected in ((None, Modularity()), ({"name": "modularity", "gamma": 1.5}, Modularity(1.5))):
+        separator = separator_of("spectral", **({"quality": quality} if quality else {}))
+        separator.clustering = dataclasses.replace(separator.clustering, solver=types.SimpleNamespace(solve=solve))
+        mixture, sources = talkers(2)
+        separator.model.sources = torch.from_numpy(sources)
+        separator.separate("utt", mixture, 2)
+        assert seen.pop() == expected
 
 
 @pytest.mark.parametrize("mask", ["hard", "soft"])

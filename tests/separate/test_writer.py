@@ -1,11 +1,14 @@
 """What stage 5 writes: whole utterances are kept over a kill, and nothing else is."""
 
+import dataclasses
 import json
 
 import numpy as np
 import pytest
 
 from contrasep_lib.errors import ContrasepError
+from contrasep_lib.score.tables import read_evidence
+from contrasep_lib.separate import writer as writer_module
 from contrasep_lib.separate.separation import Separation
 from contrasep_lib.separate.writer import RECORDS, SPEED, Writer, merge_parts
 
@@ -77,6 +80,25 @@ def test_what_is_not_whole_is_made_again(tmp_path, undisturbed):
 def test_records_of_other_settings_are_passed_over(tmp_path):
     write(tmp_path / "out")
     assert write(tmp_path / "out", identity="other") == KEYS
+
+
+def test_evidence_says_which_solver_made_the_partition(tmp_path):
+    with Writer(tmp_path, 1, 8000) as writer:
+        writer.write("a", separation("a"), 1.0)
+        writer.write("b", dataclasses.replace(separation("b"), normalised_modularity=0.5, solver="network", fallback="kmeans"), 1.0)
+    merge_parts(tmp_path, 1)
+    header, *rows = [line.split("\t") for line in (tmp_path / "evidence.tsv").read_text().splitlines()]
+    first, second = (dict(zip(header, row)) for row in rows)
+    assert [first[name] for name in ("normalised_modularity", "solver", "fallback", "words")] == ["", "", "", "two words"]
+    assert [second[name] for name in ("normalised_modularity", "solver", "fallback")] == ["0.500000", "network", "kmeans"]
+    assert read_evidence(tmp_path / "evidence.tsv")["b"].fallback == "kmeans"
+
+
+def test_records_of_other_columns_are_passed_over(tmp_path, monkeypatch):
+    with pytest.raises(KeyboardInterrupt):
+        write(tmp_path, stop="c")
+    monkeypatch.setattr(writer_module, "EVIDENCE", (*writer_module.EVIDENCE, "another"))
+    assert not Writer(tmp_path, 1, 8000, "same").has("a")
 
 
 def test_parts_that_are_missing_are_one_line(tmp_path):

@@ -94,7 +94,7 @@ class Asking(KMeansSolver):
 
     given: list[int] = []
 
-    def trained(self, mixtures, graph, seed):
+    def trained(self, mixtures, graph, seed, quality):
         self.given.append(len(list(mixtures(5))))
         return self
 

@@ -13,12 +13,12 @@ _SHARPEST = 30.0
 
 
 class DirectSolver(DirectOptions, Solver):
-    """Mirror ascent of Q(C) over ``C = softmax(logits)``, one row of logits per node.
+    """Mirror ascent of a quality over ``C = softmax(logits)``, one row of logits per node.
 
     The step adds ``rate * (BC)_ik / d_i`` to the logits: the natural gradient of Q, scaled
-    by degree so that all nodes decide equally fast. The rate doubles while Q rises and is
-    cut where it does not, so Q never falls. Its arguments are those of
-    :class:`~contrasep_lib.modularity.solvers.options.DirectOptions`.
+    by degree so that all nodes decide equally fast; of another quality, its slope in the place of
+    ``BC``. The rate doubles while the quality rises and is cut where it does not, so it never falls.
+    Its arguments are those of :class:`~contrasep_lib.modularity.solvers.options.DirectOptions`.
     """
 
     def _assign(
@@ -43,7 +43,7 @@ class DirectSolver(DirectOptions, Solver):
 
 
 def ascend(operator: GraphOperator, logits: torch.Tensor, steps: int) -> tuple[torch.Tensor, float]:
-    """Soft assignments ``(nodes, K)`` reached from ``logits``, and their Q."""
+    """Soft assignments ``(nodes, K)`` reached from ``logits``, and their quality."""
     degrees = operator.degrees.unsqueeze(1)
     inverse = torch.where(degrees > 0, 1 / degrees, torch.zeros_like(degrees))
     rate = 4.0 * logits.shape[1]
@@ -51,14 +51,14 @@ def ascend(operator: GraphOperator, logits: torch.Tensor, steps: int) -> tuple[t
     direction = torch.zeros_like(logits)
     for _ in range(steps):
         assign = logits.softmax(1)
-        pull = operator.modularity_matmul(assign)
-        quality = float((assign.double() * pull.double()).sum()) / operator.two_m
+        edges, inside, volume = operator.sums(assign)
+        quality = operator.value(inside, volume)
         if quality > best_quality:
             moved = 1.0 if best_quality == -torch.inf else float((assign - best).abs().amax())
             best_quality, best, best_logits = quality, assign, logits
             if moved < _STILL:
                 break
-            direction = pull * inverse
+            direction = operator.slope(edges, inside, volume) * inverse
             rate = min(2 * rate, 1e6)
         else:
             rate /= 8

@@ -16,6 +16,8 @@ def leading_eigenvectors(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Eigenpairs of ``B = A - d d' / 2m`` of largest eigenvalue, without forming B.
 
+    Of the matrix that `Quality.spread` names, where the operator's quality is another than Q.
+
     Block Lanczos with full reorthogonalisation: one product with a few columns costs
     little more than one with a single column, as most time goes into making the edges.
 
@@ -40,7 +42,7 @@ def leading_eigenvectors(
     values, vectors = basis.new_zeros(0), basis[:, :0]
     fresh = basis
     for _ in range(max_steps):
-        images = torch.cat([images, operator.modularity_matmul(fresh)], dim=1)
+        images = torch.cat([images, operator.spread_matmul(fresh)], dim=1)
         small = basis.double().T @ images.double()
         values, rotation = torch.linalg.eigh((small + small.T) / 2)
         values, rotation = values.flip(0), rotation.flip(1)

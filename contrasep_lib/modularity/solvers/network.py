@@ -13,13 +13,15 @@ import torch
 
 from contrasep_lib.errors import ContrasepError
 from contrasep_lib.modularity.graphs import Graph
-from contrasep_lib.modularity.objective import modularity_loss
-from contrasep_lib.modularity.operator import GraphOperator
+from contrasep_lib.modularity.objective import modularity_loss, starts_loss
+from contrasep_lib.modularity.operator import GraphOperator, one_hot
+from contrasep_lib.modularity.quality import Modularity, Quality
 from contrasep_lib.modularity.solvers.base import Solver, random_sample
 from contrasep_lib.modularity.solvers.options import NetworkOptions
 from contrasep_lib.nodes.nodeset import NodeSet
 
 _CHUNK_NODES = 65536
+_STARTS = 4
 
 
 class ModularityNetwork(torch.nn.Module):
@@ -87,6 +89,33 @@ class ModularityNetwork(torch.nn.Module):
         return part
 
 
+class _Starts(torch.nn.Module):
+    """Networks of one form side by side: one product a layer serves all of them."""
+
+    def __init__(self, networks: Sequence[ModularityNetwork]) -> None:
+        super().__init__()
+        linear = [[layer for layer in network.layers if isinstance(layer, torch.nn.Linear)] for network in networks]
+        self.weights = torch.nn.ParameterList(
+            torch.stack([layer.weight.detach().T for layer in layers]) for layers in zip(*linear)
+        )
+        self.biases = torch.nn.ParameterList(
+            torch.stack([layer.bias.detach().unsqueeze(0) for layer in layers]) for layers in zip(*linear)
+        )
+
+    def forward(self, z: torch.Tensor) -> torch.Tensor:
+        """Soft assignments ``(S, nodes, K)`` of embeddings ``(nodes, dim)``."""
+        hidden = z.expand(len(self.weights[0]), *z.shape)
+        for number, (weight, bias) in enumerate(zip(self.weights, self.biases)):
+            hidden = torch.baddbmm(bias, torch.nn.functional.selu(hidden) if number else hidden, weight)
+        return hidden.softmax(-1)
+
+    def on_all(self, z: torch.Tensor) -> torch.Tensor:
+        """`forward` on all nodes, in the dtype of ``z``, without hidden layers held for all of them at once."""
+        parts = z.to(self.weights[0].dtype).split(max(_CHUNK_NODES // len(self.weights[0]), 1))
+        with torch.no_grad():
+            return torch.cat([self(part) for part in parts], dim=1).to(z.dtype)
+
+
 class _Adam:
     """Adam (Kingma and Ba 2015) for a handful of parameters.
 
@@ -117,12 +146,13 @@ class NetworkSolver(NetworkOptions, Solver):
     """Refines a copy of a trained :class:`ModularityNetwork` on each graph.
 
     A network shared by all mixtures is a fixed partition of the sphere, and two talkers
-    in one of its cells are never separated; so a copy is trained further on the graph itself.
+    in one of its cells are never separated; so a copy is trained further on the graph itself. Of several
+    starts, the others from new networks, the one whose hard partition of all nodes has the highest quality is kept.
     Its first arguments are those of :class:`~contrasep_lib.modularity.solvers.options.NetworkOptions`.
 
     Args:
         num_communities: outputs of the network that `trained` makes.
-        network: the trained network; when None, a new one is drawn from the seed for each
+        network: the trained network; when None, new ones are drawn from the seed for each
             graph. For fewer communities than it has outputs, the outputs with most of the
             graph's weight are kept.
 
@@ -142,12 +172,12 @@ class NetworkSolver(NetworkOptions, Solver):
         return cls(**vars(options), num_communities=num_communities)
 
     def trained(
-        self, mixtures: Callable[[int], Iterable[NodeSet]], graph: Graph, seed: int
+        self, mixtures: Callable[[int], Iterable[NodeSet]], graph: Graph, seed: int, quality: Quality = Modularity()
     ) -> NetworkSolver:
         """See `Solver.trained`."""
         rng = np.random.default_rng(seed)
         pool = [draw_nodes(nodes, self.train_nodes, rng) for nodes in mixtures(self.train_pool)]
-        network = train_network(pool, self, self.num_communities, graph, seed)
+        network = train_network(pool, self, self.num_communities, graph, seed, quality)
         return dataclasses.replace(self, network=network.cpu())
 
     def state(self) -> dict[str, Any]:
@@ -175,29 +205,42 @@ class NetworkSolver(NetworkOptions, Solver):
 
     def _assign(
         self, operator: GraphOperator, num_communities: int, generator: torch.Generator
-    ) -> tuple[torch.Tensor, None]:
+    ) -> tuple[torch.Tensor, float | None]:
         z, weight = operator.z, operator.weight
-        seed = int(torch.randint(2**62, (), generator=generator))
-        if self.network is None:
-            with torch.random.fork_rng(devices=[]):
-                torch.manual_seed(seed)
-                network = ModularityNetwork(z.shape[1], num_communities).to(z.device)
-        else:
-            network = self._restricted(self.network, z, weight, num_communities)
-        dtype = next(network.parameters()).dtype
+        starts = _Starts(self._networks(operator, num_communities, generator))
+        dtype = starts.weights[0].dtype
         with torch.enable_grad():
-            network.train()
-            optimiser = _Adam(network, self.refine_learning_rate)
+            optimiser = _Adam(starts, self.refine_learning_rate)
             for step in range(self.refine_steps):
                 some: slice | torch.Tensor = slice(None)
                 if len(z) > self.refine_nodes:
                     some = random_sample(len(z), self.refine_nodes, generator, z.device)
                 nodes = NodeSet.from_embeddings(z[None, some], weight[None, some])
-                assign = network(nodes.z.to(dtype))
+                assign = starts(nodes.z[0].to(dtype)).unsqueeze(0)
                 weight_now = self.collapse_weight * (1 - step / self.refine_steps)
-                loss = modularity_loss(nodes, assign, operator.graph, weight_now).sum()
-                optimiser.step(loss)
-        return self._apply(network, z).to(z.dtype), None
+                optimiser.step(starts_loss(nodes, assign, operator.graph, weight_now, operator.quality).sum())
+        reached = starts.on_all(z)
+        if len(reached) == 1:
+            return reached[0], None
+        qualities = operator.qualities(one_hot(reached.argmax(-1), num_communities, z.dtype))
+        best = int(qualities.argmax())
+        return reached[best], float(qualities[best])
+
+    def _networks(
+        self, operator: GraphOperator, num_communities: int, generator: torch.Generator
+    ) -> list[ModularityNetwork]:
+        """The networks to refine: the trained one, if any, then new ones."""
+        seed = int(torch.randint(2**62, (), generator=generator))
+        starts = self.starts or (1 if isinstance(operator.quality, Modularity) else _STARTS)
+        hidden, found = tuple(self.hidden), []
+        if self.network is not None:
+            found = [self._restricted(self.network, operator.z, operator.weight, num_communities)]
+            hidden = tuple(self.network.hidden)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            while len(found) < starts:
+                found.append(ModularityNetwork(operator.z.shape[1], num_communities, hidden).to(operator.z.device))
+        return found
 
     def _restricted(
         self, trained: ModularityNetwork, z: torch.Tensor, weight: torch.Tensor, num_communities: int
@@ -207,20 +250,12 @@ class NetworkSolver(NetworkOptions, Solver):
             raise ValueError(f"num_communities: expected at most the network's {width}, got {num_communities}")
         if dim != z.shape[1]:
             raise ValueError(f"z: expected embeddings of the network's dimension {dim}, got {z.shape[1]}")
-        network = copy.deepcopy(trained).to(z.device).requires_grad_()
+        network = copy.deepcopy(trained).to(z.device)
         if num_communities == width:
             return network
-        mass = weight.double() @ self._apply(network, z).double()
+        mass = weight.double() @ _Starts([network]).on_all(z)[0].double()
         kept = mass.argsort(descending=True, stable=True)[:num_communities].sort().values
         return network.restricted(kept)
-
-    @staticmethod
-    def _apply(network: ModularityNetwork, z: torch.Tensor) -> torch.Tensor:
-        """The network on all nodes, without its hidden layers held for all at once."""
-        network.eval()
-        dtype = next(network.parameters()).dtype
-        with torch.no_grad():
-            return torch.cat([network(part.to(dtype)) for part in z.split(_CHUNK_NODES)])
 
 
 def draw_nodes(nodes: NodeSet, count: int, rng: np.random.Generator) -> tuple[torch.Tensor, torch.Tensor]:
@@ -236,6 +271,7 @@ def train_network(
     num_communities: int,
     graph: Graph,
     seed: int,
+    quality: Quality = Modularity(),
 ) -> ModularityNetwork:
     """Train a modularity network over a pool of mixtures.
 
@@ -243,8 +279,9 @@ def train_network(
         pool: of each mixture, embeddings ``(train_nodes, dim)`` and weights ``(train_nodes,)``.
         options: of the training.
         num_communities: outputs of the network.
-        graph: whose modularity it maximises.
+        graph: whose partition it makes.
         seed: of its weights and of the mixtures of each step.
+        quality: of the partition, which it maximises.
 
     Raises:
         ContrasepError: an empty pool, or a loss that is not finite.
@@ -261,7 +298,7 @@ def train_network(
     for step in range(options.train_steps):
         some = torch.from_numpy(rng.integers(len(z), size=options.train_mixtures)).to(z.device)
         nodes = NodeSet.from_embeddings(z[some], weight[some])
-        loss = modularity_loss(nodes, network(nodes.z), graph, options.collapse_weight).mean()
+        loss = modularity_loss(nodes, network(nodes.z), graph, options.collapse_weight, quality).mean()
         if not torch.isfinite(loss):
             raise ContrasepError(
                 f"modularity network: loss {loss.item()} at step {step + 1}; lower modularity.solver.learning_rate"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from contrasep_lib.config import choice
+from contrasep_lib.config import LATER, choice
 
 
 def _check(options: object, **least: int) -> None:
@@ -26,10 +26,12 @@ class NetworkOptions:
         train_nodes: nodes drawn from each mixture of the pool.
         learning_rate: of that training.
         collapse_weight: weight of the collapse term in the loss; in refinement it falls linearly to 0, so that the
-            last steps maximise Q itself.
+            last steps maximise the quality itself.
         refine_steps: steps of Adam on the graph itself; 0 takes the network as it is.
         refine_learning_rate: of the refinement.
         refine_nodes: nodes drawn for each step of it; all of a smaller graph.
+        starts: refinements, side by side, of which the best is kept: of the trained network and of new ones. null takes
+            1 for modularity and 4 for another quality.
     """
 
     hidden: tuple[int, ...] = (64,)
@@ -42,6 +44,7 @@ class NetworkOptions:
     refine_steps: int = 100
     refine_learning_rate: float = 0.02
     refine_nodes: int = 2048
+    starts: int | None = dataclasses.field(default=None, metadata=LATER)
 
     def __post_init__(self) -> None:
         _check(self, train_pool=1, train_steps=0, train_mixtures=1, train_nodes=2, refine_steps=0, refine_nodes=1)
@@ -50,6 +53,8 @@ class NetworkOptions:
         for name in ("learning_rate", "refine_learning_rate"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name}: expected a positive number, got {getattr(self, name)}")
+        if self.starts is not None:
+            _check(self, starts=1)
         if not self.collapse_weight >= 0:
             raise ValueError(f"collapse_weight: expected at least 0, got {self.collapse_weight}")
 

@@ -1,4 +1,4 @@
-"""Moves of nodes and merges of communities that raise the modularity of a hard partition."""
+"""Moves of nodes and merges of communities that raise the quality of a hard partition."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ def sweep(
     max_sweeps: int = 50,
     min_gain: float = 1e-7,
 ) -> tuple[torch.Tensor, float]:
-    """Batched Kernighan-Lin style moves; Q never falls.
+    """Batched Kernighan-Lin style moves; the operator's quality never falls.
 
-    The gain of moving node i from a to b is, up to 2/2m,
-    ``(AC)_ib - (AC)_ia - d_i (vol_b - vol_a + d_i) / 2m``. All nodes with a gain move at
-    once, which for kernels (close to a positive semidefinite form) always raises Q. Where
-    moves spoil one another and Q falls, only the best quarter of them is tried again, down
+    The gain of moving node i from a to b is, for Q and up to 2/2m,
+    ``(AC)_ib - (AC)_ia - d_i (vol_b - vol_a + d_i) / 2m``, see `Quality.scores`. All nodes with a gain
+    move at once, which for Q of kernels (close to a positive semidefinite form) always raises it. Where
+    moves spoil one another and the quality falls, only the best quarter of them is tried again, down
     to the single best one, whose gain is exact.
 
     Args:
@@ -27,29 +27,28 @@ def sweep(
         labels: ``(nodes,)`` in 0..K-1.
         num_communities: K.
         max_sweeps: products with A at most.
-        min_gain: sweeps end once one raises Q by less.
+        min_gain: sweeps end once one raises the quality by less.
 
     Returns:
-        Labels and their exact Q.
+        Labels and their exact quality.
     """
-    degrees, two_m = operator.degrees, operator.two_m
+    degrees = operator.degrees
     tolerance = 8 * torch.finfo(operator.z.dtype).eps
     best_labels, best_quality = labels, -torch.inf
     ranking = best_labels[:0]
     moves, target = 0, labels
     for _ in range(max_sweeps):
         current = one_hot(labels, num_communities, degrees.dtype)
-        edges = operator.matmul(current)
-        volume = degrees.double() @ current.double()
-        own = edges.gather(1, labels.unsqueeze(1)).squeeze(1)
-        quality = float(own.double().sum()) / two_m - float((volume / two_m).square().sum())
+        edges, inside, volume = operator.sums(current)
+        quality = operator.value(inside, volume)
         if quality > best_quality + tolerance:
             small = quality - best_quality < min_gain
             best_labels, best_quality = labels, quality
             if small:
                 break
-            score = edges - degrees.unsqueeze(1) * (volume / two_m).to(edges.dtype)
-            score += current * (degrees.square() / two_m).unsqueeze(1)
+            score = operator.quality.scores(
+                edges, degrees, operator.loops, labels, inside, volume, operator.two_m
+            )
             top, target = score.max(1)
             gain = top - score.gather(1, labels.unsqueeze(1)).squeeze(1)
             # Rounding in a sum of d_i edges decides nothing.
@@ -69,14 +68,13 @@ def sweep(
 
 
 def merge(operator: GraphOperator, labels: torch.Tensor, num_communities: int) -> tuple[torch.Tensor, bool]:
-    """Merge pairs of communities while that raises Q; labels, and whether any were merged."""
+    """Merge pairs of communities while that raises the operator's quality; labels, and whether any were merged."""
     current = one_hot(labels, num_communities, operator.z.dtype)
     between = (current.T @ operator.matmul(current)).double()
     volume = operator.degrees.double() @ current.double()
     changed = False
     while True:
-        gain = between - volume.unsqueeze(0) * volume.unsqueeze(1) / operator.two_m
-        gain = gain.tril(-1)
+        gain = operator.quality.merge_gains(between, volume, operator.two_m).tril(-1)
         best = int(gain.argmax())
         one, two = divmod(best, num_communities)
         if gain[one, two] <= 1e-9 * operator.two_m:

@@ -16,7 +16,9 @@ class SpectralSolver(SpectralOptions, Solver):
 
     With the positive eigenpairs of B, ``x_i = sqrt(lambda) u_i`` gives
     ``2m Q = sum_k |sum_{i in k} x_i|^2`` up to the eigenvalues left out. Several starts
-    are improved in these few coordinates, the best are refined on the exact Q. Its arguments
+    are improved in these few coordinates, the best are refined on the exact Q. For normalised modularity the
+    eigenvectors are those of the normalised cut and the starts weighted k-means on their points, to which the
+    trace is equal (Dhillon, Guan and Kulis 2004). Its arguments
     are those of :class:`~contrasep_lib.modularity.solvers.options.SpectralOptions`.
     """
 
@@ -45,9 +47,12 @@ class SpectralSolver(SpectralOptions, Solver):
         values, vectors = leading_eigenvectors(operator, num_communities, generator)
         positive = values > 1e-6 * values.abs().max()
         points = vectors[:, positive] * values[positive].sqrt()
-        starts = vector_partitions(points, num_communities, self.restarts, generator)
+        scale, _, mass = operator.quality.spread(operator.degrees, operator.two_m)
+        points = points * scale.unsqueeze(1)
+        starts = vector_partitions(points, num_communities, self.restarts, generator, mass)
         best_labels = torch.zeros(operator.nodes, dtype=torch.int64, device=operator.z.device)
-        best_quality = 0.0
+        whole = torch.tensor([operator.two_m], dtype=torch.float64)
+        best_quality = operator.value(whole, whole)
         for labels in starts[: self.refined]:
             labels, quality = sweep(operator, labels, num_communities)
             merged, changed = merge(operator, labels, num_communities)
@@ -59,15 +64,22 @@ class SpectralSolver(SpectralOptions, Solver):
 
 
 def vector_partitions(
-    points: torch.Tensor, num_communities: int, restarts: int, generator: torch.Generator
+    points: torch.Tensor,
+    num_communities: int,
+    restarts: int,
+    generator: torch.Generator,
+    mass: torch.Tensor | None = None,
 ) -> list[torch.Tensor]:
     """Partitions that make ``sum_k |sum_{i in k} x_i|^2`` large, best first, without repeats.
+
+    With masses, those that make ``sum_k |sum_{i in k} d_i x_i|^2 / sum_{i in k} d_i`` large: weighted k-means.
 
     Args:
         points: ``(nodes, dims)``; dims may be 0.
         num_communities: K.
         restarts: random starts, all run at once.
         generator: of the starting directions.
+        mass: ``(nodes,)``, at least 0, or None.
 
     Returns:
         Label vectors ``(nodes,)``, at most ``restarts`` of them.
@@ -75,16 +87,24 @@ def vector_partitions(
     nodes, dims = points.shape
     if dims == 0 or num_communities == 1:
         return [torch.zeros(nodes, dtype=torch.int64, device=points.device)]
-    anchors = torch.stack([_spread(points, num_communities, generator) for _ in range(restarts)])
+    anchors = torch.stack([_spread(points, num_communities, generator, mass) for _ in range(restarts)])
     labels = torch.full((restarts, nodes), -1, device=points.device)
     for _ in range(50):
-        new = (anchors @ points.T).argmax(1)
+        pull = anchors @ points.T
+        if mass is not None:
+            pull -= anchors.square().sum(-1, keepdim=True) / 2
+        new = pull.argmax(1)
         if torch.equal(new, labels):
             break
         labels = new
         members = one_hot(labels, num_communities, points.dtype)
-        anchors = members.transpose(1, 2) @ points
-    score = anchors.double().square().sum((1, 2))
+        length = torch.ones_like(members[:, :1])
+        if mass is not None:
+            members = members * mass.unsqueeze(-1)
+            length = members.sum(1, keepdim=True).sqrt().clamp(min=torch.finfo(points.dtype).tiny)
+        sums = (members / length).transpose(1, 2) @ points
+        anchors = sums / length.transpose(1, 2)
+    score = sums.double().square().sum((1, 2))
     out: list[torch.Tensor] = []
     last = torch.inf
     for row in score.argsort(descending=True, stable=True).tolist():
@@ -95,16 +115,19 @@ def vector_partitions(
     return out
 
 
-def _spread(points: torch.Tensor, count: int, generator: torch.Generator) -> torch.Tensor:
-    """Starting anchors ``(count, dims)``: points drawn by norm, away from those drawn before."""
+def _spread(
+    points: torch.Tensor, count: int, generator: torch.Generator, mass: torch.Tensor | None
+) -> torch.Tensor:
+    """Starting anchors ``(count, dims)``: points drawn by norm and mass, away from those drawn before."""
     norm = torch.linalg.vector_norm(points, dim=1)
+    chance = norm.square() if mass is None else norm.square() * mass
     unit = points / norm.clamp(min=torch.finfo(points.dtype).tiny).unsqueeze(1)
     gap = torch.full_like(norm, 2.0)
     chosen = []
     for _ in range(count):
-        mass = (norm.square() * gap).double().cumsum(0)
-        draw = torch.rand((), generator=generator, dtype=torch.float64).to(points.device) * mass[-1]
-        pick = torch.searchsorted(mass, draw, right=True).clamp(max=len(points) - 1)
+        heap = (chance * gap).double().cumsum(0)
+        draw = torch.rand((), generator=generator, dtype=torch.float64).to(points.device) * heap[-1]
+        pick = torch.searchsorted(heap, draw, right=True).clamp(max=len(points) - 1)
         chosen.append(points[pick])
         gap = torch.minimum(gap, (1 - unit @ unit[pick]).clamp(min=0))
     return torch.stack(chosen)
