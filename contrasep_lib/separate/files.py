@@ -72,7 +72,7 @@ def seconds_in(files: Sequence[Path]) -> float:
 
     total = 0.0
     for file in files:
-        with contextlib.suppress(soundfile.LibsndfileError, RuntimeError):
+        with contextlib.suppress(soundfile.LibsndfileError, RuntimeError, UnicodeError):
             total += soundfile.info(str(file)).duration
     return total
 
@@ -101,6 +101,9 @@ def separate_files(
     failed = 0
     for file in files:
         try:
+            shown = str(file).encode("utf-8", "backslashreplace").decode()
+            if shown != str(file):
+                raise ContrasepError(f"{shown}: its name is not UTF-8; rename it")
             if file.stem in taken:
                 raise ContrasepError(
                     f"{file}: its outputs would have the names of {taken[file.stem]}'s; separate it into another --out"

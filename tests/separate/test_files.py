@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -282,6 +283,18 @@ def test_errors_are_one_line_each_and_the_others_go_on(tmp_path):
     assert files_in([str(tmp_path / "a"), str(good)]) == [good, good] and seconds_in([good, files[3]]) == 1
     with pytest.raises(ContrasepError, match="no audio in this folder"):
         files_in([str(tmp_path / "c")])
+
+
+def test_a_name_that_is_no_text(tmp_path):
+    file = tmp_path / os.fsdecode(b"caf\xe9.wav")
+    try:
+        soundfile.write(tmp_path / "x.wav", voice(0, 1), RATE)
+        shutil.copy(tmp_path / "x.wav", file)
+    except OSError:
+        pytest.skip("this file system has names of text alone")
+    reported, errors, failed = run([file], tmp_path / "out")
+    assert failed == 1 and reported == [] and errors == [f"{tmp_path}/caf\\udce9.wav: its name is not UTF-8; rename it"]
+    assert seconds_in([file, tmp_path / "x.wav"]) == 1
 
 
 def test_a_recording_is_never_replaced(tmp_path):
