@@ -126,7 +126,9 @@ def test_an_estimated_count_is_scored_and_shown(tag, mixed, contrasep, tmp_path)
     assert "count accuracy: 60.0 %" in page and "mean normalised modularity: 0.700" in page
     assert "partitioned by kmeans, as the solver found too few communities: 2 of 5" in page
     contrasep("report", "--recipe-dir", tmp_path, check=True)
-    assert "estimated, accuracy 60.0 %" in (tmp_path / "exp" / "RESULTS.md").read_text()
+    page = (tmp_path / "exp" / "RESULTS.md").read_text()
+    assert "estimated, accuracy 60.0 %" in page
+    assert "- `oracle_psm`: partitioned by kmeans, as the solver found too few communities: 2 of 5" in page
     assert len(list((exp / f"score_{mixed[3].name}").glob("plots/*.png"))) == 2
 
 
