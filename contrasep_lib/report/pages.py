@@ -138,6 +138,14 @@ def separator_cell(results: Mapping[str, Any]) -> str:
     return f"{results['separator']}: {size}, trained {system['minutes']:.0f} minutes on {system['device']}"
 
 
+def fallback_words(means: Mapping[str, Any]) -> list[str]:
+    """How many mixtures another solver than the configured one partitioned, one sentence a solver."""
+    return [
+        f"partitioned by {name}, as the solver found too few communities: {count} of {means['n']}"
+        for name, count in means.get("fallbacks", {}).items()
+    ]
+
+
 def _evidence(means: Mapping[str, Any]) -> list[str]:
     """Lines on counting and clustering, where there is something to report."""
     lines = []
@@ -149,8 +157,7 @@ def _evidence(means: Mapping[str, Any]) -> list[str]:
         lines.append(f"- mean normalised modularity: {means['mean_normalised_modularity']:.3f}")
     if means["mean_conductance"] is not None:
         lines.append(f"- mean conductance: {means['mean_conductance']:.3f}")
-    for name, count in means.get("fallbacks", {}).items():
-        lines.append(f"- partitioned by {name}, as the solver found too few communities: {count} of {means['n']}")
+    lines += [f"- {words}" for words in fallback_words(means)]
     return [*lines, ""] if lines else []
 
 
@@ -210,6 +217,8 @@ def comparison_page(rows: Mapping[str, Mapping[str, Any]], origin: str) -> str:
             groups.setdefault((name, set_summary(means), results["label"]), []).append((tag, results, means))
     for (name, what, label), members in sorted(groups.items()):
         lines += [f"## {name}: {what}, {label}", "", *_set_table(members), ""]
+        notes = [f"- `{tag}`: {words}" for tag, _, means in members for words in fallback_words(means)]
+        lines += [*notes, ""] if notes else []
     costs = [[tag, *cost_cells(row["cost"])] for tag, row in rows.items() if row["cost"] is not None]
     if costs:
         header = ["tag", "million parameters", "trained", "real-time factor", "on"]

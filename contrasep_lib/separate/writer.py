@@ -74,7 +74,8 @@ class Writer:
             identity, outputs, row, times = said["identity"], said["outputs"], said["row"], said["times"]
         except (FileNotFoundError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
             return False
-        if identity != self.identity or len(row) != len(EVIDENCE) or not all(self._wav(key, number).is_file() for number in range(1, outputs + 1)):
+        whole = all(self._wav(key, number).is_file() for number in range(1, outputs + 1))
+        if not whole or identity != self.identity or len(row) != len(EVIDENCE):
             return False
         self._add(key, outputs, row, labels, times)
         return True

@@ -156,9 +156,9 @@ def test_two_talkers_on_one_side_are_kept_apart(name):
 @both_graphs
 def test_graphs_larger_than_the_sample(name, graph):
     z, truth = clouds([400, 300, 200], 90, 0.12)
-    solver = {"spectral": SpectralSolver(sample=200), "direct": DirectSolver(sample=200), "kmeans": KMeansSolver(sample=200)}
+    kinds = {"spectral": SpectralSolver, "direct": DirectSolver, "kmeans": KMeansSolver}
     nodes, quality = NodeSet.from_embeddings(z[None]), NormalisedModularity(0.2)
-    solution = solver[name].solve(nodes, 3, graph, seed=1, quality=quality)
+    solution = kinds[name](sample=200).solve(nodes, 3, graph, seed=1, quality=quality)
     check(solution, nodes, 3, graph, quality)
     assert agree(solution.labels[0], truth)
 
@@ -189,9 +189,10 @@ def test_close_to_the_best_of_all_partitions(name, graph, quality):
 @pytest.mark.parametrize("case", ["empty", "one", "edgeless", "duplicates", "antipodal", "weightless", "two"])
 def test_edge_cases_and_more_communities_than_nodes(name, graph, case):
     z = {
-        "empty": torch.zeros(0, 3), "one": torch.eye(3)[:1], "edgeless": torch.eye(3), "duplicates": torch.eye(3)[[0] * 6],
+        "empty": torch.zeros(0, 3), "one": torch.eye(3)[:1], "edgeless": torch.eye(3),
+        "duplicates": torch.eye(3)[[0] * 6], "weightless": torch.eye(3),
         "antipodal": torch.eye(3)[[0, 0, 0, 0]] * torch.tensor([[1.0], [-1.0], [1.0], [-1.0]]),
-        "weightless": torch.eye(3), "two": torch.nn.functional.normalize(torch.tensor([[1.0, 0, 0], [1.0, 0.2, 0]]), dim=-1),
+        "two": torch.nn.functional.normalize(torch.tensor([[1.0, 0, 0], [1.0, 0.2, 0]]), dim=-1),
     }[case]
     nodes = NodeSet.from_embeddings(z[None], torch.zeros(1, 3) if case == "weightless" else None)
     for quality in (NormalisedModularity(), NormalisedModularity(1.0), Modularity(2.0)):
@@ -248,7 +249,8 @@ def test_a_trained_network_is_the_first_start():
 
 
 def test_starts_by_default():
-    operators = [GraphOperator(torch.eye(3)[[0, 0]], torch.ones(2), KernelGraph(), quality) for quality in QUALITIES[1:3]]
+    z, weight = torch.eye(3)[[0, 0]], torch.ones(2)
+    operators = [GraphOperator(z, weight, KernelGraph(), quality) for quality in QUALITIES[1:3]]
     made = [NetworkSolver()._networks(operator, 2, torch.Generator().manual_seed(0)) for operator in operators]
     assert [len(networks) for networks in made] == [1, 4]
 

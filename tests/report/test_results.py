@@ -114,7 +114,9 @@ def test_an_estimated_count_is_scored_and_shown(tag, mixed, contrasep, tmp_path)
     (out / "spk3.scp").write_text(tables[1][1] + "\n")
     counts = [1, 3, 2, 2, 2]
     places = ["kmeans", "", "kmeans", "", ""]
-    rows = [f"{key}\t0\t{count}\t0.4\t0.7\t0.1\t\tnetwork\t{place}\t" for key, count, place in zip(keys, counts, places)]
+    rows = [
+        f"{key}\t0\t{count}\t0.4\t0.7\t0.1\t\tnetwork\t{place}\t" for key, count, place in zip(keys, counts, places)
+    ]
     (out / "evidence.tsv").write_text("\n".join([lines[0], *rows]) + "\n")
     exp = tag("oracle_psm", plots=2)
     means = json.loads((exp / "results.json").read_text())["sets"][mixed[3].name]
@@ -126,7 +128,9 @@ def test_an_estimated_count_is_scored_and_shown(tag, mixed, contrasep, tmp_path)
     assert "count accuracy: 60.0 %" in page and "mean normalised modularity: 0.700" in page
     assert "partitioned by kmeans, as the solver found too few communities: 2 of 5" in page
     contrasep("report", "--recipe-dir", tmp_path, check=True)
-    assert "estimated, accuracy 60.0 %" in (tmp_path / "exp" / "RESULTS.md").read_text()
+    page = (tmp_path / "exp" / "RESULTS.md").read_text()
+    assert "estimated, accuracy 60.0 %" in page
+    assert "- `oracle_psm`: partitioned by kmeans, as the solver found too few communities: 2 of 5" in page
     assert len(list((exp / f"score_{mixed[3].name}").glob("plots/*.png"))) == 2
 
 

@@ -116,14 +116,18 @@ def test_fallbacks_are_kept(tmp_path):
     path.write_text(header + "a\t0\tx\t3\t0.41\t0.2\t0.9\tnetwork\tkmeans\nb\t1\tx\t\t0.41\t0.2\t0.8\tnetwork\t\n")
     found = read_evidence(path)
     assert found == {"a": Evidence(False, 3, 0.41, 0.2, 0.9, "kmeans"), "b": Evidence(True, None, 0.41, 0.2, 0.8)}
-    rows = [dataclasses.replace(row(utt), normalised_modularity=found[utt].normalised_modularity, fallback=found[utt].fallback) for utt in found]
+    rows = [
+        dataclasses.replace(row(utt), normalised_modularity=each.normalised_modularity, fallback=each.fallback)
+        for utt, each in found.items()
+    ]
     write_rows(tmp_path / "scores.tsv", rows)
     assert read_rows(tmp_path / "scores.tsv") == rows
     # tables of earlier versions have neither column
     old = [line.split("\t") for line in (tmp_path / "scores.tsv").read_text().splitlines()]
     kept = [i for i, name in enumerate(old[0]) if name not in ("normalised_modularity", "fallback")]
     (tmp_path / "scores.tsv").write_text("".join("\t".join(line[i] for i in kept) + "\n" for line in old))
-    assert read_rows(tmp_path / "scores.tsv") == [dataclasses.replace(each, normalised_modularity=None, fallback=None) for each in rows]
+    without = [dataclasses.replace(each, normalised_modularity=None, fallback=None) for each in rows]
+    assert read_rows(tmp_path / "scores.tsv") == without
 
 
 @pytest.mark.parametrize(

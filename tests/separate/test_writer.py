@@ -85,13 +85,13 @@ def test_records_of_other_settings_are_passed_over(tmp_path):
 def test_evidence_says_which_solver_made_the_partition(tmp_path):
     with Writer(tmp_path, 1, 8000) as writer:
         writer.write("a", separation("a"), 1.0)
-        writer.write("b", dataclasses.replace(separation("b"), normalised_modularity=0.5, solver="network", fallback="kmeans"), 1.0)
+        measured = {"normalised_modularity": 0.5, "solver": "network", "fallback": "kmeans"}
+        writer.write("b", dataclasses.replace(separation("b"), **measured), 1.0)
     merge_parts(tmp_path, 1)
     header, *rows = [line.split("\t") for line in (tmp_path / "evidence.tsv").read_text().splitlines()]
     first, second = (dict(zip(header, row)) for row in rows)
-    assert [first[name] for name in ("normalised_modularity", "solver", "fallback", "words")] == ["", "", "", "two words"]
-    assert [second[name] for name in ("normalised_modularity", "solver")] == ["0.500000", "network"]
-    assert second["fallback"] == "kmeans"
+    assert [first[name] for name in (*measured, "words")] == ["", "", "", "two words"]
+    assert [second[name] for name in measured] == ["0.500000", "network", "kmeans"]
     assert read_evidence(tmp_path / "evidence.tsv")["b"].fallback == "kmeans"
 
 

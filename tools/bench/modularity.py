@@ -3,6 +3,7 @@
 
     tools/bench/modularity.py --nodes 1000 10000 100000 --graph kernel --json kernel.json
     tools/bench/modularity.py --nodes 8192 --graph threshold --compare pyg --json compare.json
+    tools/bench/modularity.py --nodes 1000 10000 100000 --graph kernel --quality normalised --json normalised.json
     tools/bench/modularity.py --plot docs/img/modularity_growth.png --json kernel.json threshold.json
 
 Each figure comes from a child process of its own. Memory is the peak of the resident set
@@ -26,6 +27,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 DIM, COMMUNITIES, TAU, POWER = 20, 5, 0.5, 2
+QUALITIES = ("modularity", "normalised")
 SOLVERS = ("kmeans", "spectral", "direct", "network")
 PYG_INSTALL = "torch_geometric is not installed: pip install torch_geometric"
 DENSE_MATRICES = 9
@@ -56,6 +58,13 @@ def build_graph(kind: str):
     return KernelGraph(POWER) if kind == "kernel" else ThresholdGraph(TAU)
 
 
+def build_quality(name: str):
+    """The quality that ``--quality`` names."""
+    from contrasep_lib.modularity.quality import Modularity, NormalisedModularity
+
+    return Modularity() if name == "modularity" else NormalisedModularity()
+
+
 def embeddings(count: int):
     """Noisy clouds of five talkers on the sphere, ``(1, nodes, dim)``."""
     import torch
@@ -67,7 +76,7 @@ def embeddings(count: int):
     return torch.nn.functional.normalize(z, dim=-1).unsqueeze(0)
 
 
-def prepare(task: str, kind: str, count: int):
+def prepare(task: str, kind: str, count: int, quality_name: str):
     """A function to time; inputs exist when it is returned."""
     import torch
 
@@ -79,7 +88,7 @@ def prepare(task: str, kind: str, count: int):
     from contrasep_lib.nodes.nodeset import NodeSet
 
     torch.manual_seed(0)
-    graph, z = build_graph(kind), embeddings(count)
+    graph, quality, z = build_graph(kind), build_quality(quality_name), embeddings(count)
     if task in SOLVERS:
         solver = {
             "kmeans": KMeansSolver,
@@ -88,7 +97,7 @@ def prepare(task: str, kind: str, count: int):
             "network": NetworkSolver,
         }[task]()
         nodes = NodeSet.from_embeddings(z)
-        return lambda: float(solver.solve(nodes, COMMUNITIES, graph, seed=0).modularity)
+        return lambda: float(solver.solve(nodes, COMMUNITIES, graph, seed=0, quality=quality).quality)
     z.requires_grad_()
     if task == "loss":
         layer = torch.nn.Linear(DIM, COMMUNITIES)
@@ -96,7 +105,7 @@ def prepare(task: str, kind: str, count: int):
 
         def ours() -> float:
             z.grad = None
-            loss = modularity_loss(nodes, layer(z).softmax(-1), graph, 0.1).sum()
+            loss = modularity_loss(nodes, layer(z).softmax(-1), graph, 0.1, quality).sum()
             loss.backward()
             return float(loss)
 
@@ -126,7 +135,7 @@ def child(spec: dict) -> None:
     import torch
 
     torch.set_num_threads(spec["threads"])
-    run = prepare(spec["task"], spec["graph"], spec["nodes"])
+    run = prepare(spec["task"], spec["graph"], spec["nodes"], spec["quality"])
     before = reset_peak()
     start = time.perf_counter()
     value = run()
@@ -142,9 +151,9 @@ def child(spec: dict) -> None:
     print(json.dumps({"seconds": min(seconds), "peak_mib": peak / 2**20, "value": value}))
 
 
-def measure(task: str, kind: str, count: int, threads: int, repeat: int) -> dict:
+def measure(task: str, kind: str, quality: str, count: int, threads: int, repeat: int) -> dict:
     """Run one task in a child process; ``error`` in the result tells why there is no figure."""
-    spec = {"task": task, "graph": kind, "nodes": count, "threads": threads, "repeat": repeat}
+    spec = {"task": task, "graph": kind, "quality": quality, "nodes": count, "threads": threads, "repeat": repeat}
     environment = {**os.environ, "OMP_NUM_THREADS": str(threads)}
     try:
         done = subprocess.run(
@@ -161,12 +170,17 @@ def measure(task: str, kind: str, count: int, threads: int, repeat: int) -> dict
     return {**spec, **json.loads(done.stdout.splitlines()[-1])}
 
 
-def growth_exponent(rows: list[dict], task: str, kind: str, least: int) -> float | None:
+def series(row: dict) -> tuple[str, str, str]:
+    """Task, graph and quality of a row; rows of earlier versions are of modularity."""
+    return row["task"], row["graph"], row.get("quality", "modularity")
+
+
+def growth_exponent(rows: list[dict], of: tuple[str, str, str], least: int) -> float | None:
     """Slope of log seconds over log nodes by least squares, from ``least`` nodes on."""
     points = [
         (math.log(r["nodes"]), math.log(r["seconds"]))
         for r in rows
-        if r["task"] == task and r["graph"] == kind and r["nodes"] >= least and "error" not in r
+        if series(r) == of and r["nodes"] >= least and "error" not in r
     ]
     if len({x for x, _ in points}) < 2:
         return None
@@ -183,17 +197,19 @@ def plot(rows: list[dict], path: Path) -> None:
     import matplotlib.pyplot as plt
 
     figure, axes = plt.subplots(1, 2, figsize=(11, 4.2))
-    for task, kind in sorted({(r["task"], r["graph"]) for r in rows}):
+    for of in sorted({series(r) for r in rows}):
+        task, kind, quality = of
         mine = sorted(
-            (r for r in rows if (r["task"], r["graph"]) == (task, kind) and "error" not in r),
+            (r for r in rows if series(r) == of and "error" not in r),
             key=lambda r: r["nodes"],
         )
         if not mine:
             continue
-        slope = growth_exponent(rows, task, kind, 10000)
+        slope = growth_exponent(rows, of, 10000)
         name = {"loss": "loss and gradient", "pyg": "dense DMoNPooling"}.get(task, f"{task} solver")
-        label = f"{kind}: {name}" + ("" if slope is None else f" (exponent {slope:.2f})")
-        style = {"kernel": "o-", "threshold": "s--"}[kind] + f"C{('loss', 'pyg', *SOLVERS).index(task)}"
+        label = f"{kind}, {quality}: {name}" + ("" if slope is None else f" (exponent {slope:.2f})")
+        marks = {"kernel": {"modularity": "o-", "normalised": "^-"}, "threshold": {"modularity": "s--", "normalised": "v--"}}
+        style = marks[kind][quality] + f"C{('loss', 'pyg', *SOLVERS).index(task)}"
         for axis, key in zip(axes, ("seconds", "peak_mib")):
             values = [max(r[key], 1e-3) for r in mine]
             axis.loglog([r["nodes"] for r in mine], values, style, label=label, ms=4)
@@ -214,6 +230,9 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument("--nodes", type=int, nargs="+", metavar="N", help="node counts to measure")
     parser.add_argument("--graph", choices=("threshold", "kernel"), help="graph to measure")
+    parser.add_argument(
+        "--quality", choices=QUALITIES, nargs="+", default=list(QUALITIES), help="what loss and solvers maximise"
+    )
     parser.add_argument("--compare", choices=("pyg",), help="also time this dense implementation")
     parser.add_argument(
         "--solvers", nargs="*", choices=SOLVERS, default=list(SOLVERS), help="solvers to time"
@@ -244,20 +263,23 @@ def run_all(args: argparse.Namespace) -> None:
     """Measure everything asked for, printing and storing each figure as it comes."""
     rows: list[dict] = []
     for count in args.nodes:
-        tasks = ["loss", *args.solvers]
+        tasks = [(task, quality) for quality in args.quality for task in ("loss", *args.solvers)]
         if args.compare and DENSE_MATRICES * 4 * count**2 < available_memory():
-            tasks.insert(1, "pyg")
+            tasks.insert(1, ("pyg", "modularity"))
         elif args.compare:
             print(f"{args.graph} {count}: the dense implementation does not fit", flush=True)
-        for task in tasks:
-            row = measure(task, args.graph, count, args.threads, args.repeat)
+        for task, quality in tasks:
+            row = measure(task, args.graph, quality, count, args.threads, args.repeat)
             rows.append(row)
             if args.json:
                 args.json[0].write_text(json.dumps(rows, indent=1) + "\n")
             figures = row.get("error") or f"{row['seconds']:10.4f} s {row['peak_mib']:9.1f} MiB"
-            print(f"{args.graph:9} {count:8d} {task:8} {figures}", flush=True)
-        both = {r["task"]: r for r in rows if r["nodes"] == count and "error" not in r}
-        if "pyg" in both:
+            print(f"{args.graph:9} {quality:10} {count:8d} {task:8} {figures}", flush=True)
+        both = {
+            r["task"]: r for r in rows
+            if r["nodes"] == count and r["quality"] == "modularity" and "error" not in r
+        }
+        if {"pyg", "loss"} <= set(both):
             ours, dense = both["loss"], both["pyg"]
             slower = dense["seconds"] / ours["seconds"]
             larger = dense["peak_mib"] / max(ours["peak_mib"], 1e-3)
@@ -266,10 +288,10 @@ def run_all(args: argparse.Namespace) -> None:
                 f"{larger:.0f} times the memory",
                 flush=True,
             )
-    for task in dict.fromkeys(r["task"] for r in rows):
-        slope = growth_exponent(rows, task, args.graph, 10000)
+    for of in dict.fromkeys(map(series, rows)):
+        slope = growth_exponent(rows, of, 10000)
         if slope is not None:
-            print(f"{args.graph:9} {task}: growth exponent {slope:.2f} from 1e4 nodes on")
+            print(f"{args.graph:9} {of[2]:10} {of[0]}: growth exponent {slope:.2f} from 1e4 nodes on")
 
 
 def main() -> int:

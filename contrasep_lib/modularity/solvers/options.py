@@ -26,7 +26,7 @@ class NetworkOptions:
         train_nodes: nodes drawn from each mixture of the pool.
         learning_rate: of that training.
         collapse_weight: weight of the collapse term in the loss; in refinement it falls linearly to 0, so that the
-            last steps maximise the quality itself.
+            last steps maximise the quality itself. Normalised modularity of a kernel graph needs none.
         refine_steps: steps of Adam on the graph itself; 0 takes the network as it is.
         refine_learning_rate: of the refinement.
         refine_nodes: nodes drawn for each step of it; all of a smaller graph.
