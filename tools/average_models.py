@@ -39,7 +39,7 @@ def average(models: list[Path], shares: list[float], out: Path) -> None:
     from contrasep_lib.models.checkpoint import read_model, refuse_other, save_model
 
     if len(shares) != len(models) or min(shares) < 0 or sum(shares) <= 0:
-        raise ContrasepError(f"--shares: a weight of at least 0 for each of the {len(models)} models wanted, not all 0")
+        raise ContrasepError(f"--shares: expected a weight of at least 0 for each of the {len(models)} models, not all 0")
     contents = [read_model(path) for path in models]
     last = contents[-1]
     for path, content in zip(models, contents):
@@ -56,7 +56,7 @@ def average(models: list[Path], shares: list[float], out: Path) -> None:
 
 
 def main() -> None:
-    """Entry point; faults of the user in one line."""
+    """Entry point; errors of the user in one line."""
     args = parse()
     try:
         average(args.models, args.shares or [1.0] * len(args.models), args.out)

@@ -31,12 +31,12 @@ while [ $# -gt 0 ]; do
 done
 
 # What the environment depends on; the package itself is installed in place, so its code is not part of it.
-wanted="$root $uv_version $(cat "$root"/setup.py "$root"/tools/{constraints,overrides}.txt | cksum)"
+expected="$root $uv_version $(cat "$root"/setup.py "$root"/tools/{constraints,overrides}.txt | cksum)"
 stamp=$venv/.contrasep
 if ! $force && [ -f "$stamp" ]; then
     { read -r had; read -r had_index || true; } <"$stamp"
     # an environment made with --torch-index serves callers that do not name the index again
-    if [ "$had" = "$wanted" ] && { [ -z "$torch_index" ] || [ "$had_index" = "$torch_index" ]; }; then
+    if [ "$had" = "$expected" ] && { [ -z "$torch_index" ] || [ "$had_index" = "$torch_index" ]; }; then
         exit 0
     fi
 fi
@@ -60,6 +60,6 @@ fi
 # bytecode now: jobs start side by side, and where Python may not write it each start would cost seconds
 uv pip install --compile-bytecode --constraint "$root/tools/constraints.txt" --override "$root/tools/overrides.txt" \
     --editable "$root[all,test]"
-printf '%s\n%s\n' "$wanted" "$torch_index" >"$stamp.tmp"
+printf '%s\n%s\n' "$expected" "$torch_index" >"$stamp.tmp"
 mv "$stamp.tmp" "$stamp"
 echo "install.sh: done; $("$venv/bin/python" -c 'import platform; print("Python", platform.python_version())') in $venv" >&2

@@ -86,10 +86,10 @@ def split_commonvoice(corpus: Path) -> list[Held]:
         )
         for language, counts in clips.items()
     }
-    wanted = 2 * EACH
+    number = 2 * EACH
 
     def chosen_clips(language: str) -> int:
-        return sum(clips[language][speaker] for speaker in ranked[language][:wanted])
+        return sum(clips[language][speaker] for speaker in ranked[language][:number])
 
     others = [name for name in ranked if name not in LANGUAGES and len(ranked[name]) >= FEWEST_SPEAKERS]
     fifth = min(others, key=lambda language: (-chosen_clips(language), language))
@@ -99,7 +99,7 @@ def split_commonvoice(corpus: Path) -> list[Held]:
             raise ContrasepError(
                 f"{corpus / language}: expected at least {FEWEST_SPEAKERS} speakers; take the whole corpus"
             )
-        for place, speaker in enumerate(ranked[language][:wanted]):
+        for place, speaker in enumerate(ranked[language][:number]):
             held.append(Held(speaker, ("dev", "test")[place % 2], language))
     return held
 

@@ -23,10 +23,10 @@ key_of() {
 
 # due STEP FOLDER clear|refuse "VALUES" INPUTS..: whether the step has to run; its folder is ready for it then
 due() {
-    local step=$1 folder=$2 wanted made lost name
-    wanted=$(key_of "$step" "${@:4}") || exit
-    wanted="$step $wanted" made=$(head -n 1 "$folder/.done" 2>/dev/null) || true
-    if [ "$made" = "$wanted" ]; then
+    local step=$1 folder=$2 expected made lost name
+    expected=$(key_of "$step" "${@:4}") || exit
+    expected="$step $expected" made=$(head -n 1 "$folder/.done" 2>/dev/null) || true
+    if [ "$made" = "$expected" ]; then
         lost=$(lost_outputs "$step" "$folder") || exit
         if [ -z "$lost" ]; then
             log "  $folder is done"
@@ -37,7 +37,7 @@ due() {
         # programs keep what is there
         while read -r name; do rm -f "$folder/$name" || exit; done <<<"$lost"
     fi
-    begin "$step" "$folder" "$3" "$wanted"
+    begin "$step" "$folder" "$3" "$expected"
 }
 
 # begin STEP FOLDER clear|refuse FIRST_LINE: what an interrupted run left is kept, what other settings made is removed

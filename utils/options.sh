@@ -119,7 +119,7 @@ name_corpus() {  # name_corpus CORPUS DIR WORDS: a local copy, as the WORDS of a
     corpus_dirs[$1]=$2 corpus_words[$1]=$3
 }
 
-check_options() {  # what can be told from the words alone
+check_options() {  # what the words alone show
     local name
     for name in stage stop_stage nj ngpu num_spk; do
         [[ ${!name} =~ ^[0-9]+$ ]] || die "--${name//_/-}: expected a whole number, got '${!name}'"

@@ -27,18 +27,18 @@ fi
 name_folders
 log "$recipe: $tag ($command_line)"
 
-wanted() { [ "$stage" -le "$1" ] && [ "$stop_stage" -ge "$1" ]; }  # wanted STAGE
+selected() { [ "$stage" -le "$1" ] && [ "$stop_stage" -ge "$1" ]; }  # selected STAGE
 # not in a condition: an error in a stage ends the run
-if wanted 0; then stage_0; fi
-if wanted 1; then stage_1; fi
-if wanted 2; then stage_2; fi
+if selected 0; then stage_0; fi
+if selected 1; then stage_1; fi
+if selected 2; then stage_2; fi
 if [ "$separator" = model ]; then
-    if wanted 3 && ! $skip_train; then stage_3; fi
-    if wanted 4 && ! $skip_train; then stage_4; fi
-elif wanted 3 || wanted 4; then
+    if selected 3 && ! $skip_train; then stage_3; fi
+    if selected 4 && ! $skip_train; then stage_4; fi
+elif selected 3 || selected 4; then
     log "stages 3 and 4: nothing to train for $separator"
 fi
-if wanted 5; then stage_5; fi
-if wanted 6; then stage_6; fi
+if selected 5; then stage_5; fi
+if selected 6; then stage_6; fi
 exit
 }

@@ -66,7 +66,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Run one subcommand.
 
     Returns:
-        exit status: 0, 1 for a fault told in one line, 2 for a wrong call, 130 when interrupted.
+        exit status: 0, 1 for an error in one line, 2 for a wrong call, 130 when interrupted.
     """
     arguments = sys.argv[1:] if arguments is None else arguments
     if not arguments or arguments[0] in ("-h", "--help", "help"):
@@ -103,7 +103,7 @@ def main(arguments: list[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except OSError as error:
-        # e.g. no space left, permission denied: a fault of the place, not of the program
+        # e.g. no space left, permission denied: an error of the place, not of the program
         print(f"contrasep {name}: {error.filename or 'file'}: {error.strerror or error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:

@@ -72,7 +72,10 @@ def _mixtures(args: argparse.Namespace, options: MixOptions, name: str) -> list[
     utt2spk = read_table(sources / name / "utt2spk")
     utt2lang = read_table(sources / name / "utt2lang") if name in options.same_language else None
     if args.num_spk == 1 and count > len(utt2spk):
-        print(f"make-lists: set {name}: one talker, all {len(utt2spk)} utterances of {count} wanted", file=sys.stderr)
+        print(
+            f"make-lists: set {name}: one talker, {count} mixtures asked for, all {len(utt2spk)} utterances taken",
+            file=sys.stderr,
+        )
         count = len(utt2spk)
     try:
         return draw_list(utt2spk, args.num_spk, count, options.max_gain_db, seed, utt2lang)

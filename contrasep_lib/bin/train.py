@@ -52,7 +52,7 @@ def run(args: argparse.Namespace) -> None:
     config = read_config(args)
     for name in ("ngpu", "num_workers"):
         if getattr(args, name) is not None and getattr(args, name) < 0:
-            raise ContrasepError(f"--{name.replace('_', '-')}: 0 or more wanted, got {getattr(args, name)}")
+            raise ContrasepError(f"--{name.replace('_', '-')}: expected 0 or more, got {getattr(args, name)}")
 
     # ESPnet prints which optional packages it lacks
     with contextlib.redirect_stdout(io.StringIO()):
@@ -68,7 +68,7 @@ def run(args: argparse.Namespace) -> None:
             if corpus:
                 corpora[str(sets[name][-1])] = corpus
         if not sets[name]:
-            raise ContrasepError(f"--{name.replace('_', '-')}: at least one set wanted, got none")
+            raise ContrasepError(f"--{name.replace('_', '-')}: expected at least one set, got none")
     names = ("dist_backend", "dist_init_method", "dist_world_size", "dist_rank")
     distributed = {name: getattr(args, name) for name in names}
     model = train(build_arguments(

@@ -33,7 +33,7 @@ def _validate(folder: str, args: argparse.Namespace) -> bool:
     from contrasep_lib.io.dumpset import speaker_tables
     from contrasep_lib.io.validate import validate_audio, validate_tables
 
-    faults, tables = validate_tables(folder)
+    errors, tables = validate_tables(folder)
     wav = tables.get("wav.scp", {})
     names = ["wav.scp", *(path.name for path in speaker_tables(folder))] if wav else []
     if wav and not args.no_audio:
@@ -46,12 +46,12 @@ def _validate(folder: str, args: argparse.Namespace) -> bool:
         ]
         checked = in_processes(validate_audio, work, args.nj, f"checking {folder}")
         rates = collections.Counter(rate for _, rate in checked if rate)
-        faults += [fault for found, _ in checked for fault in found]
+        errors += [error for found, _ in checked for error in found]
         if len(rates) > 1:
-            faults.append(f"{folder}: several sampling rates ({', '.join(f'{rate} Hz' for rate in sorted(rates))})")
-    for fault in faults:
-        print(fault, file=sys.stderr)
-    if not faults:
+            errors.append(f"{folder}: several sampling rates ({', '.join(f'{rate} Hz' for rate in sorted(rates))})")
+    for error in errors:
+        print(error, file=sys.stderr)
+    if not errors:
         kind = f"{len(names) - 1} speakers" if len(names) > 1 else "single speakers"
         print(f"validate-data: {folder} is valid ({len(wav)} utterances, {kind})")
-    return bool(faults)
+    return bool(errors)

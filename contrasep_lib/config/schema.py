@@ -192,7 +192,7 @@ def as_tree(options: Any) -> Any:
 def as_key(options: Any) -> Any:
     """As `as_tree`, without options of `LATER` that have their default.
 
-    What a stage or a training depends on is told by this: so an option that the toolkit gains
+    What a stage or a training depends on is known by this: so an option that the toolkit gains
     leaves what was made before it valid.
     """
     return _tree(options, lambda field, value: not field.metadata.get("later") or value != default_of(field))

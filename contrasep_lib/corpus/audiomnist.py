@@ -83,7 +83,7 @@ def fetch(
 
     Args:
         folder: receives ``AudioMNIST/data``.
-        speakers: ids of the speakers wanted.
+        speakers: ids of the speakers that are read.
         repository: address that git understands.
         attempts: tries of each step before giving up.
         pause: seconds before the second try; doubles each time.
@@ -106,13 +106,13 @@ def fetch(
         for attempt in range(1, attempts + 1):
             # left by a kill; nobody else works in this folder
             (clone / ".git" / "index.lock").unlink(missing_ok=True)
-            fault = _git(arguments)
-            if not fault:
+            reason = _git(arguments)
+            if not reason:
                 return
             if attempt < attempts:
                 time.sleep(min(pause * 2 ** (attempt - 1), 60.0))
         raise ContrasepError(
-            f"{repository}: git fails ({fault}); {len(list(data.glob('[0-9]*')))} speakers are in {data} and the next "
+            f"{repository}: git fails ({reason}); {len(list(data.glob('[0-9]*')))} speakers are in {data} and the next "
             "run goes on from there, or take a local copy with --corpus DIR"
         )
 
@@ -180,35 +180,35 @@ def check_layout(data: Path, options: AudiomnistOptions) -> tuple[dict[str, str]
         options: how many speakers and takes have to be there; others are left alone.
 
     Returns:
-        speaker -> ``m`` or ``f``, and the faults, one line each.
+        speaker -> ``m`` or ``f``, and the errors, one line each.
     """
-    entries, faults = _read_meta(data / META)
+    entries, errors = _read_meta(data / META)
     folders = {path.name for path in data.iterdir() if path.is_dir() and not path.name.startswith(".")}
-    faults += [
+    errors += [
         f"{data / name}: no speaker of AudioMNIST (01 to 60); move the folder away"
         for name in sorted(folders - {*SPEAKERS})
     ]
-    faults += [
+    errors += [
         f"{data / META}: '{name}' is no speaker of AudioMNIST (01 to 60); fetch the file again"
         for name in sorted(entries.keys() - {*SPEAKERS})
     ]
-    # a meta file that cannot be read is one fault, not one for each speaker
-    told = bool(entries)
+    # a meta file that cannot be read is one error, not one for each speaker
+    readable = bool(entries)
     for speaker in SPEAKERS[: options.speakers]:
         if speaker not in folders:
             known = f"though {META} describes speaker {speaker}" if speaker in entries else f"nor an entry in {META}"
-            faults.append(f"{data / speaker}: no such folder, {known}; fetch it again")
+            errors.append(f"{data / speaker}: no such folder, {known}; fetch it again")
             continue
-        if told and speaker not in entries:
-            faults.append(
+        if readable and speaker not in entries:
+            errors.append(
                 f"{data / META}: no speaker '{speaker}', though the folder {speaker} is there; fetch the file again"
             )
-        faults += _check_names(data / speaker, options.takes)
-    return {speaker: gender for speaker, gender in entries.items() if gender}, faults
+        errors += _check_names(data / speaker, options.takes)
+    return {speaker: gender for speaker, gender in entries.items() if gender}, errors
 
 
 def _read_meta(path: Path) -> tuple[dict[str, str], list[str]]:
-    """Speaker -> ``m``, ``f`` or nothing (of the meta file), and faults."""
+    """Speaker -> ``m``, ``f`` or nothing (of the meta file), and errors."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -218,15 +218,15 @@ def _read_meta(path: Path) -> tuple[dict[str, str], list[str]]:
     if not isinstance(content, dict) or not content:
         return {}, [f"{path}: no speakers in it; fetch it again"]
     entries: dict[str, str] = {}
-    faults = []
+    errors = []
     for speaker, entry in content.items():
         gender = entry.get("gender") if isinstance(entry, dict) else None
         entries[speaker] = GENDERS.get(gender, "") if isinstance(gender, str) else ""
         if not entries[speaker]:
-            faults.append(
-                f"{path}: gender of speaker '{speaker}' is {gender!r}, 'male' or 'female' wanted; mend the file"
+            errors.append(
+                f"{path}: gender of speaker '{speaker}' is {gender!r}, expected 'male' or 'female'; fix the file"
             )
-    return entries, faults
+    return entries, errors
 
 
 def recording_name(speaker: str, digit: int, take: int) -> str:
@@ -237,20 +237,20 @@ def recording_name(speaker: str, digit: int, take: int) -> str:
 def _check_names(folder: Path, takes: int) -> list[str]:
     found = {path.name for path in folder.glob("*.wav") if not path.name.startswith(".")}
     possible = {recording_name(folder.name, digit, take) for digit in range(10) for take in range(TAKES)}
-    faults = [
-        f"{folder / name}: wrong name, DIGIT_{folder.name}_TAKE.wav wanted (0 to 9, 0 to {TAKES - 1}); "
+    errors = [
+        f"{folder / name}: wrong name, expected DIGIT_{folder.name}_TAKE.wav (0 to 9, 0 to {TAKES - 1}); "
         "rename it or move it away"
         for name in sorted(found - possible)
     ]
-    wanted = [recording_name(folder.name, digit, take) for digit in range(10) for take in range(takes)]
-    missing = [name for name in wanted if name not in found]
+    expected = [recording_name(folder.name, digit, take) for digit in range(10) for take in range(takes)]
+    missing = [name for name in expected if name not in found]
     if missing:
         more = f" and {len(missing) - FILES_NAMED} more" if len(missing) > FILES_NAMED else ""
-        faults.append(
-            f"{folder}: {len(missing)} of {len(wanted)} recordings missing: {', '.join(missing[:FILES_NAMED])}{more}; "
-            "fetch them again"
+        errors.append(
+            f"{folder}: {len(missing)} of {len(expected)} recordings missing: {', '.join(missing[:FILES_NAMED])}{more}"
+            "; fetch them again"
         )
-    return faults
+    return errors
 
 
 def recordings(data: Path, options: AudiomnistOptions) -> list[Path]:

@@ -19,7 +19,7 @@ class Request:
         corpus: local copy, or None for a download.
         download_dir: for downloads.
         jobs: processes at once.
-        extra_train: whether utterances beyond the usual training set are wanted too.
+        extra_train: whether utterances beyond the usual training set are taken too.
         mix_lists: folder of the lists of mixtures, of a corpus that brings its own.
         num_spk: speakers of a mixture, which choose among such lists.
     """

@@ -38,13 +38,13 @@ class Heard:
         path: audio file that libsndfile reads whole: the clip, or what was decoded from it.
         samples: length, samples at ``rate``.
         rate: Hz.
-        fault: why it cannot be used, in one line; empty if it can.
+        error: why it cannot be used, in one line; empty if it can.
     """
 
     path: str = ""
     samples: int = 0
     rate: int = 0
-    fault: str = ""
+    error: str = ""
 
 
 def find_clips(corpus: str | os.PathLike, options: CommonvoiceOptions) -> tuple[list[Clip], list[str]]:
@@ -123,13 +123,13 @@ def hear_clip(path: str, decoded: str, rate: int) -> Heard:
             samples, own_rate = decode_audio(path)
             made_of = decoded
         if not samples.any():
-            return Heard(fault=f"{path}: all zero")
+            return Heard(error=f"{path}: all zero")
         if made_of == decoded:
             samples, own_rate = resample_audio(samples, own_rate, min(own_rate, rate)), min(own_rate, rate)
             write_wav(decoded, samples, own_rate)
         return Heard(made_of, len(samples), own_rate)
     except ContrasepError as error:
-        return Heard(fault=str(error))
+        return Heard(error=str(error))
 
 
 def split_clips(clips: Iterable[Clip], options: CommonvoiceOptions) -> dict[str, list[Clip]]:
@@ -161,9 +161,9 @@ def split_clips(clips: Iterable[Clip], options: CommonvoiceOptions) -> dict[str,
         valid: list[int] = []
         if len(own) > 1:
             carried += options.valid_fraction * len(own)
-            wanted = min(round(carried), len(own) - 1)
-            carried -= wanted
-            valid = spread_choice(len(own), wanted / len(own)) if wanted else []
+            number = min(round(carried), len(own) - 1)
+            carried -= number
+            valid = spread_choice(len(own), number / len(own)) if number else []
         sets["cv"] += [own[index] for index in valid]
         sets["tr"] += [clip for index, clip in enumerate(own) if index not in valid]
     if not sets["tr"]:
@@ -227,8 +227,8 @@ class Commonvoice(Corpus):
             for clip in clips
         ]
         results = in_processes(hear_clip, work, request.jobs, "reading Common Voice")
-        heard = {clip.utt_id: result for clip, result in zip(clips, results) if not result.fault}
-        if errors := [result.fault for result in results if result.fault]:
+        heard = {clip.utt_id: result for clip, result in zip(clips, results) if not result.error}
+        if errors := [result.error for result in results if result.error]:
             notes.append(counted(errors, "clips cannot be used and are left out"))
         for note in notes:
             print(f"{request.corpus}: {note}", file=sys.stderr)

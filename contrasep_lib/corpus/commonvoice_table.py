@@ -1,6 +1,6 @@
 """The tables of Common Voice (``LANG/validated.tsv``): reading, and ids that name nobody.
 
-Columns are found by the header, because releases differ in them. Fields are parted by tabs and
+Columns are found by the header, because releases differ in them. Fields are separated by tabs and
 hold no tab or newline; a quoted sentence has its quotes doubled.
 """
 
@@ -99,7 +99,7 @@ def read_clips(folder: str | os.PathLike) -> list[Clip]:
             continue
         fields = line.split("\t")
         if len(fields) != len(header):
-            raise ContrasepError(f"{table}:{number}: expected {len(header)} fields parted by tabs, got {len(fields)}")
+            raise ContrasepError(f"{table}:{number}: expected {len(header)} fields between tabs, got {len(fields)}")
         clip = _clip(folder, dict(zip(header, fields)), f"{table}:{number}")
         for name in (clip.path.name, clip.utt_id):
             if name in seen:
@@ -142,6 +142,6 @@ def unquote(field: str) -> str:
 
 
 def words(sentence: str) -> str:
-    """Upper case; letters and digits of any script and apostrophes, parted by one space."""
+    """Upper case; letters and digits of any script and apostrophes, separated by one space."""
     kept = (c if c == "'" or unicodedata.category(c)[0] in "LMN" else " " for c in sentence.replace("’", "'").upper())
     return " ".join("".join(kept).split())

@@ -58,7 +58,7 @@ def download(
                 return path
             path.unlink()
     except OSError as error:
-        raise _disk_fault(path, error) from None
+        raise _disk_error(path, error) from None
     refused: dict[str, str] = {}
     failures = mismatches = 0
     while True:
@@ -124,7 +124,7 @@ def _transfer(url: str, part: Path, name: str) -> None:
                     if file.write(block) < len(block):
                         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
                 except OSError as error:
-                    raise _disk_fault(part, error) from None
+                    raise _disk_error(part, error) from None
                 bar.update(len(block))
     if total is not None and _size(part) < total:
         raise ConnectionError(f"broke off after {_size(part)} of {total} bytes")
@@ -135,10 +135,10 @@ def _opened(path: Path, mode: str) -> IO[bytes]:
         # unbuffered, so that a full disk shows where the block is written
         return open(path, mode, buffering=0)
     except OSError as error:
-        raise _disk_fault(path, error) from None
+        raise _disk_error(path, error) from None
 
 
-def _disk_fault(path: Path, error: OSError) -> ContrasepError:
+def _disk_error(path: Path, error: OSError) -> ContrasepError:
     return ContrasepError(
         f"{path}: cannot be written ({error.strerror}); make room there or choose another folder"
     )

@@ -84,7 +84,7 @@ def draw_voices(options: EspeakOptions) -> tuple[list[Voice], list[Voice]]:
     """Training and test voices; half of each are low, half high.
 
     Raises:
-        ContrasepError: more voices asked for than can be told apart.
+        ContrasepError: more voices asked for than can be distinguished.
     """
     rng = random.Random(f"{options.seed} voices")
     training: list[Voice] = []
@@ -114,9 +114,10 @@ def _draw_register(
     depth = max(len(family) for family in families)
     variants = [family[turn] for turn in range(depth) for family in families if turn < len(family)]
     if count > VOICES_PER_VARIANT * len(variants):
+        most, kind = VOICES_PER_VARIANT * len(variants), "low" if gender == "m" else "high"
         raise ContrasepError(
-            f"corpus.espeak: {count} {'low' if gender == 'm' else 'high'} voices wanted from {len(variants)} "
-            f"variants; lower train_voices or test_voices (at most {VOICES_PER_VARIANT} voices a variant)"
+            f"corpus.espeak: expected at most {most} {kind} voices, from {len(variants)} variants, got {count}; "
+            "lower train_voices or test_voices"
         )
     variants = variants[:count]
     rounds = math.ceil(count / len(variants))
@@ -161,10 +162,10 @@ def draw_sentences(options: EspeakOptions) -> dict[str, list[str]]:
         stop = start + round(SENTENCE_SHARES[name] * len(shuffled))
         pools[name] = shuffled[start:stop]
         start = stop
-    for name, wanted in utterances_per_voice(options).items():
-        if wanted > len(pools[name]):
+    for name, needed in utterances_per_voice(options).items():
+        if needed > len(pools[name]):
             raise ContrasepError(
-                f"corpus.espeak.sentences_per_voice: {options.sentences_per_voice} leave {wanted} for each "
+                f"corpus.espeak.sentences_per_voice: {options.sentences_per_voice} leave {needed} for each "
                 f"voice of '{name}', which has {len(pools[name])} sentences; lower it and take more voices"
             )
     return pools
@@ -192,7 +193,7 @@ def make_corpus(options: EspeakOptions, folder: str | os.PathLike, jobs: int = 1
         set -> number of utterances.
 
     Raises:
-        ContrasepError: another corpus in the folder, too many voices or sentences wanted,
+        ContrasepError: another corpus in the folder, too many voices or sentences,
             eSpeak NG missing.
     """
     from tqdm import tqdm

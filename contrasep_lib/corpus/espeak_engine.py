@@ -113,9 +113,9 @@ class Engine:
                 os._exit(0)
         os.close(writer)
         with os.fdopen(reader, "rb") as pipe:
-            told = pipe.read()
+            reply = pipe.read()
         os.waitpid(child, 0)
-        answer = json.loads(told or '{"error": "its process was killed"}')
+        answer = json.loads(reply or '{"error": "its process was killed"}')
         if "error" in answer:
             raise ContrasepError(f"{line.path}: not spoken by {line.voice} ({answer['error']}); run it again")
         return answer["samples"]

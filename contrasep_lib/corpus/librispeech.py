@@ -34,7 +34,7 @@ ARCHIVES = {
 }
 SERVERS = ("https://www.openslr.org/resources", "https://openslr.trmal.net/resources")
 TOP = "LibriSpeech"
-FAULTS_NAMED = 20
+ERRORS_NAMED = 20
 
 
 def fetch(folder: str | os.PathLike, extra_train: bool = False, servers: Sequence[str] = SERVERS) -> Path:
@@ -90,8 +90,8 @@ def prepare(
     corpus = Path(corpus)
     if not (corpus / TRAIN).is_dir():
         nested = corpus / TOP
-        mend = f"give {nested}" if (nested / TRAIN).is_dir() else f"give the folder that holds {TRAIN}"
-        raise ContrasepError(f"{corpus}: no {TRAIN} in it; {mend}, or leave --corpus out to download it")
+        fix = f"give {nested}" if (nested / TRAIN).is_dir() else f"give the folder that holds {TRAIN}"
+        raise ContrasepError(f"{corpus}: no {TRAIN} in it; {fix}, or leave --corpus out to download it")
     genders = read_genders(corpus / "SPEAKERS.TXT")
     parts = {TRAIN: read_part(corpus / TRAIN, genders, jobs)}
     if (corpus / DEV).is_dir():
@@ -110,7 +110,7 @@ def prepare(
         shared = sorted({utterance.speaker for utterance in parts[DEV]} & training)
         if shared:
             raise ContrasepError(
-                f"{corpus / DEV}: speakers {', '.join(shared)} are in training too; mend the copy"
+                f"{corpus / DEV}: speakers {', '.join(shared)} are in training too; fix the copy"
             )
         sets["tt_dev"] = parts[DEV]
     for name in ("dev", "tt_dev"):
@@ -169,8 +169,8 @@ def spread_choice(count: int, fraction: float) -> list[int]:
 
     Over utterances in order of their ids the choice takes of each chapter in proportion.
     """
-    wanted = min(max(1, round(fraction * count)), count - 1)
-    return [(2 * i + 1) * count // (2 * wanted) for i in range(wanted)]
+    chosen = min(max(1, round(fraction * count)), count - 1)
+    return [(2 * i + 1) * count // (2 * chosen) for i in range(chosen)]
 
 
 def read_part(folder: Path, genders: dict[str, str], jobs: int = 1) -> list[Utterance]:
@@ -181,7 +181,7 @@ def read_part(folder: Path, genders: dict[str, str], jobs: int = 1) -> list[Utte
     """
     files: list[tuple[str, str, Path]] = []
     texts: dict[str, str] = {}
-    faults: list[str] = []
+    errors: list[str] = []
     for path in sorted(folder.glob("*/*/*")):
         if path.name.endswith(".trans.txt"):
             texts.update(_read_transcripts(path))
@@ -190,24 +190,24 @@ def read_part(folder: Path, genders: dict[str, str], jobs: int = 1) -> list[Utte
             if name and name.groups() == (path.parts[-3], path.parts[-2]):
                 files.append((path.stem, path.parts[-3], path))
             else:
-                faults.append(f"{path} (name is not that of its folders)")
-    if not files and not faults:
-        raise ContrasepError(f"{folder}: no audio in it; SPEAKER/CHAPTER/*.flac wanted, fetch it again")
+                errors.append(f"{path} (name is not that of its folders)")
+    if not files and not errors:
+        raise ContrasepError(f"{folder}: no audio in it, expected SPEAKER/CHAPTER/*.flac; fetch it again")
     with ThreadPoolExecutor(max(1, jobs)) as pool:
         headers = list(pool.map(_read_header, (path for *_, path in files)))
     utterances = []
-    for (utt_id, speaker, path), (samples, rate, fault) in zip(files, headers):
-        if fault:
-            faults.append(f"{path} ({fault})")
+    for (utt_id, speaker, path), (samples, rate, error) in zip(files, headers):
+        if error:
+            errors.append(f"{path} ({error})")
             continue
         gender = genders.get(speaker)
         utterances.append(
             Utterance(utt_id, speaker, os.fspath(path), texts.get(utt_id), gender, samples, rate)
         )
-    if faults:
-        more = f" and {len(faults) - FAULTS_NAMED} more" if len(faults) > FAULTS_NAMED else ""
+    if errors:
+        more = f" and {len(errors) - ERRORS_NAMED} more" if len(errors) > ERRORS_NAMED else ""
         raise ContrasepError(
-            f"{len(faults)} bad audio files, fetch them again: {', '.join(faults[:FAULTS_NAMED])}{more}"
+            f"{len(errors)} bad audio files, fetch them again: {', '.join(errors[:ERRORS_NAMED])}{more}"
         )
     return sorted(utterances, key=lambda utterance: utterance.utt_id)
 

@@ -69,7 +69,7 @@ def size_of(text: str) -> int:
     match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)\s*([KMG]?)(?:i?B)?", text.strip(), re.IGNORECASE)
     size = int(float(match[1]) * 1024 ** " KMG".index(match[2].upper() or " ")) if match else 0
     if size < 1:
-        raise ContrasepError(f"--size {text}: a size like 40M wanted")
+        raise ContrasepError(f"--size {text}: expected a size like 40M")
     return size
 
 
@@ -175,7 +175,7 @@ def pack(
         ContrasepError: unreadable audio, a size in which no set has an utterance of its own, or a bad rate of bits.
     """
     if not _LEAST <= kbits <= _MOST:
-        raise ContrasepError(f"--kbits {kbits:g}: between {_LEAST:g} and {_MOST:g} wanted")
+        raise ContrasepError(f"--kbits {kbits:g}: expected between {_LEAST:g} and {_MOST:g}")
     total = sum(u.seconds for utterances in sets.values() for u in utterances)
     rows: list[dict[str, Any]] = []
     with atomic_path(path) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as file:

@@ -42,7 +42,7 @@ class Utterance:
 
 
 def normalise_text(sentence: str) -> str:
-    """A transcript of a sentence: upper case, words parted by one space, apostrophes kept."""
+    """A transcript of a sentence: upper case, words separated by one space, apostrophes kept."""
     return " ".join(re.sub(r"[^A-Z' ]+", " ", sentence.upper()).split())
 
 

@@ -65,11 +65,11 @@ def read_split(path: str | os.PathLike) -> list[Held]:
         raise ContrasepError(f"{path}: cannot be read as a split file ({error})") from None
     rows = [(number, tuple(line.split("\t"))) for number, line in enumerate(lines, 1) if line and line[0] != "#"]
     if not rows or rows[0][1] != HEADER:
-        raise ContrasepError(f"{path}: expected the header '{' '.join(HEADER)}', parted by tabs, after the comments")
+        raise ContrasepError(f"{path}: expected the header '{' '.join(HEADER)}', separated by tabs, after the comments")
     held: dict[str, Held] = {}
     for number, fields in rows[1:]:
         if len(fields) != len(HEADER):
-            raise ContrasepError(f"{path}:{number}: expected {len(HEADER)} fields parted by tabs, got {len(fields)}")
+            raise ContrasepError(f"{path}:{number}: expected {len(HEADER)} fields separated by tabs, got {len(fields)}")
         speaker, part, group = fields
         if part not in PARTS:
             raise ContrasepError(f"{path}:{number}: expected part {' or '.join(PARTS)}, got '{part}'")
@@ -92,7 +92,7 @@ def write_split(path: str | os.PathLike, comment: str, held: Iterable[Held]) -> 
     Args:
         path: the file.
         comment: what the file is, one or more lines.
-        held: speakers, in the order wanted.
+        held: speakers, in the order of the file.
     """
     lines = [f"# {line}" for line in comment.strip().split("\n")] + ["\t".join(HEADER)]
     lines += ["\t".join((entry.speaker, entry.part, entry.group)) for entry in held]

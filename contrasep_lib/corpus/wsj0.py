@@ -2,7 +2,7 @@
 
 The lists decide what is needed; completeness is judged file by file. What is compressed on
 the disks is decoded to PCM16 wav, without loss, at its own rate; wav and flac are used where they
-lie. All faults of a corpus are told at once, before anything is mixed.
+lie. All errors of a corpus are reported at once, before anything is mixed.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pathlib import Path
 from contrasep_lib.corpus.base import Corpus, Request
 from contrasep_lib.corpus.single import Utterance, write_single_set
 from contrasep_lib.corpus.wsj0_lists import fetch_lists, find_levels, list_name, read_lists
-from contrasep_lib.corpus.wsj0_tree import REHEARSAL, completeness, file_key, find_files, missing_faults
+from contrasep_lib.corpus.wsj0_tree import REHEARSAL, completeness, file_key, find_files, missing_errors
 from contrasep_lib.errors import ContrasepError
 from contrasep_lib.io.atomic import write_text
 from contrasep_lib.io.audio import read_audio, write_wav
@@ -30,8 +30,8 @@ from contrasep_lib.mix.lists import Mixture, write_list
 
 RATE = 16000
 REPORT = "wsj0_files.tsv"
-FAULTS = "wsj0_faults.txt"
-FAULTS_SHOWN = 20
+ERRORS = "wsj0_errors.txt"
+ERRORS_SHOWN = 20
 # what results call this speech, where it is a rehearsal
 LABEL = "label"
 
@@ -45,13 +45,13 @@ class Taken:
     Attributes:
         path: the audio that later stages read; the original, or what was decoded from it.
         samples: at `RATE`.
-        fault: what is wrong with it, one line; empty if nothing.
+        error: what is wrong with it, one line; empty if nothing.
         doubtful: its samples do not have the sum that its header states.
     """
 
     path: str
     samples: int = 0
-    fault: str = ""
+    error: str = ""
     doubtful: bool = False
 
 
@@ -77,9 +77,9 @@ def take_file(original: str, target: str) -> Taken:
         write_wav(target, pcm, rate)
         return Taken(target, len(pcm), doubtful=not right)
     except ContrasepError as error:
-        return Taken(original, fault=str(error))
+        return Taken(original, error=str(error))
     except PermissionError as error:
-        return Taken(original, fault=f"{original}: cannot be read ({error.strerror}); change its mode")
+        return Taken(original, error=f"{original}: cannot be read ({error.strerror}); change its mode")
 
 
 def _require(path: str, rate: int, sound: bool) -> None:
@@ -107,7 +107,7 @@ def prepare(
         lists_folder: folder of the lists and levels.
         num_spk: talkers per mixture.
         out: sources folder.
-        needs_levels: whether it is a fault if a file has no published level. The levels are kept
+        needs_levels: whether it is an error if a file has no published level. The levels are kept
             (``utt2level`` of the sets) if all files have one.
         run: runs ``work(*item)`` for every item, in order; in as many processes as it likes.
 
@@ -115,45 +115,45 @@ def prepare(
         set -> number of utterances.
 
     Raises:
-        ContrasepError: any fault of lists, tree or files; all are told on standard error and in
-            ``OUT/wsj0_faults.txt``, and what was decoded is kept. An output folder with files of a
+        ContrasepError: any error of lists, tree or files; all are printed on standard error and written to
+            ``OUT/wsj0_errors.txt``, and what was decoded is kept. An output folder with files of a
             rehearsal where ``tree`` is none, or the other way round.
     """
     out = Path(out)
     _claim(out, Path(tree))
-    lists, faults = read_lists(lists_folder, num_spk)
-    keys, key_faults = _keys_of(lists)
-    faults += key_faults
-    wanted = {key for members in keys.values() for key in members}
-    found = find_files(tree, wanted)
+    lists, errors = read_lists(lists_folder, num_spk)
+    keys, key_errors = _keys_of(lists)
+    errors += key_errors
+    expected = {key for members in keys.values() for key in members}
+    found = find_files(tree, expected)
     rows = [
         f"{name}\t{key}\t{'found' if key in found.files else 'missing'}\t{found.files.get(key, '-')}"
         for name, members in keys.items() for key in sorted(members)
     ]
     write_text(out / REPORT, "".join(row + "\n" for row in ["set\tfile\tstate\tpath", *rows]))
     print(f"{tree}: files that the lists name ({out / REPORT}):", *completeness(keys, found), sep="\n", flush=True)
-    faults += missing_faults(tree, wanted, found)
-    levels, level_faults = find_levels(lists_folder, sorted({key.partition("/")[0] for key in wanted}))
-    level_faults = level_faults or _without_level(wanted, levels)
+    errors += missing_errors(tree, expected, found)
+    levels, level_errors = find_levels(lists_folder, sorted({key.partition("/")[0] for key in expected}))
+    level_errors = level_errors or _without_level(expected, levels)
     if needs_levels:
-        faults += level_faults
+        errors += level_errors
 
     there = sorted(found.files)
     taken = dict(
         zip(there, run(take_file, [(str(found.files[key]), str(out / "wsj0" / f"{key}.wav")) for key in there]))
     )
-    faults += [file.fault for file in taken.values() if file.fault]
+    errors += [file.error for file in taken.values() if file.error]
     doubtful = [str(found.files[key]) for key, file in taken.items() if file.doubtful]
     if doubtful:
         print(
             f"{len(doubtful)} files have another sum of samples than their headers state, e.g. {doubtful[0]}; "
             "they are used as they are", file=sys.stderr,
         )
-    _raise_all(out / FAULTS, faults)
+    _raise_all(out / ERRORS, errors)
     for name, members in keys.items():
         utterances = [_utterance(key, taken[key]) for key in sorted(members)]
         write_single_set(out / name, utterances)
-        if not level_faults:
+        if not level_errors:
             write_table(out / name / UTT2LEVEL, {u.utt_id: f"{levels[u.utt_id]:.17g}" for u in utterances})
         write_list(out / "lists" / list_name(num_spk, name), lists[name])
     return {name: len(members) for name, members in keys.items()}
@@ -172,9 +172,9 @@ def _claim(out: Path, tree: Path) -> None:
 
 
 def _keys_of(lists: Mapping[str, Sequence[Mixture]]) -> tuple[dict[str, set[str]], list[str]]:
-    """Set -> keys of the files that its list names, and the faults; sets that share files are told."""
+    """Set -> keys of the files that its list names, and the errors; sets that share files are among them."""
     keys: dict[str, set[str]] = {}
-    faults: list[str] = []
+    errors: list[str] = []
     for name, mixtures in lists.items():
         keys[name] = set()
         bad: list[str] = []
@@ -184,18 +184,18 @@ def _keys_of(lists: Mapping[str, Sequence[Mixture]]) -> tuple[dict[str, set[str]
             except ContrasepError as error:
                 bad.append(str(error))
         if bad:
-            faults.append(f"list of {name}: {bad[0]}" + (f" ({len(bad)} such sources)" if len(bad) > 1 else ""))
+            errors.append(f"list of {name}: {bad[0]}" + (f" ({len(bad)} such sources)" if len(bad) > 1 else ""))
         for other, members in keys.items():
             shared = keys[name] & members
             if other != name and shared:
-                faults.append(
-                    f"lists of {other} and {name} share {len(shared)} files, e.g. {min(shared)}; mend the lists"
+                errors.append(
+                    f"lists of {other} and {name} share {len(shared)} files, e.g. {min(shared)}; fix the lists"
                 )
-    return keys, faults
+    return keys, errors
 
 
-def _without_level(wanted: set[str], levels: Mapping[str, float]) -> list[str]:
-    lacking = sorted(key for key in wanted if key.rpartition("/")[2] not in levels)
+def _without_level(expected: set[str], levels: Mapping[str, float]) -> list[str]:
+    lacking = sorted(key for key in expected if key.rpartition("/")[2] not in levels)
     if not lacking:
         return []
     return [f"{len(lacking)} files have no published level, e.g. {lacking[0]}; --activlev p56 does without"]
@@ -206,17 +206,17 @@ def _utterance(key: str, file: Taken) -> Utterance:
     return Utterance(name, speaker, file.path, None, None, file.samples, RATE)
 
 
-def _raise_all(path: Path, faults: Sequence[str]) -> None:
+def _raise_all(path: Path, errors: Sequence[str]) -> None:
     path.unlink(missing_ok=True)
-    if not faults:
+    if not errors:
         return
-    write_text(path, "".join(fault + "\n" for fault in faults))
-    for fault in faults[:FAULTS_SHOWN]:
-        print(fault, file=sys.stderr)
-    more = f", {len(faults) - FAULTS_SHOWN} more are not shown" if len(faults) > FAULTS_SHOWN else ""
-    plural = "" if len(faults) == 1 else "s"
+    write_text(path, "".join(error + "\n" for error in errors))
+    for error in errors[:ERRORS_SHOWN]:
+        print(error, file=sys.stderr)
+    more = f", {len(errors) - ERRORS_SHOWN} more are not shown" if len(errors) > ERRORS_SHOWN else ""
+    plural = "" if len(errors) == 1 else "s"
     raise ContrasepError(
-        f"{len(faults)} fault{plural}{more}; all are in {path}; mend them and run again, what is decoded is kept"
+        f"{len(errors)} error{plural}{more}; all are in {path}; fix them and run again, what is decoded is kept"
     )
 
 

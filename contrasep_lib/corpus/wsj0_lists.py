@@ -73,32 +73,32 @@ def fetch_lists(folder: str | os.PathLike, num_spk: int, servers: Sequence[str] 
 
 
 def read_lists(folder: str | os.PathLike, num_spk: int) -> tuple[dict[str, list[Mixture]], list[str]]:
-    """Read the lists of all sets without stopping at a fault.
+    """Read the lists of all sets without stopping at an error.
 
     Returns:
-        set -> mixtures (of sets without a fault), and the faults, one line each.
+        set -> mixtures (of sets without an error), and the errors, one line each.
     """
     lists: dict[str, list[Mixture]] = {}
-    faults: list[str] = []
+    errors: list[str] = []
     for set_name in SETS:
         path = Path(folder) / list_name(num_spk, set_name)
         if not path.is_file():
-            faults.append(f"{path}: no such list; --mix-lists names the folder that holds it")
+            errors.append(f"{path}: no such list; --mix-lists names the folder that holds it")
             continue
         try:
             lists[set_name] = read_list(path, num_spk)
         except ContrasepError as error:
-            faults.append(str(error))
-    return lists, faults
+            errors.append(str(error))
+    return lists, errors
 
 
 def find_levels(folder: str | os.PathLike, folders: Iterable[str]) -> tuple[dict[str, float], list[str]]:
-    """Levels of the files of some folders of the corpus, by utterance, and the faults, one line each."""
+    """Levels of the files of some folders of the corpus, by utterance, and the errors, one line each."""
     levels: dict[str, float] = {}
-    faults: list[str] = []
+    errors: list[str] = []
     for name in folders:
         try:
             levels.update(parse_levels(Path(folder) / levels_name(name)))
         except ContrasepError as error:
-            faults.append(f"{error}; --activlev p56 does without")
-    return levels, faults
+            errors.append(f"{error}; --activlev p56 does without")
+    return levels, errors

@@ -87,7 +87,7 @@ def make_rehearsal(
     """
     out = Path(out)
     if not 0 < scale <= 1:
-        raise ContrasepError(f"--scale {scale:g}: a number above 0, at most 1, wanted")
+        raise ContrasepError(f"--scale {scale:g}: expected a number above 0, at most 1")
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise ContrasepError(f"{out}: not empty; remove it or name another folder by --out")
     lists = {
@@ -162,7 +162,7 @@ def _fill_pool(
     if corpus is None:
         files = _speak(pool / "espeak", scale, seed, jobs)
         what = "synthetic speech (eSpeak NG)"
-        training, test = ([v for v in sorted(files) if v.startswith("esa") == wanted] for wanted in (True, False))
+        training, test = ([v for v in sorted(files) if v.startswith("esa") == trained] for trained in (True, False))
     else:
         files = _recordings(Path(corpus))
         what = f"other recordings ({Path(corpus).resolve().name})"
@@ -202,7 +202,8 @@ def _recordings(corpus: Path) -> dict[str, list[str]]:
             files.setdefault(speaker if dash else path.parent.name, []).append(str(path))
     if len(files) < 4:
         raise ContrasepError(
-            f"{corpus}: recordings of {len(files)} speakers, at least 4 wanted (SPEAKER-NAME.flac or SPEAKER/NAME.wav)"
+            f"{corpus}: expected recordings (SPEAKER-NAME.flac or SPEAKER/NAME.wav) of at least 4 speakers, "
+            f"got {len(files)}"
         )
     return files
 

@@ -31,7 +31,7 @@ def file_key(source: str) -> str:
     """
     names = PurePosixPath(source.lower()).with_suffix("").parts[-3:]
     if len(names) < 3 or not names[2].startswith(names[1]):
-        raise ContrasepError(f"source '{source}': no file of WSJ0; 'wsj0/FOLDER/SPEAKER/UTTERANCE.wav' wanted")
+        raise ContrasepError(f"source '{source}': no file of WSJ0; expected 'wsj0/FOLDER/SPEAKER/UTTERANCE.wav'")
     return "/".join(names)
 
 
@@ -48,17 +48,17 @@ class Found:
     far_only: set[str]
 
 
-def find_files(tree: str | os.PathLike, wanted: Iterable[str]) -> Found:
+def find_files(tree: str | os.PathLike, expected: Iterable[str]) -> Found:
     """Look for files below a folder; links are followed.
 
     Args:
         tree: the folder.
-        wanted: keys to look for.
+        expected: keys to look for.
 
     Raises:
         ContrasepError: no such folder.
     """
-    tree, wanted = Path(tree), set(wanted)
+    tree, expected = Path(tree), set(expected)
     if not tree.is_dir():
         raise ContrasepError(f"{tree}: no such folder; --wsj0 (or WSJ0 in db.sh) names the one that holds WSJ0")
     best: dict[str, tuple[int, Path]] = {}
@@ -78,7 +78,7 @@ def find_files(tree: str | os.PathLike, wanted: Iterable[str]) -> Found:
             # disk images may show versions: 01AC0201.WV1;1
             stem, suffix = os.path.splitext(name.partition(";")[0].lower())
             key = prefix + stem
-            if key not in wanted:
+            if key not in expected:
                 continue
             if suffix == FAR_MICROPHONE:
                 far.add(key)
@@ -89,28 +89,28 @@ def find_files(tree: str | os.PathLike, wanted: Iterable[str]) -> Found:
     return Found({key: path for key, (_, path) in best.items()}, far - best.keys())
 
 
-def completeness(wanted: Mapping[str, set[str]], found: Found) -> list[str]:
+def completeness(expected: Mapping[str, set[str]], found: Found) -> list[str]:
     """How much is there, a line for each set and folder.
 
     Args:
-        wanted: set -> keys that its list names.
+        expected: set -> keys that its list names.
     """
     lines = []
-    for name, keys in wanted.items():
+    for name, keys in expected.items():
         named = Counter(key.partition("/")[0] for key in keys)
         there = Counter(key.partition("/")[0] for key in keys if key in found.files)
         lines += [f"  {name}  {folder}: {there[folder]} of {named[folder]} files found" for folder in sorted(named)]
     return lines
 
 
-def missing_faults(tree: str | os.PathLike, wanted: Iterable[str], found: Found) -> list[str]:
+def missing_errors(tree: str | os.PathLike, expected: Iterable[str], found: Found) -> list[str]:
     """What is missing, one line for each folder of the corpus."""
     by_folder: dict[str, list[str]] = {}
-    for key in sorted(wanted):
+    for key in sorted(expected):
         if key not in found.files:
             by_folder.setdefault(key.partition("/")[0], []).append(key)
     present = {key.rpartition("/")[0] for key in found.files}
-    faults = []
+    errors = []
     for folder, keys in by_folder.items():
         empty = sorted({speaker for speaker in (key.rpartition("/")[0] for key in keys) if speaker not in present})
         whole = not any(speaker.startswith(f"{folder}/") for speaker in present)
@@ -122,5 +122,5 @@ def missing_faults(tree: str | os.PathLike, wanted: Iterable[str], found: Found)
             what += "; there is none at all: a disk is missing"
         elif empty:
             what += f"; {len(empty)} speakers have no file at all: a disk is missing"
-        faults.append(what)
-    return faults
+        errors.append(what)
+    return errors

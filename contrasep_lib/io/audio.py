@@ -1,4 +1,4 @@
-"""Reading and writing audio files, with faults told in one line."""
+"""Reading and writing audio files, with errors in one line."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def read_audio(path: str | os.PathLike, rate: int | None = None, resample: bool 
 
     Args:
         path: wav, flac or any other format that libsndfile reads.
-        rate: sampling rate wanted, Hz; None takes the file's own.
+        rate: sampling rate of the result, Hz; None takes the file's own.
         resample: bring the file to ``rate`` (polyphase) instead of refusing another rate.
 
     Returns:
@@ -40,7 +40,7 @@ def read_audio(path: str | os.PathLike, rate: int | None = None, resample: bool 
     except (soundfile.LibsndfileError, RuntimeError) as error:
         raise ContrasepError(f"{path}: cannot be read as audio ({_reason(error)}); empty or damaged?") from None
     if channels != 1:
-        raise ContrasepError(f"{path}: {channels} channels, mono wanted; take one channel first")
+        raise ContrasepError(f"{path}: expected mono, got {channels} channels; take one channel first")
     if len(samples) == 0:
         raise ContrasepError(f"{path}: no samples in it; leave it out of the list or fetch it again")
     if len(samples) != announced or _wav_is_truncated(path):
@@ -49,14 +49,14 @@ def read_audio(path: str | os.PathLike, rate: int | None = None, resample: bool 
         raise ContrasepError(f"{path}: NaN or infinite samples; make the file again")
     if rate is not None and own_rate != rate:
         if not resample:
-            raise ContrasepError(f"{path}: {own_rate} Hz, {rate} Hz wanted; resample it or set the rate")
+            raise ContrasepError(f"{path}: expected {rate} Hz, got {own_rate} Hz; resample it or set the rate")
         samples = resample_audio(samples, own_rate, rate)
         own_rate = rate
     return samples, own_rate
 
 
 def _wav_is_truncated(path: str | os.PathLike) -> bool:
-    """libsndfile mends the header of a short RIFF file silently, so the sizes are compared here."""
+    """libsndfile repairs the header of a short RIFF file silently, so the sizes are compared here."""
     with open(path, "rb") as file:
         head = file.read(12)
         if len(head) < 12 or head[:4] != b"RIFF" or head[8:] != b"WAVE":
@@ -137,7 +137,7 @@ def read_recording(path: str | os.PathLike, rate: int, channel: int | None = Non
 
     Args:
         path: wav, flac, ogg, mp3 or any other format that libsndfile reads.
-        rate: sampling rate wanted, Hz.
+        rate: sampling rate of the result, Hz.
         channel: which channel to take, from 1; None takes the mean of all.
 
     Raises:

@@ -75,7 +75,7 @@ class Dumper:
         return all((self.folder / name).is_file() for name in names)
 
     def _matrices(self, tracks: Iterable[str]) -> list[str]:
-        """Names of a shard's arks with an scp: audio and, where they are wanted, spectra."""
+        """Names of a shard's arks with an scp: audio and, where the options ask for them, spectra."""
         return [*tracks, *(["feats"] if self.options.spectra != "none" else [])]
 
     def write_shard(self, shard: int, keys: list[str], tables: Mapping[str, Mapping[str, str]]) -> None:

@@ -197,10 +197,10 @@ class SeparatedSet:
         return np.stack(tracks)
 
 
-def require_same_keys(wanted: Mapping[str, object], table: Mapping[str, object], path: str | os.PathLike) -> None:
+def require_same_keys(expected: Mapping[str, object], table: Mapping[str, object], path: str | os.PathLike) -> None:
     """Raise ContrasepError, naming the first key and how many, unless both have the same keys."""
-    missing = [key for key in wanted if key not in table]
-    extra = [key for key in table if key not in wanted]
+    missing = [key for key in expected if key not in table]
+    extra = [key for key in table if key not in expected]
     if missing:
         raise ContrasepError(f"{path}: key '{missing[0]}' missing ({len(missing)} in all); make the folder again")
     if extra:

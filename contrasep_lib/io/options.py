@@ -30,5 +30,5 @@ class DumpOptions:
 
     def __post_init__(self) -> None:
         if self.shard < 1:
-            raise ValueError(f"shard: at least 1 utterance wanted, got {self.shard}")
+            raise ValueError(f"shard: expected at least 1 utterance, got {self.shard}")
         FeatureOptions(self.win, self.hop)

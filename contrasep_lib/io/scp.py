@@ -16,7 +16,7 @@ from contrasep_lib.io.atomic import atomic_open
 
 
 def parse_table(path: str | os.PathLike) -> tuple[list[tuple[str, str]], list[str]]:
-    """Read a two-column file without stopping at a fault.
+    """Read a two-column file without stopping at an error.
 
     Returns:
         the ``(key, value)`` pairs in the order of the file, and the violations found
@@ -34,25 +34,25 @@ def parse_table(path: str | os.PathLike) -> tuple[list[tuple[str, str]], list[st
         raise ContrasepError(f"{path}: not UTF-8 text ({error.reason} at byte {error.start})") from None
     except OSError as error:
         raise ContrasepError(f"{path}: cannot be read ({error.strerror})") from None
-    faults = []
+    errors = []
     if content and not content.endswith("\n"):
-        faults.append(f"{path}: the last line has no newline; is the file truncated?")
+        errors.append(f"{path}: the last line has no newline; is the file truncated?")
     pairs: list[tuple[str, str]] = []
     seen: set[str] = set()
     for number, line in enumerate(content.split("\n")[: content.count("\n") + (not content.endswith("\n"))], 1):
         key, _, value = line.partition(" ")
         if not key:
-            faults.append(f"{path}:{number}: empty line or leading space; a line is 'KEY VALUE'")
+            errors.append(f"{path}:{number}: empty line or leading space; a line is 'KEY VALUE'")
             continue
         if not value.strip():
-            faults.append(f"{path}:{number}: key '{key}' has no value")
+            errors.append(f"{path}:{number}: key '{key}' has no value")
         if key in seen:
-            faults.append(f"{path}:{number}: key '{key}' stands twice")
+            errors.append(f"{path}:{number}: key '{key}' stands twice")
         elif pairs and key < pairs[-1][0]:
-            faults.append(f"{path}:{number}: not sorted at '{key}'; mend with: LC_ALL=C sort -o {path} {path}")
+            errors.append(f"{path}:{number}: not sorted at '{key}'; mend with: LC_ALL=C sort -o {path} {path}")
         seen.add(key)
         pairs.append((key, value.strip()))
-    return pairs, faults
+    return pairs, errors
 
 
 def read_table(path: str | os.PathLike) -> dict[str, str]:
@@ -61,10 +61,10 @@ def read_table(path: str | os.PathLike) -> dict[str, str]:
     Raises:
         ContrasepError: see `parse_table`; also for an empty file.
     """
-    pairs, faults = parse_table(path)
-    if faults:
-        more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
-        raise ContrasepError(faults[0] + more)
+    pairs, errors = parse_table(path)
+    if errors:
+        more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
+        raise ContrasepError(errors[0] + more)
     if not pairs:
         raise ContrasepError(f"{path}: empty; run the stage that makes it again")
     return dict(pairs)
@@ -88,7 +88,7 @@ def write_table(path: str | os.PathLike, rows: Mapping[str, str] | Iterable[tupl
 
 
 def invert_utt2spk(utt2spk: Mapping[str, str]) -> dict[str, str]:
-    """``spk2utt`` of a ``utt2spk``: speaker -> utterance ids in order, parted by spaces."""
+    """``spk2utt`` of a ``utt2spk``: speaker -> utterance ids in order, separated by spaces."""
     spk2utt: dict[str, list[str]] = {}
     for utt in sorted(utt2spk):
         spk2utt.setdefault(utt2spk[utt], []).append(utt)

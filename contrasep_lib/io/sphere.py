@@ -130,12 +130,13 @@ def _read(path: str | os.PathLike) -> tuple[SphereHeader, np.ndarray]:
         raise ContrasepError(f"{path}: cannot be read ({error.strerror}); copy it from the disk again") from None
     header = parse_header(data, path)
     if header.channels != 1:
-        raise ContrasepError(f"{path}: {header.channels} channels, mono wanted; take one channel first")
+        raise ContrasepError(f"{path}: expected mono, got {header.channels} channels; take one channel first")
     if header.samples < 1:
         raise ContrasepError(f"{path}: no samples in it; leave it out of the lists or copy it from the disk again")
     if header.sample_bytes != 2 or not (header.coding == "pcm" or header.coding.startswith(SHORTEN)):
         raise ContrasepError(
-            f"{path}: {8 * header.sample_bytes}-bit samples coded as '{header.coding}'; 16-bit pcm or shorten wanted"
+            f"{path}: expected 16-bit pcm or shorten, got {8 * header.sample_bytes}-bit samples "
+            f"coded as '{header.coding}'"
         )
     if header.coding == "pcm":
         stored = np.dtype(">i2" if header.big_endian else "<i2")
@@ -179,9 +180,9 @@ def _decode_shorten(data: bytes, count: int, path: str | os.PathLike) -> np.ndar
     return samples
 
 
-def _truncated(path: str | os.PathLike, held: int, wanted: int) -> ContrasepError:
+def _truncated(path: str | os.PathLike, held: int, expected: int) -> ContrasepError:
     return ContrasepError(
-        f"{path}: truncated, {held} of the {wanted} samples that its header says; copy it from the disk again"
+        f"{path}: truncated, {held} of the {expected} samples that its header says; copy it from the disk again"
     )
 
 

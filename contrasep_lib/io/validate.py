@@ -26,43 +26,43 @@ def validate_tables(folder: str | os.PathLike) -> tuple[list[str], dict[str, dic
     folder = Path(folder)
     if not folder.is_dir():
         return [f"{folder}: no such data directory; run stage 1 first"], {}
-    faults: list[str] = []
+    errors: list[str] = []
     tables: dict[str, dict[str, str]] = {}
     required = ["wav.scp", "utt2spk", "spk2utt", "utt2dur"]
     spk = [path.name for path in speaker_tables(folder)]
     gaps = sorted(path.name for path in folder.glob("spk*.scp") if path.name not in spk)
     if gaps:
-        faults.append(f"{folder}: {gaps[0]} is there but not spk{len(spk) + 1}.scp; number sources from 1")
+        errors.append(f"{folder}: {gaps[0]} is there but not spk{len(spk) + 1}.scp; number sources from 1")
     transcripts = ["text", *(f"text_spk{number}" for number in range(1, len(spk) + 1))]
     for name in required + spk + [name for name in transcripts if (folder / name).is_file()]:
         try:
             pairs, found = parse_table(folder / name)
         except ContrasepError as error:
-            faults.append(str(error))
+            errors.append(str(error))
             continue
-        faults += found
+        errors += found
         if not pairs:
-            faults.append(f"{folder / name}: empty")
+            errors.append(f"{folder / name}: empty")
         tables[name] = dict(pairs)
     wav, utt2spk = tables.get("wav.scp", {}), tables.get("utt2spk", {})
     for name, table in tables.items():
         if name in ("wav.scp", "spk2utt") or not wav:
             continue
-        faults += [f"{folder / name}: key '{key}' missing" for key in wav if key not in table]
-        faults += [f"{folder / name}: key '{key}' is not in wav.scp" for key in table if key not in wav]
+        errors += [f"{folder / name}: key '{key}' missing" for key in wav if key not in table]
+        errors += [f"{folder / name}: key '{key}' is not in wav.scp" for key in table if key not in wav]
     for utt, speaker in utt2spk.items():
         if not utt.startswith(speaker):
-            faults.append(f"{folder}/utt2spk: speaker '{speaker}' is no prefix of utterance '{utt}'")
+            errors.append(f"{folder}/utt2spk: speaker '{speaker}' is no prefix of utterance '{utt}'")
     if "spk2utt" in tables and utt2spk and tables["spk2utt"] != invert_utt2spk(utt2spk):
-        faults.append(f"{folder}/spk2utt: not the inverse of utt2spk; make it again")
+        errors.append(f"{folder}/spk2utt: not the inverse of utt2spk; make it again")
     for utt, seconds in tables.get("utt2dur", {}).items():
         try:
             positive = float(seconds) > 0
         except ValueError:
             positive = False
         if not positive:
-            faults.append(f"{folder}/utt2dur: '{utt}' has the duration '{seconds}'; a positive number is expected")
-    return faults, tables
+            errors.append(f"{folder}/utt2dur: '{utt}' has the duration '{seconds}'; a positive number is expected")
+    return errors, tables
 
 
 def validate_audio(utt: str, paths: list[str], rate: int | None, seconds: str | None) -> tuple[list[str], int]:
@@ -74,35 +74,35 @@ def validate_audio(utt: str, paths: list[str], rate: int | None, seconds: str | 
     Args:
         utt: its id, for the messages.
         paths: the utterance or mixture first, then its sources (none for a single speaker).
-        rate: Hz wanted; None takes any, but sources must have that of the mixture.
+        rate: expected, Hz; None takes any, but sources must have that of the mixture.
         seconds: duration as ``utt2dur`` has it; None where unknown.
 
     Returns:
         the violations, one line each, and the rate of the first file (0 if it could not be read).
     """
-    tracks, faults, own_rate = [], [], 0
+    tracks, errors, own_rate = [], [], 0
     for path in paths:
         try:
             samples, found = read_audio(path, rate or own_rate or None)
         except ContrasepError as error:
-            faults.append(f"{utt}: {error}")
+            errors.append(f"{utt}: {error}")
             continue
         own_rate = own_rate or found
         if not samples.any():
-            faults.append(f"{utt}: {path}: all zero; leave it out")
+            errors.append(f"{utt}: {path}: all zero; leave it out")
         tracks.append(samples)
-    if faults:
-        return faults, own_rate
+    if errors:
+        return errors, own_rate
     mixture, sources = tracks[0], tracks[1:]
     # utt2dur keeps six digits, so a long file may be off by more than a sample
     if seconds is not None and abs(len(mixture) / own_rate - float(seconds)) > 2e-6 * float(seconds) + 1 / own_rate:
-        faults.append(f"{utt}: {len(mixture) / own_rate:.6g} s long, utt2dur says {seconds}")
+        errors.append(f"{utt}: {len(mixture) / own_rate:.6g} s long, utt2dur says {seconds}")
     for number, source in enumerate(sources, 1):
         if len(source) != len(mixture):
-            faults.append(f"{utt}: source {number} has {len(source)} samples, the mixture {len(mixture)}")
-    if sources and not faults:
+            errors.append(f"{utt}: source {number} has {len(source)} samples, the mixture {len(mixture)}")
+    if sources and not errors:
         off = np.abs(np.sum(sources, axis=0) - mixture).max() * INT16_SCALE
         # each of the N sources and the mixture is rounded by at most half a step
         if off > (len(sources) + 1) / 2 + 1e-6:
-            faults.append(f"{utt}: the sources do not add up to the mixture (off by {off:.0f} steps of 16 bits)")
-    return faults, own_rate
+            errors.append(f"{utt}: the sources do not add up to the mixture (off by {off:.0f} steps of 16 bits)")
+    return errors, own_rate

@@ -114,13 +114,13 @@ def _measured(x: np.ndarray, rate: int, level_filter: str) -> np.ndarray:
     """Check a signal and filter it, ``(samples,)`` float64."""
     x = np.asarray(x, dtype=np.float64)
     if x.ndim != 1 or len(x) == 0:
-        raise ValueError(f"a mono signal wanted for its level, got the shape {x.shape}")
+        raise ValueError(f"expected a mono signal, got the shape {x.shape}")
     if not np.isfinite(x).all():
         raise ValueError("a signal with NaN or infinite samples has no level")
     if level_filter == "band":
         x = band_filter(x, rate)
     elif level_filter != "none":
-        raise ValueError(f"level_filter: none or band wanted, got {level_filter!r}")
+        raise ValueError(f"level_filter: expected none or band, got {level_filter!r}")
     # squares of denormal numbers vanish too, so the energy is asked rather than the samples
     if float(np.dot(x, x)) == 0.0:
         raise ValueError("an all-zero signal has no active speech level")

@@ -31,7 +31,7 @@ def parse_levels(path: str | os.PathLike) -> dict[str, float]:
     for number, fields in enumerate(lines, 1):
         if len(fields) != 2 or not is_level(fields[1]):
             raise ContrasepError(
-                f"{path}: line {number}: 'utterance level' with a positive level wanted; fetch it again"
+                f"{path}: line {number}: expected 'utterance level' with a positive level; fetch it again"
             )
         levels[fields[0]] = float(fields[1])
     return levels
@@ -61,5 +61,5 @@ def read_levels(path: str | os.PathLike, utterances: Iterable[str]) -> dict[str,
         )
     bad = next((utt for utt, text in table.items() if not is_level(text)), None)
     if bad is not None:
-        raise ContrasepError(f"{path}: '{bad}' has the level '{table[bad]}', a positive number wanted")
+        raise ContrasepError(f"{path}: expected a positive level of '{bad}', got '{table[bad]}'")
     return {utt: float(text) for utt, text in table.items()}

@@ -105,7 +105,7 @@ def draw_list(
     Args:
         utt2spk: utterance id -> speaker of the single-speaker set.
         num_spk: talkers per mixture.
-        count: mixtures wanted.
+        count: mixtures to draw.
         max_gain_db: see `draw_gains`.
         seed: entropy of the generator.
         utt2group: utterance id -> group (a language) that all talkers of a mixture share.
@@ -134,7 +134,7 @@ def draw_list(
         gains = tuple(format_gain(gain) for gain in draw_gains(num_spk, max_gain_db, rng))
         mixture = Mixture(sources, gains)
         if num_spk == 1 and mixture.name in drawn and len(drawn) == len(utt2spk):
-            raise ContrasepError(f"{count} single-talker items wanted, the set has {len(utt2spk)} utterances")
+            raise ContrasepError(f"expected at most {len(utt2spk)} single-speaker items, one an utterance, got {count}")
         drawn.setdefault(mixture.name, mixture)
     return list(drawn.values())
 
@@ -158,7 +158,7 @@ def read_list(path: str | os.PathLike, num_spk: int | None = None) -> list[Mixtu
 
     Raises:
         ContrasepError: missing or empty file, or any faulty line (all are counted, the first
-            three told): wrong number of fields, a gain that is no number, two lines of one name.
+            three reported): wrong number of fields, a gain that is no number, two lines of one name.
     """
     try:
         with open(path, encoding="utf-8") as file:
@@ -167,24 +167,26 @@ def read_list(path: str | os.PathLike, num_spk: int | None = None) -> list[Mixtu
         raise ContrasepError(f"{path}: no such list; run stage 0 first") from None
     if not any(lines):
         raise ContrasepError(f"{path}: empty list; draw or fetch it again")
-    wanted = num_spk or len(lines[0]) // 2
+    expected = num_spk or len(lines[0]) // 2
     mixtures: list[Mixture] = []
-    faults: list[str] = []
+    errors: list[str] = []
     first_line: dict[str, int] = {}
     for number, fields in enumerate(lines, 1):
         gains = tuple(fields[1::2])
         bad = next((gain for gain in gains if not _is_number(gain)), None)
-        if len(fields) != 2 * wanted:
-            faults.append(f"line {number} has {len(fields)} fields, {2 * wanted} wanted ('source gain' {wanted} times)")
+        if len(fields) != 2 * expected:
+            errors.append(
+                f"line {number}: expected {2 * expected} fields ('source gain' {expected} times), got {len(fields)}"
+            )
         elif bad is not None:
-            faults.append(f"line {number}: '{bad}' is no gain in dB")
+            errors.append(f"line {number}: '{bad}' is no gain in dB")
         else:
             mixture = Mixture(tuple(fields[::2]), gains)
             if mixture.name in first_line:
-                faults.append(f"line {number} has the name of line {first_line[mixture.name]} ({mixture.name})")
+                errors.append(f"line {number} has the name of line {first_line[mixture.name]} ({mixture.name})")
             first_line.setdefault(mixture.name, number)
             mixtures.append(mixture)
-    if faults:
-        more = f"; {len(faults)} faults in all" if len(faults) > 3 else ""
-        raise ContrasepError(f"{path}: {'; '.join(faults[:3])}{more}")
+    if errors:
+        more = f"; {len(errors)} errors in all" if len(errors) > 3 else ""
+        raise ContrasepError(f"{path}: {'; '.join(errors[:3])}{more}")
     return mixtures

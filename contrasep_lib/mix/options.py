@@ -41,8 +41,8 @@ class MixOptions:
     def __post_init__(self) -> None:
         for name, count in self.sets.items():
             if count < 1:
-                raise ValueError(f"sets.{name}: at least 1 mixture wanted, got {count}")
+                raise ValueError(f"sets.{name}: expected at least 1 mixture, got {count}")
         if self.rate < 4000:
-            raise ValueError(f"rate: at least 4000 Hz wanted, got {self.rate}")
+            raise ValueError(f"rate: expected at least 4000 Hz, got {self.rate}")
         if self.max_gain_db <= 0:
-            raise ValueError(f"max_gain_db: a positive number of dB wanted, got {self.max_gain_db}")
+            raise ValueError(f"max_gain_db: expected a positive number of dB, got {self.max_gain_db}")

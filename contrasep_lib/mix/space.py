@@ -58,6 +58,6 @@ def require_space(folder: str | os.PathLike, needed: int) -> None:
     free = shutil.disk_usage(place).free
     if needed - held > free:
         raise ContrasepError(
-            f"{folder}: {(needed - held) / 1e9:.1f} GB wanted for the mixtures, {free / 1e9:.1f} GB are free; "
+            f"{folder}: the mixtures need {(needed - held) / 1e9:.1f} GB, {free / 1e9:.1f} GB are free; "
             "make room there or name another folder by --mixdir"
         )

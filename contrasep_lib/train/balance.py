@@ -83,7 +83,7 @@ def corpora_in_order(
 
     Args:
         balance: corpus -> share.
-        corpora: corpus of each set, None where it is not told.
+        corpora: corpus of each set, None where it is not known.
         folders: of each set, for the message.
 
     Raises:
@@ -97,6 +97,6 @@ def corpora_in_order(
             )
     for name, folder in zip(corpora, folders):
         if name not in balance:
-            told = f"of the corpus '{name}'" if name else "of a corpus that is not told"
-            raise ContrasepError(f"{folder}: a set {told}; balance has {', '.join(names)}")
+            corpus = f"of the corpus '{name}'" if name else "of an unknown corpus"
+            raise ContrasepError(f"{folder}: a set {corpus}; balance has {', '.join(names)}")
     return names

@@ -49,16 +49,16 @@ def pick_start(signals: np.ndarray, length: int, rng: np.random.Generator) -> in
 
     Returns:
         the first start drawn whose part is not silent in any signal; else the one of the loudest
-        single sample, so that the part of a lone signal is never all zero. 0 where ``length``
+        single sample, so that the part of a single signal is never all zero. 0 where ``length``
         covers the signals.
     """
     last = signals.shape[1] - length
     if last <= 0:
         return 0
     power = np.pad(np.cumsum(np.square(signals, dtype=np.float64), axis=1), ((0, 0), (1, 0)))
-    wanted = SILENT * power[:, -1] * length / signals.shape[1]
+    least = SILENT * power[:, -1] * length / signals.shape[1]
     for start in rng.integers(last + 1, size=TRIES):
-        if np.all(power[:, start + length] - power[:, start] >= wanted):
+        if np.all(power[:, start + length] - power[:, start] >= least):
             return int(start)
     loudest = int(np.abs(signals.sum(axis=0)).argmax())
     return min(max(0, loudest - length // 2), last)
@@ -86,9 +86,9 @@ class _Pool:
         self.options, self.mix = options, mix
         for dump in sets:
             if bool(dump.spk) != self.wants_sources:
-                kind, wanted = sorted(("mixtures", "single speakers"), reverse=not dump.spk)
+                kind, expected = sorted(("mixtures", "single speakers"), reverse=not dump.spk)
                 raise ContrasepError(
-                    f"{dump.folder}: a set of {kind}, data '{options.data}' wants {wanted} here"
+                    f"{dump.folder}: expected a set of {expected} for data '{options.data}', got one of {kind}"
                 )
             dump.require_rate(mix.rate)
         self.utterances = [(dump, key) for dump in sets for key in dump.keys]
@@ -282,7 +282,7 @@ class DynamicMixtures(_Voices):
     the microphone would tell talkers apart.
 
     Raises:
-        ContrasepError: also for fewer speakers than talkers wanted.
+        ContrasepError: also for fewer speakers than talkers in a mixture.
     """
 
     def __init__(self, *arguments: Any) -> None:
@@ -293,8 +293,8 @@ class DynamicMixtures(_Voices):
             if max(self.options.num_spk) > len(pool):
                 folders = ", ".join(dict.fromkeys(str(self.utterances[number][0].folder) for number in group))
                 raise ContrasepError(
-                    f"num_spk: {max(self.options.num_spk)} talkers wanted in a mixture, "
-                    f"{folders} has {len(pool)} speakers"
+                    f"num_spk: expected at most {len(pool)} talkers in a mixture, the speakers of {folders}, "
+                    f"got {max(self.options.num_spk)}"
                 )
         self.numbers: dict[str, list[int]] = {}
         for number, speaker in enumerate(self.talkers):

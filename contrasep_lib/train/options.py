@@ -130,30 +130,30 @@ class TrainOptions:
 
     def __post_init__(self) -> None:
         if self.epochs < 0:
-            raise ValueError(f"epochs: 0 (no such phase) or more wanted, got {self.epochs}")
+            raise ValueError(f"epochs: expected 0 (no such phase) or more, got {self.epochs}")
         for name in ("batch_size", "average", "accumulate", "log_interval"):
             if getattr(self, name) < 1:
-                raise ValueError(f"{name}: at least 1 wanted, got {getattr(self, name)}")
+                raise ValueError(f"{name}: expected at least 1, got {getattr(self, name)}")
         for name in ("batches_per_epoch", "valid_batches"):
             if getattr(self, name) is not None and getattr(self, name) < 1:
-                raise ValueError(f"{name}: null or at least 1 wanted, got {getattr(self, name)}")
+                raise ValueError(f"{name}: expected null or at least 1, got {getattr(self, name)}")
         for name in ("num_workers", "seed", "probe"):
             if getattr(self, name) < 0:
-                raise ValueError(f"{name}: 0 or more wanted, got {getattr(self, name)}")
+                raise ValueError(f"{name}: expected 0 or more, got {getattr(self, name)}")
         for name in ("learning_rate", "grad_clip"):
             if getattr(self, name) <= 0:
-                raise ValueError(f"{name}: a positive number wanted, got {getattr(self, name)}")
+                raise ValueError(f"{name}: expected a positive number, got {getattr(self, name)}")
         for name in ("segment_seconds", "budget_minutes"):
             if getattr(self, name) is not None and getattr(self, name) <= 0:
-                raise ValueError(f"{name}: null or a positive number wanted, got {getattr(self, name)}")
+                raise ValueError(f"{name}: expected null or a positive number, got {getattr(self, name)}")
         if self.patience is not None and self.patience < 0:
-            raise ValueError(f"patience: null, 0 or more wanted, got {self.patience}")
+            raise ValueError(f"patience: expected null, 0 or more, got {self.patience}")
         if not self.num_spk or min(self.num_spk) < 1:
-            raise ValueError(f"num_spk: a list of numbers of at least 1 wanted, got {list(self.num_spk)}")
+            raise ValueError(f"num_spk: expected a list of numbers of at least 1, got {list(self.num_spk)}")
         if not self.speed or not all(0.5 <= factor <= 2 for factor in self.speed):
-            raise ValueError(f"speed: a list of factors from 0.5 to 2 wanted, got {list(self.speed)}")
+            raise ValueError(f"speed: expected a list of factors from 0.5 to 2, got {list(self.speed)}")
         if any(abs(factor * 100 - round(factor * 100)) > 1e-6 for factor in self.speed):
-            raise ValueError(f"speed: multiples of 0.01 wanted, got {list(self.speed)}")
+            raise ValueError(f"speed: expected multiples of 0.01, got {list(self.speed)}")
         if self.data == "fixed" and self.speed != (1.0,):
             raise ValueError("speed: mixtures that are fixed have the speed [1.0]")
         if self.data == "fixed" and self.augment != AugmentOptions():
@@ -162,26 +162,26 @@ class TrainOptions:
             self._check_balance()
         if self.batches_per_epoch is not None and self.batches_per_epoch % self.accumulate:
             raise ValueError(
-                f"batches_per_epoch: a multiple of accumulate ({self.accumulate}) wanted, "
+                f"batches_per_epoch: expected a multiple of accumulate ({self.accumulate}), "
                 f"got {self.batches_per_epoch}"
             )
         if self.ema_decay is not None and not 0 < self.ema_decay < 1:
-            raise ValueError(f"ema_decay: null or between 0 and 1 wanted, got {self.ema_decay}")
+            raise ValueError(f"ema_decay: expected null or between 0 and 1, got {self.ema_decay}")
         if "lr" in self.optim_conf:
             raise ValueError("optim_conf: the learning rate has its own option, learning_rate")
 
     def _check_balance(self) -> None:
         if not self.balance:
-            raise ValueError("balance: null or a share for each corpus wanted, got none")
+            raise ValueError("balance: expected null or a share for each corpus, got none")
         for name, share in self.balance.items():
             # names of folders are made of it
             if not re.fullmatch(r"[A-Za-z0-9_-]+", name):
-                raise ValueError(f"balance: names of letters, digits, _ and - wanted, got '{name}'")
+                raise ValueError(f"balance: expected names of letters, digits, _ and -, got '{name}'")
             if not 0 < share < float("inf"):
-                raise ValueError(f"balance.{name}: a positive share wanted, got {share}")
+                raise ValueError(f"balance.{name}: expected a positive share, got {share}")
         if self.data == "fixed":
             raise ValueError(
-                "balance: single speakers are balanced, so data 'single' or 'dynamic' wanted with it, got 'fixed'"
+                "balance: expected data 'single' or 'dynamic' with it (single speakers are balanced), got 'fixed'"
             )
         if self.epochs == 0:
             raise ValueError("balance: epochs is 0, so this phase reads nothing; take it out or set epochs")

@@ -116,7 +116,7 @@ class Session:
         self.started = time.monotonic()
         self.batches = 0
         self.bar = None if master else True
-        self.told = self.drawn = self.started
+        self.reported = self.drawn = self.started
 
     @property
     def seconds(self) -> float:
@@ -148,7 +148,7 @@ class Session:
 
     def _save_checkpoint(self, states: dict[str, Any]) -> None:
         self.stats, epoch = states["reporter"]["stats"], states["reporter"]["epoch"]
-        # a criterion that does not exist is told before anything is written
+        # a criterion that does not exist is reported before anything is written
         self.ranking()
         states = {
             **states, "identity": self.identity, "seconds": self.seconds,
@@ -170,7 +170,7 @@ class Session:
         return {**states["model"], **(states["average"]["average"] if states["average"] else {})}
 
     def restore(self) -> dict[str, Any]:
-        """The states of the last whole checkpoint; mends what a fault left of it.
+        """The states of the last whole checkpoint; repairs what an error left of it.
 
         Raises:
             ContrasepError: no whole checkpoint, or one of another configuration.
@@ -178,11 +178,11 @@ class Session:
         checkpoint, previous = self.folder / CHECKPOINT, self.folder / PREVIOUS
         try:
             states = read_states(checkpoint, safe=SAFE)
-        except ContrasepError as fault:
+        except ContrasepError as error:
             if not previous.is_file():
                 raise
             states = read_states(previous, safe=SAFE)
-            log.warning("%s; going on from %s", str(fault).partition(";")[0], previous)
+            log.warning("%s; going on from %s", str(error).partition(";")[0], previous)
             if self.master:
                 _duplicate(previous, checkpoint)
         if "identity" not in states:
@@ -283,8 +283,8 @@ class Session:
                 bar.set_postfix_str(words, refresh=False)
                 bar.update()
                 end = self.spent and number % accumulate == 0
-                if number == length or end or now - self.told >= SECONDS_BETWEEN_LINES:
-                    self.told = now
+                if number == length or end or now - self.reported >= SECONDS_BETWEEN_LINES:
+                    self.reported = now
                     log.info("epoch %d/%d, batch %d/%d: %s", epoch, self.epochs, number, length, words)
                 if end:
                     return

@@ -130,7 +130,7 @@ def test_an_option_that_came_later_is_no_part_of_the_key(toys):
     ({"objectives": ["pull", "pull"]}, "names, each once"),
     ({"objectives": 3}, "expected a mapping of names"),
 ])
-def test_faults(toys, values, says):
+def test_errors(toys, values, says):
     with pytest.raises(ContrasepError, match=says) as error:
         build(toys, values, "c")
     assert "\n" not in str(error.value)

@@ -70,7 +70,7 @@ def test_defaults_and_overrides(tmp_path):
     ("modularity: {hidden: [8], solver: []}", "modularity.solver: expected a name, or a mapping with a name"),
     ("model: {backbone: {name: [blstm]}, layers: 3}", "expected the name of a backbone, got \\['blstm'\\]"),
 ])
-def test_faults(tmp_path, content, says):
+def test_errors(tmp_path, content, says):
     (tmp_path / "c.yaml").write_text(content)
     with pytest.raises(ContrasepError, match=says) as error:
         load_config(tmp_path / "c.yaml")

@@ -1,4 +1,4 @@
-"""Fixture: a local server with every fault that a real one has shown."""
+"""Fixture: a local server with every error that a real one has shown."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ class Server(http.server.ThreadingHTTPServer):
 class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         server = self.server
-        wanted = self.headers.get("Range")
-        server.requests.append((self.path, wanted))
+        expected = self.headers.get("Range")
+        server.requests.append((self.path, expected))
         kind, value = server.plan.pop(0) if server.plan else ("serve", 0)
         content = server.files.get(self.path)
         if kind == "status" or content is None:
             return self.send_error(value if kind == "status" else 404)
-        start = int(re.fullmatch(r"bytes=(\d+)-", wanted)[1]) if wanted and server.ranges else 0
+        start = int(re.fullmatch(r"bytes=(\d+)-", expected)[1]) if expected and server.ranges else 0
         if start >= len(content):
             return self.send_error(416)
         self.send_response(206 if start else 200)

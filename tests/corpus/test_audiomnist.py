@@ -1,4 +1,4 @@
-"""AudioMNIST: every fault of a copy, the strings, the split, the download from a local repository."""
+"""AudioMNIST: every error of a copy, the strings, the split, the download from a local repository."""
 
 from __future__ import annotations
 
@@ -117,13 +117,13 @@ def test_strings_are_the_recordings_with_pauses(audiomnist, command, tmp_path):
         for digit, path, pause in zip(string.digits, string.recordings, (*string.pauses, None)):
             assert Path(path).name.startswith(f"{digit}_{string.speaker[-2:]}_")
             original, _ = soundfile.read(path)
-            wanted = resample_poly(original, 1, 3)
-            wanted -= wanted.mean()
-            inner = slice(start + 80, start + len(wanted) - 80)
-            assert np.abs(made[inner] - wanted[80:-80]).max() <= 0.51 / 32768
+            expected = resample_poly(original, 1, 3)
+            expected -= expected.mean()
+            inner = slice(start + 80, start + len(expected) - 80)
+            assert np.abs(made[inner] - expected[80:-80]).max() <= 0.51 / 32768
             edge = made[start : start + 80]
-            assert abs(edge[0]) < 1e-4 and np.abs(edge).max() <= np.abs(wanted[:80]).max() + 1e-4
-            start += len(wanted)
+            assert abs(edge[0]) < 1e-4 and np.abs(edge).max() <= np.abs(expected[:80]).max() + 1e-4
+            start += len(expected)
             if pause is not None:
                 samples = round(pause * rate)
                 assert 0.05 * rate - 1 <= samples <= 0.35 * rate + 1 and not made[start : start + samples].any()
@@ -171,7 +171,7 @@ def wave(path, samples, rate=48000):
     soundfile.write(path, samples, rate, subtype="PCM_16")
 
 
-FAULTS = {
+ERRORS = {
     "meta gone": (lambda data: (data / META).unlink(), [f"{META}: no such file"]),
     "meta broken": (lambda data: (data / META).write_text("{'01'"), [f"{META}: not JSON"]),
     "meta empty": (lambda data: (data / META).write_text("{}"), [f"{META}: no speakers in it"]),
@@ -233,15 +233,18 @@ FAULTS = {
     "all zero": (lambda data: wave(data / "04" / "1_04_1.wav", np.zeros(99)), ["1_04_1.wav: all zero"]),
     "wrong rate": (
         lambda data: wave(data / "04" / "1_04_1.wav", np.ones(99) / 9, 8000),
-        ["1_04_1.wav: 8000 Hz, 48000 Hz wanted"],
+        ["1_04_1.wav: expected 48000 Hz, got 8000 Hz"],
     ),
-    "stereo": (lambda data: wave(data / "04" / "1_04_1.wav", np.ones((99, 2)) / 9), ["1_04_1.wav: 2 channels"]),
+    "stereo": (
+        lambda data: wave(data / "04" / "1_04_1.wav", np.ones((99, 2)) / 9),
+        ["1_04_1.wav: expected mono, got 2 channels"],
+    ),
 }
 
 
-@pytest.mark.parametrize("name", FAULTS)
-def test_each_fault_has_its_line(copy, command, tmp_path, name):
-    spoil, says = FAULTS[name]
+@pytest.mark.parametrize("name", ERRORS)
+def test_each_error_has_its_line(copy, command, tmp_path, name):
+    spoil, says = ERRORS[name]
     spoil(copy)
     done = command(copy.parent)
     lines = [line for line in done.stderr.splitlines() if line and "checking" not in line]
@@ -254,7 +257,7 @@ def test_each_fault_has_its_line(copy, command, tmp_path, name):
     assert not (tmp_path / "out").exists()
 
 
-def test_all_faults_are_told_at_once(copy, command):
+def test_all_errors_are_told_at_once(copy, command):
     for name in (
         "meta without a speaker",
         "a strange folder",
@@ -263,7 +266,7 @@ def test_all_faults_are_told_at_once(copy, command):
         "wrong rate",
         "a folder gone",
     ):
-        FAULTS[name][0](copy)
+        ERRORS[name][0](copy)
     done = command(copy, "--nj", 2)
     for name in (
         "meta without a speaker",
@@ -273,11 +276,11 @@ def test_all_faults_are_told_at_once(copy, command):
         "wrong rate",
         "a folder gone",
     ):
-        assert all(words in done.stderr for words in FAULTS[name][1]), name
+        assert all(words in done.stderr for words in ERRORS[name][1]), name
     assert "10 errors found, listed above" in done.stderr
 
 
-def test_speakers_and_takes_beyond_those_wanted_are_left_alone(copy, command):
+def test_speakers_and_takes_beyond_the_options_are_left_alone(copy, command):
     (copy / "05" / "notes.txt").write_text("two of them are copies")
     wave(copy / "05" / "9_05_49.wav", np.zeros(0))
     shutil.copytree(copy / "01", copy / "60")
@@ -358,7 +361,7 @@ def test_download_goes_on_after_a_kill(repository, audiomnist, tmp_path, monkeyp
     real, calls, asked = module._git, itertools.count(1), []
 
     def git(arguments):
-        fault = real(arguments)
+        error = real(arguments)
         if next(calls) == fatal:
             clone = tmp_path / "downloads" / ".AudioMNIST.git"
             for path in sorted(clone.glob("data/*/*.wav"))[::2]:
@@ -366,7 +369,7 @@ def test_download_goes_on_after_a_kill(repository, audiomnist, tmp_path, monkeyp
             if clone.is_dir():
                 (clone / ".git" / "index.lock").touch()
             raise Stop
-        return fault
+        return error
 
     monkeypatch.setattr(module, "_git", git)
     with pytest.raises(Stop):
@@ -398,7 +401,7 @@ def test_a_server_that_fails_is_tried_again_and_told(repository, tmp_path, monke
         fetch(tmp_path / "b", ["01"], repository, attempts=2, pause=0.001)
 
 
-def test_faults_of_the_download_are_one_line(repository, tmp_path, monkeypatch):
+def test_errors_of_the_download_are_one_line(repository, tmp_path, monkeypatch):
     with pytest.raises(ContrasepError, match=r"file:///nowhere: git fails \(.*\); .*--corpus DIR"):
         fetch(tmp_path / "a", ["01"], "file:///nowhere", attempts=1)
     with pytest.raises(ContrasepError, match="no data/07 in it; take a local copy with --corpus DIR"):

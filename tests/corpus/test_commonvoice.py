@@ -191,7 +191,7 @@ def test_share_of_validation(tmp_path, split, fraction, counts, valid):
     assert {clip.speaker for clip in sets["tr"]} == ids(*counts)
 
 
-# ---------------------------------------------------------------- faults
+# ---------------------------------------------------------------- errors
 
 
 def test_no_corpus(corpus, command, tmp_path, contrasep):
@@ -228,8 +228,8 @@ def test_missing_and_bad_clips_are_counted_and_left_out(corpus, command, tmp_pat
 @pytest.mark.parametrize("content, says", [
     ("", "validated.tsv:1: no column 'client_id'"),
     (HEADER.replace("path", "paths") + "\n", ":1: no column 'path'"),
-    (f"{HEADER}\n{line('a', 'x.mp3')}\textra\n", ":2: expected 10 fields parted by tabs, got 11"),
-    (f"{HEADER}\n{line('a', 'x.mp3', 'torn' + chr(10) + 'line')}\n", ":2: expected 10 fields parted by tabs, got 3"),
+    (f"{HEADER}\n{line('a', 'x.mp3')}\textra\n", ":2: expected 10 fields between tabs, got 11"),
+    (f"{HEADER}\n{line('a', 'x.mp3', 'torn' + chr(10) + 'line')}\n", ":2: expected 10 fields between tabs, got 3"),
     (f"{HEADER}\n{line('a', 'x.mp3')}\n\n{line('a', 'y.mp3')}\n", ":3: expected 10 fields"),
     (f"{HEADER}\n{line('a', 'x.mp3')}\n{line('b', 'x.mp3')}\n", ":3: clip 'x.mp3' stands in line 2 too"),
     (f"{HEADER}\n{line(' ', 'x.mp3')}\n", ":2: no client_id"),
@@ -287,7 +287,7 @@ def test_codings(tmp_path, suffix):
     original = sound(3, 1.0, 48000)
     encode(tmp_path / f"a{suffix}", original, 48000)
     heard = hear_clip(str(tmp_path / f"a{suffix}"), str(tmp_path / "a.wav"), 16000)
-    assert not heard.fault and abs(heard.samples / heard.rate - 1.0) < 0.05
+    assert not heard.error and abs(heard.samples / heard.rate - 1.0) < 0.05
     if suffix == ".opus":  # libsndfile reads it whole
         assert heard.path.endswith(".opus")
     else:

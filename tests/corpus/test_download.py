@@ -1,4 +1,4 @@
-"""Downloads against a local server with every fault that a real one has shown."""
+"""Downloads against a local server with every error that a real one has shown."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_goes_on_where_a_transfer_broke(server, get):
     # more breaks than attempts: what brings bytes is progress
     server.plan = [("break", 100_000)] * 5
     assert get(server.url()).read_bytes() == CONTENT
-    assert [wanted for _, wanted in server.requests] == [None] + [f"bytes={k}00000-" for k in range(1, 6)]
+    assert [expected for _, expected in server.requests] == [None] + [f"bytes={k}00000-" for k in range(1, 6)]
 
 
 def test_goes_on_with_what_an_earlier_run_left(server, get, tmp_path):

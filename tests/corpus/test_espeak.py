@@ -1,4 +1,4 @@
-"""The embedded corpus: voices, sentences, determinism, reruns, faults."""
+"""The embedded corpus: voices, sentences, determinism, reruns, errors."""
 
 from __future__ import annotations
 
@@ -173,7 +173,7 @@ def test_refuses_another_corpus_in_the_folder(corpus, tmp_path):
 
 
 def test_refuses_more_than_it_has(tmp_path):
-    with pytest.raises(ContrasepError, match="1000 low voices wanted from .* lower train_voices"):
+    with pytest.raises(ContrasepError, match="expected at most .* low voices, .* got 1000; lower train_voices"):
         make_corpus(EspeakOptions(train_voices=2000), tmp_path / "a")
     with pytest.raises(ContrasepError, match=r"sentences_per_voice: 200 leave 200 for each voice of 'tt'"):
         make_corpus(EspeakOptions(sentences_per_voice=200), tmp_path / "b")

@@ -68,10 +68,10 @@ def test_round_trip(sets, sources, tmp_path):
             assert (folder / table).read_bytes() == (sources / name / table).read_bytes()
         for utterance in sets[name][::5]:
             original, rate = soundfile.read(utterance.entry)
-            wanted = original[::2] if rate == 16000 else original
+            expected = original[::2] if rate == 16000 else original
             got = dump.mixture(utterance.utt_id)
-            assert len(got) == len(wanted)
-            assert 10 * np.log10(np.square(wanted).sum() / np.square(wanted - got).sum()) > 10
+            assert len(got) == len(expected)
+            assert 10 * np.log10(np.square(expected).sum() / np.square(expected - got).sum()) > 10
         assert '"lossy": true' in (folder / "packed.json").read_text()
     assert not list((tmp_path / "dump").glob(".*"))
 
@@ -130,7 +130,7 @@ def test_training_reads_it(sets, tmp_path):
     assert item["sources"].shape == (2, 8000) and np.abs(item["mixture"]).max() > 0
 
 
-def test_faults(sets, sources, tmp_path, mixed):
+def test_errors(sets, sources, tmp_path, mixed):
     with pytest.raises(ContrasepError, match="no utterance of 'tr' fits"):
         pack(sets, tmp_path / "p.zip", 3000)
     assert not list(tmp_path.glob("*p.zip*"))
@@ -181,5 +181,5 @@ def test_the_tool(sources, tmp_path, capsys):
     assert tool.main(["--unpack", str(tmp_path / "p.zip"), "--out", str(tmp_path / "dump")]) == 0
     assert (tmp_path / "dump/tr_single/wav.scp").is_file()
     assert tool.main(["--sources", str(tmp_path), "--out", str(tmp_path / "q.zip")]) == 1
-    fault = capsys.readouterr().err.splitlines()[-1]
-    assert fault.startswith("pack_corpus.py: ") and "wav.scp" in fault
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert error.startswith("pack_corpus.py: ") and "wav.scp" in error

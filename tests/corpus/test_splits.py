@@ -55,14 +55,14 @@ def test_round_trip(tmp_path):
 @pytest.mark.parametrize("content, says", [
     ("", "expected the header 'speaker part group'"),
     ("a\tdev\tf\n", "expected the header"),
-    (HEADER + "a\tdev\n", "s.tsv:2: expected 3 fields parted by tabs, got 2"),
+    (HEADER + "a\tdev\n", "s.tsv:2: expected 3 fields separated by tabs, got 2"),
     ("# c\n" + HEADER + "a dev f\n", "s.tsv:3: expected 3 fields"),
     (HEADER + "a\ttrain\tf\n", "s.tsv:2: expected part dev or test, got 'train'"),
     (HEADER + "a\tdev\tf\na\ttest\tf\n", "s.tsv:3: speaker 'a' stands twice"),
     (HEADER + "../a\tdev\tf\n", "s.tsv:2: expected letters, digits"),
     (HEADER + "a\tdev\t\n", "s.tsv:2: expected letters, digits"),
 ])  # fmt: skip
-def test_faults(tmp_path, content, says):
+def test_errors(tmp_path, content, says):
     (tmp_path / "s.tsv").write_text(content)
     with pytest.raises(ContrasepError) as caught:
         read_split(tmp_path / "s.tsv")

@@ -1,4 +1,4 @@
-"""WSJ0: trees of every form, completeness by file, all faults at once."""
+"""WSJ0: trees of every form, completeness by file, all errors at once."""
 
 import errno
 import hashlib
@@ -119,7 +119,7 @@ def test_trees_of_every_form(tmp_path, prepare, layout, suffix):
         "050c0101": 1e-4,
         "440c0201": 2e-4,
     }
-    assert not (out / "label").exists() and not (out / "wsj0_faults.txt").exists()
+    assert not (out / "label").exists() and not (out / "wsj0_errors.txt").exists()
     rows = [line.split("\t") for line in (out / "wsj0_files.tsv").read_text().splitlines()]
     assert rows[0] == ["set", "file", "state", "path"] and len(rows) == 1 + len(KEYS)
     assert {row[2] for row in rows[1:]} == {"found"}
@@ -163,7 +163,7 @@ def test_sphere_under_the_name_wav_versions_and_links(tmp_path, prepare):
     np.testing.assert_array_equal(soundfile.read(path, dtype="int16")[0], pcm("si_tr_s/02b/02bc0201"))
 
 
-def test_all_faults_are_told_at_once_and_nothing_is_lost(tmp_path, prepare, lists):
+def test_all_errors_are_told_at_once_and_nothing_is_lost(tmp_path, prepare, lists):
     tree = make_tree(tmp_path)
     at = {key: place(tree, key, "disks", ".wv1") for key in KEYS}
     os.remove(at["si_et_05/440/440c0201"])
@@ -182,9 +182,9 @@ def test_all_faults_are_told_at_once_and_nothing_is_lost(tmp_path, prepare, list
         "02bc0201.wv1: all zero", "02bc0203.wv1: no samples in it", "activlev_si_dt_05.txt: no such table of levels",
     ):
         assert sum(says in line for line in done.stderr.splitlines()) == 1, (says, done.stderr)
-    assert "7 faults; all are in" in done.stderr
+    assert "7 errors; all are in" in done.stderr
     out = tmp_path / "out"
-    assert len((out / "wsj0_faults.txt").read_text().splitlines()) == 7
+    assert len((out / "wsj0_errors.txt").read_text().splitlines()) == 7
     assert not (out / "tr").exists() and not (out / "lists").exists()
     assert "missing\t-" in (out / "wsj0_files.tsv").read_text()
     kept = out / "wsj0/si_dt_05/050/050c0101.wav"
@@ -193,7 +193,7 @@ def test_all_faults_are_told_at_once_and_nothing_is_lost(tmp_path, prepare, list
     levels = "".join(f"{key.rpartition('/')[2]} 1e-4\n" for key in KEYS)
     (lists / "activlev_si_dt_05.txt").write_text(levels)
     assert prepare(tree).returncode == 0
-    assert kept.stat().st_mtime_ns == before and not (out / "wsj0_faults.txt").exists()
+    assert kept.stat().st_mtime_ns == before and not (out / "wsj0_errors.txt").exists()
 
 
 def test_missing_speakers(tmp_path, prepare):
@@ -216,7 +216,8 @@ def test_faulty_lists(tmp_path, prepare, lists):
     (lists / "mix_2_spk_tt.txt").unlink()
     done = prepare(tree)
     assert done.returncode == 1
-    for says in ("line 3 has 2 fields, 4 wanted", "line 4 has the name of line 1", "'loud' is no gain in dB",
+    for says in ("line 3: expected 4 fields ('source gain' 2 times), got 2",
+                 "line 4 has the name of line 1", "'loud' is no gain in dB",
                  "list of cv: source '01ac0203.wav': no file of WSJ0", "mix_2_spk_tt.txt: no such list"):
         assert says in done.stderr
     done = prepare(tree, num_spk=4)
@@ -237,7 +238,7 @@ def test_levels_are_needed_only_where_they_are_asked_for(tmp_path, prepare, list
     assert done.returncode == 1 and "1 files have no published level" in done.stderr and "--activlev p56" in done.stderr
     (lists / "activlev_si_tr_s.txt").write_text("01ac0201 none\n")
     done = prepare(tree)
-    assert done.returncode == 1 and "activlev_si_tr_s.txt: line 1: 'utterance level'" in done.stderr
+    assert done.returncode == 1 and "activlev_si_tr_s.txt: line 1: expected 'utterance level'" in done.stderr
     assert prepare(tree, "--set", "mix.active_level=p56").returncode == 0
     assert not (tmp_path / "out/tr/utt2level").exists()
 
@@ -298,7 +299,7 @@ def test_sources_that_are_no_files_of_wsj0(source):
         file_key(source)
 
 
-def test_search_takes_only_what_is_wanted(tmp_path):
+def test_search_takes_only_what_the_lists_name(tmp_path):
     tree = make_tree(tmp_path)
     found = find_files(tree, KEYS[:2] + ["si_tr_s/01a/01ac0299"])
     assert sorted(found.files) == KEYS[:2] and not found.far_only
@@ -386,7 +387,7 @@ def test_checksums_are_those_of_the_lists_at_hand():
     for name, md5 in CHECKSUMS.items():
         assert hashlib.md5((folder / name).read_bytes()).hexdigest() == md5
     for num_spk, used in ((2, 8769 + 3557 + 1123 + 647), (3, 8884 + 3775 + 1190 + 650)):
-        lists, faults = read_lists(folder, num_spk)
-        assert not faults
+        lists, errors = read_lists(folder, num_spk)
+        assert not errors
         files = {source for mixtures in lists.values() for m in mixtures for source in m.sources}
         assert len({file_key(source) for source in files}) == len(files) == used

@@ -43,17 +43,17 @@ def made(tmp_path_factory, recordings):
 
 
 def make(tmp_path, recordings, name="tree", **options):
-    wanted = {"scale": 0.001, "counts": (2, 3), "mix_lists": None, "corpus": recordings, "seed": 0, "jobs": 1}
+    expected = {"scale": 0.001, "counts": (2, 3), "mix_lists": None, "corpus": recordings, "seed": 0, "jobs": 1}
     out = tmp_path / name
-    return out, make_rehearsal(out, **{**wanted, **options}, run=serially)
+    return out, make_rehearsal(out, **{**expected, **options}, run=serially)
 
 
 def test_names_formats_levels_and_hours(made):
     out, hours = made
     codings, seconds = set(), {}
     for num_spk in (2, 3):
-        lists, faults = read_lists(out / "lists", num_spk)
-        assert not faults and [len(lists[name]) for name in SETS] == [40, 10, 6]
+        lists, errors = read_lists(out / "lists", num_spk)
+        assert not errors and [len(lists[name]) for name in SETS] == [40, 10, 6]
         for name, mixtures in lists.items():
             keys = {file_key(source) for m in mixtures for source in m.sources}
             found = find_files(out, keys)
@@ -157,9 +157,9 @@ def test_more_talkers_where_lists_are_given(tmp_path, recordings, contrasep, con
 
 
 @pytest.mark.parametrize("options, says", [
-    ({"scale": 0.0}, "--scale 0: a number above 0"),
+    ({"scale": 0.0}, "--scale 0: expected a number above 0"),
     ({"scale": 1.5}, "at most 1"),
-    ({"corpus": "empty"}, "recordings of 0 speakers, at least 4 wanted"),
+    ({"corpus": "empty"}, "of at least 4 speakers, got 0"),
     ({"mix_lists": "empty"}, "no such list"),
 ])
 def test_wrong_calls(tmp_path, recordings, monkeypatch, options, says):

@@ -37,17 +37,17 @@ def anchors(text):
 
 def broken(page):
     """Links of a page that lead nowhere."""
-    faults = []
+    errors = []
     for target in LINK.findall(prose(page.read_text(encoding="utf-8"))):
         if re.match(r"[a-z][a-z0-9+.-]*:", target):
             continue
         name, _, anchor = target.partition("#")
         file = page if not name else page.parent / name
         if not file.exists():
-            faults.append(target)
+            errors.append(target)
         elif anchor and file.suffix == ".md" and anchor not in anchors(file.read_text(encoding="utf-8")):
-            faults.append(target)
-    return faults
+            errors.append(target)
+    return errors
 
 
 @pytest.mark.parametrize("page", markdown(), ids=lambda page: str(page.relative_to(ROOT)))

@@ -1,4 +1,4 @@
-"""The dump: round trips through kaldiio and by Kaldi's format, shards, resuming, faults."""
+"""The dump: round trips through kaldiio and by Kaldi's format, shards, resuming, errors."""
 
 import io
 import struct

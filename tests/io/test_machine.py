@@ -25,13 +25,13 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 
 @pytest.mark.skipif(not (hasattr(os, "confstr") and "CS_GNU_LIBC_VERSION" in os.confstr_names), reason="not glibc")
 def test_memory_that_is_freed_stays():
-    faults = {
+    errors = {
         how: int(
             subprocess.run([sys.executable, "-c", PROGRAM, how], check=True, capture_output=True, text=True).stdout
         )
         for how in ("keep", "plain")
     }
-    assert faults["keep"] < faults["plain"] / 10
+    assert errors["keep"] < errors["plain"] / 10
 
 
 @pytest.mark.parametrize("answer", [None, "musl 1.2", ValueError("unrecognized"), OSError("no such name")])

@@ -1,4 +1,4 @@
-"""SPHERE and shorten: FFmpeg decodes what the encoder made, bit by bit; faults and truncations are told."""
+"""SPHERE and shorten: FFmpeg decodes what the encoder made, bit by bit; errors and truncations are told."""
 
 import numpy as np
 import pytest
@@ -104,7 +104,7 @@ def with_header(tmp_path, old, new):
 
 
 @pytest.mark.parametrize("old, new, says", [
-    (b"channel_count -i 1", b"channel_count -i 2", "2 channels, mono wanted"),
+    (b"channel_count -i 1", b"channel_count -i 2", "expected mono, got 2 channels"),
     (b"sample_count -i 300", b"sample_count -i 0", "no samples in it"),
     (b"sample_count -i 300", b"sample_count -i 301", "truncated, 300 of the 301 samples"),
     (b"sample_count -i 300", b"sample_comment -i 0", "damaged header .*sample_count"),
@@ -120,7 +120,7 @@ def test_faulty_headers(tmp_path, old, new, says):
     assert "x.wv1" in str(error.value) and "\n" not in str(error.value)
 
 
-def test_other_faults(tmp_path, rng):
+def test_other_errors(tmp_path, rng):
     with pytest.raises(ContrasepError, match="no such audio file"):
         read_sphere(tmp_path / "none.wv1")
     (tmp_path / "empty.wv1").write_bytes(b"")

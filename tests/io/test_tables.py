@@ -27,17 +27,17 @@ def test_round_trip_in_c_locale_order(tmp_path):
     ("a 1\n\nb 2\n", ":2: empty line"),
     ("", "empty"),
 ])
-def test_faults_of_a_table(tmp_path, content, says):
+def test_errors_of_a_table(tmp_path, content, says):
     (tmp_path / "t").write_text(content)
     with pytest.raises(ContrasepError, match=says) as error:
         read_table(tmp_path / "t")
     assert str(tmp_path / "t") in str(error.value)
 
 
-def test_every_fault_is_listed(tmp_path):
+def test_every_error_is_listed(tmp_path):
     (tmp_path / "t").write_text("b 1\na 2\na 3\nc\nd 4")
-    _, faults = parse_table(tmp_path / "t")
-    assert len(faults) == 4
+    _, errors = parse_table(tmp_path / "t")
+    assert len(errors) == 4
 
 
 def test_missing_and_foreign_files(tmp_path):

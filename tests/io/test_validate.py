@@ -68,7 +68,7 @@ def test_broken_audio(validate):
     cases = [
         (np.roll(samples, 3), rate, "do not add up"),
         (samples[:-1], rate, f"has {len(samples) - 1} samples, the mixture {len(samples)}"),
-        (samples, 16000, "16000 Hz, 8000 Hz wanted"),
+        (samples, 16000, "expected 8000 Hz, got 16000 Hz"),
         (np.stack([samples, samples], axis=1), rate, "2 channels"),
         (samples * 0, rate, "all zero"),
     ]

@@ -1,4 +1,4 @@
-"""Lists: drawing, format, faults; against lines in the format of WSJ0-mix."""
+"""Lists: drawing, format, errors; against lines in the format of WSJ0-mix."""
 
 import collections
 import shutil
@@ -79,7 +79,7 @@ def test_too_few_speakers_or_utterances():
     with pytest.raises(ContrasepError, match="at least 7 speakers for 7 talkers in a mixture, the set has 6"):
         draw_list(UTT2SPK, 7, 1, 2.5, [0])
     assert len(draw_list(UTT2SPK, 1, len(UTT2SPK), 2.5, [0])) == len(UTT2SPK)
-    with pytest.raises(ContrasepError, match="22 single-talker items wanted"):
+    with pytest.raises(ContrasepError, match="single-speaker items, one an utterance, got 22"):
         draw_list(UTT2SPK, 1, 22, 2.5, [0])
 
 
@@ -96,14 +96,14 @@ def test_paths_name_files_as_wsj0_mix_does(tmp_path):
     assert Mixture(("a", "b", "c"), ("1", "-1", "0")).name == "a_1_b_-1_c_0"
 
 
-def test_all_faults_are_told_at_once(tmp_path):
+def test_all_errors_are_told_at_once(tmp_path):
     (tmp_path / "l").write_text("a 1 b -1\na 1 b\nc x d 1\na 1 b -1.0\nc 1e999 d 1\n")
     with pytest.raises(ContrasepError) as error:
         read_list(tmp_path / "l")
     message = str(error.value)
-    assert "line 2 has 3 fields, 4 wanted" in message
+    assert "line 2: expected 4 fields ('source gain' 2 times), got 3" in message
     assert "line 3: 'x' is no gain" in message
-    assert "line 4 has the name of line 1" in message and "4 faults in all" in message and "\n" not in message
+    assert "line 4 has the name of line 1" in message and "4 errors in all" in message and "\n" not in message
 
 
 @pytest.mark.parametrize("content", ["", "\n\n"])
@@ -142,7 +142,7 @@ def test_a_list_of_one_talker_ends_with_the_utterances(sources_dir, config, cont
     done = contrasep(*whole, "--set", "mix.sets={tt: 99}", check=True)
     lines = (tmp_path / "l/tt.txt").read_text().splitlines()
     assert sorted(lines) == sorted(f"{speaker}-{number} 0" for speaker in "abcd" for number in range(3))
-    assert "set tt: one talker, all 12 utterances of 99 wanted" in done.stderr
+    assert "set tt: one talker, 99 mixtures asked for, all 12 utterances taken" in done.stderr
 
 
 def test_a_corpus_with_lists_is_mixed_by_their_first_lines(sources_dir, config, contrasep, tmp_path):

@@ -1,4 +1,4 @@
-"""Mixing: bytes against arithmetic written out, resuming, faults."""
+"""Mixing: bytes against arithmetic written out, resuming, errors."""
 
 import hashlib
 import signal
@@ -131,7 +131,7 @@ def faulty(kind, path, rng):
 
 
 @pytest.mark.parametrize("kind, says", [
-    ("zero", "all-zero source"), ("stereo", "2 channels, mono wanted"), ("empty", "no samples"), ("nan", "NaN"),
+    ("zero", "all-zero source"), ("stereo", "expected mono, got 2 channels"), ("empty", "no samples"), ("nan", "NaN"),
     ("no bytes", "cannot be read"), ("truncated", "truncated"), ("truncated flac", "truncated|cannot be read"),
     ("missing", "no such audio file"),
 ])
@@ -204,8 +204,14 @@ def test_published_levels_that_are_not_there(sources_dir, config, contrasep, tmp
     for content, says in (
         (None, "this corpus has no published levels"),
         ("".join(f"{utt} 1e-3\n" for utt in utts[:-1]), f"no level of 1 utterances, e.g. '{utts[-1]}'"),
-        ("".join(f"{utt} 1e-3\n" for utt in utts[:-1]) + f"{utts[-1]} 0\n", "has the level '0'"),
-        ("".join(f"{utt} 1e-3\n" for utt in utts[:-1]) + f"{utts[-1]} loud\n", "has the level 'loud'"),
+        (
+            "".join(f"{utt} 1e-3\n" for utt in utts[:-1]) + f"{utts[-1]} 0\n",
+            "expected a positive level of 'd-2', got '0'",
+        ),
+        (
+            "".join(f"{utt} 1e-3\n" for utt in utts[:-1]) + f"{utts[-1]} loud\n",
+            "expected a positive level of 'd-2', got 'loud'",
+        ),
     ):
         if content is not None:
             table.write_text(content)

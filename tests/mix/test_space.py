@@ -35,7 +35,7 @@ def test_bytes_are_those_that_are_written(tmp_path, rng, mode, rate):
 def test_too_little_room(tmp_path, monkeypatch):
     monkeypatch.setattr(shutil, "disk_usage", lambda place: shutil._ntuple_diskusage(10**12, 10**12, 5 * 10**9))
     require_space(tmp_path / "not" / "made", 5 * 10**9)
-    with pytest.raises(ContrasepError, match="7.0 GB wanted for the mixtures, 5.0 GB are free; make room"):
+    with pytest.raises(ContrasepError, match="the mixtures need 7.0 GB, 5.0 GB are free; make room"):
         require_space(tmp_path / "not" / "made", 7 * 10**9)
     with open(tmp_path / "held", "wb") as file:
         file.write(b"\1" * 3_000_000)

@@ -146,14 +146,14 @@ def test_every_byte(corpus, config, contrasep, tmp_path, num_spk, mode, rate, le
         for line in lines:
             words = line.split()
             utts, gains = [PurePosixPath(source).stem for source in words[::2]], words[1::2]
-            wanted = expected([(utt, signals[utt]) for utt in utts], map(float, gains), mode, rate, levels)
+            tracks_expected = expected([(utt, signals[utt]) for utt in utts], map(float, gains), mode, rate, levels)
             file = "_".join(word for pair in zip(utts, gains) for word in pair) + ".wav"
             tracks = ["mix", *(f"s{number}" for number in range(1, num_spk + 1))]
-            for track, samples in zip(tracks, wanted):
+            for track, samples in zip(tracks, tracks_expected):
                 written, own_rate = soundfile.read(tmp_path / "wav" / name / track / file, dtype="int16")
                 assert own_rate == rate
                 np.testing.assert_array_equal(written, samples)
-            assert abs(int(np.abs(wanted.astype(int)).max()) - 0.9 * 2**15) <= 0.5
+            assert abs(int(np.abs(tracks_expected.astype(int)).max()) - 0.9 * 2**15) <= 0.5
 
 
 @pytest.mark.parametrize("num_spk", [2, 3])

@@ -118,7 +118,7 @@ def test_order_and_names_do_not_matter(batch):
     )
 
 
-def test_parted_talkers_are_better_than_anything_else():
+def test_separated_talkers_are_better_than_anything_else():
     labels = torch.arange(2).repeat_interleave(8)[None]
     apart, wrong = torch.eye(3)[labels], torch.eye(3)[torch.arange(2).repeat(8)[None]]
     same = torch.eye(3)[torch.zeros_like(labels)]
@@ -179,8 +179,8 @@ def test_half_precision_logits_in_float32():
     exact = supcon_loss(z.double(), labels, temperature=0.05), nt_xent_loss(
         z.double(), z.double().flip(1), temperature=0.05
     )
-    for loss, wanted in zip(losses, exact):
-        assert loss.dtype == torch.float32 and loss.item() == pytest.approx(wanted.item(), rel=1e-5)
+    for loss, expected in zip(losses, exact):
+        assert loss.dtype == torch.float32 and loss.item() == pytest.approx(expected.item(), rel=1e-5)
 
 
 @pytest.mark.parametrize("temperature", [0.0, -1.0, 1e-4, 1000.0, math.nan, math.inf])

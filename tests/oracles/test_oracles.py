@@ -56,7 +56,7 @@ def test_one_talker_is_returned_as_it_is(name):
 
 
 @pytest.mark.parametrize("name", MASKS)
-def test_talkers_that_never_overlap_are_parted(name):
+def test_talkers_that_never_overlap_are_separated(name):
     _, sources = talkers(2, 1600)
     sources[0, 800:] = 0
     sources[1, :800] = 0

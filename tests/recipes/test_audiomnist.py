@@ -109,7 +109,7 @@ def test_pretraining_on_two_corpora(tmp_path, audiomnist):
             ["--set", "pretrain.balance={mini: 0.5, timit: 0.5}"],
             "no recipe ../timit_Nmix prepares the corpus 'timit'",
         ),
-        ("mini_2mix", ["--set", "pretrain.balance={mini: -1}"], "pretrain: balance.mini: a positive share wanted"),
+        ("mini_2mix", ["--set", "pretrain.balance={mini: -1}"], "pretrain: balance.mini: expected a positive share"),
         ("mini_2mix", ["--set", "pretrain.balance={'a b': 1}"], "names of letters, digits"),
         ("audiomnist_2mix", ["--corpus", "/tmp"], "no AudioMNIST in it"),
     ],

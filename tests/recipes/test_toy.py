@@ -64,8 +64,8 @@ def toy(tmp_path_factory):
 def test_the_whole_pipeline(toy):
     folder, done = toy
     results = json.loads((folder / "exp/toy_oracle_ibm/results.json").read_text())
-    wanted = {"recipe", "config", "granularity", "separator", "supervision", "num_spk", "sets"}
-    assert wanted <= results.keys() and results["separator"] == "oracle_ibm"
+    expected = {"recipe", "config", "granularity", "separator", "supervision", "num_spk", "sets"}
+    assert expected <= results.keys() and results["separator"] == "oracle_ibm"
     scores = results["sets"]["tt_2mix"]
     assert {"n", "si_snri", "si_snri_ci95", "sdri", "si_snri_count_estimated", "si_snri_penalised", "count_accuracy",
             "mean_modularity", "mean_conductance", "oracle"} <= scores.keys()

@@ -187,9 +187,9 @@ def test_kills_in_stages_3_to_5_leave_no_trace(toy, tmp_path):
     done = run(folder, exp, "--stage", 3)
     assert done.returncode == 0, done.stdout + done.stderr
     files, states = product(exp)
-    wanted_files, wanted_states = product(folder / "exp")
-    assert files == wanted_files
-    for name, state in wanted_states.items():
+    expected_files, expected_states = product(folder / "exp")
+    assert files == expected_files
+    for name, state in expected_states.items():
         assert state.keys() == states[name].keys()
         assert all(torch.equal(value, states[name][key]) for key, value in state.items()), name
 

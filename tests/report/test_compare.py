@@ -81,21 +81,21 @@ def test_oracles_of_another_framing_state_it(tmp_path):
     ]
 
 
-def test_faults_name_the_file_and_change_nothing(tmp_path):
+def test_errors_name_the_file_and_change_nothing(tmp_path):
     with pytest.raises(ContrasepError, match="results.json: nothing is published; name a TAG of exp/"):
         publish(tmp_path, [])
     experiment(tmp_path, "a", 1.0)
     with pytest.raises(ContrasepError, match="exp/b/results.json: not there; run stage 6 of 'b'"):
         publish(tmp_path, ["a", "b"])
     assert not (tmp_path / "results.json").exists()
-    for text, fault in (
+    for text, error in (
         ("{", "cannot be read"),
         ("[]", "expected a mapping"),
         ('{"a": {}}', "a: key 'results' missing"),
         ('{"a": {"results": {}, "cost": null}}', "a: key 'recipe' missing"),
     ):
         (tmp_path / "results.json").write_text(text)
-        with pytest.raises(ContrasepError, match=f"results.json.*{fault}"):
+        with pytest.raises(ContrasepError, match=f"results.json.*{error}"):
             publish(tmp_path, ["a"])
         assert (tmp_path / "results.json").read_text() == text
 

@@ -37,12 +37,12 @@ def test_what_was_not_measured_is_told(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "text, fault",
+    "text, error",
     (("{", "cannot be read"), ('{"parameters": 1}', "'training' missing"), ("[]", "'parameters' missing")),
 )
-def test_a_file_that_is_no_cost_is_told(tmp_path, text, fault):
+def test_a_file_that_is_no_cost_is_told(tmp_path, text, error):
     (tmp_path / "cost.json").write_text(text)
-    with pytest.raises(ContrasepError, match=fault):
+    with pytest.raises(ContrasepError, match=error):
         read_cost(tmp_path)
 
 

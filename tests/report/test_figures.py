@@ -92,7 +92,7 @@ def rows_for(block, published):
 
 def unfounded(text, published):
     """What is wrong with the figures of a page, one line each."""
-    faults = []
+    errors = []
     for block in blocks(text):
         prose = NOT_PROSE.sub(" ", LINK.sub(r"\1", block.text))
         figures = list(FIGURE.finditer(prose))
@@ -100,7 +100,7 @@ def unfounded(text, published):
         for figure in figures:
             where = f"'{figure[0]}' in '{block.text.splitlines()[0][:60]}..'"
             if rows is None:
-                faults.append(f"{where}: no results page is named")
+                errors.append(f"{where}: no results page is named")
                 continue
             held = values(rows)
             before = prose[: figure.start()]
@@ -111,8 +111,8 @@ def unfounded(text, published):
             number = figure["number"] or figure["bare"]
             half = 0.5 * 10.0 ** -len(number.partition(".")[2])
             if not any(abs(float(number) - value) <= half + 1e-9 for value in known):
-                faults.append(f"{where}: stands in no row of the results")
-    return faults
+                errors.append(f"{where}: stands in no row of the results")
+    return errors
 
 
 @pytest.fixture(scope="module")
@@ -129,7 +129,7 @@ PAGE = "egs/mini_librispeech_mixed/RESULTS.md"
 
 
 @pytest.mark.parametrize(
-    "text, faults",
+    "text, errors",
     [
         (f"It gains 9.7 dB (98.6 %), [page]({PAGE}).", 0),
         (f"It gains 9.8 dB (99.8 %), [page]({PAGE}).", 2),
@@ -146,5 +146,5 @@ PAGE = "egs/mini_librispeech_mixed/RESULTS.md"
         ("    code 9.99 dB\n\n`9.99` in a download of 0.55 GB, Python 3.10, a 95 % interval, 2305.10652, v0.13.", 0),
     ],
 )
-def test_figures_are_found_and_compared(text, faults, published):
-    assert len(unfounded(text, published)) == faults, unfounded(text, published)
+def test_figures_are_found_and_compared(text, errors, published):
+    assert len(unfounded(text, published)) == errors, unfounded(text, published)

@@ -50,8 +50,8 @@ def tag(mixed, config, contrasep, tmp_path):
 def test_an_oracle_from_audio_to_pages(tag, mixed, contrasep, tmp_path):
     exp = tag("oracle_ibm", plots=1)
     results = json.loads((exp / "results.json").read_text())
-    wanted = {"recipe", "config", "granularity", "separator", "supervision", "num_spk", "sets"}
-    assert wanted <= set(results)
+    expected = {"recipe", "config", "granularity", "separator", "supervision", "num_spk", "sets"}
+    assert expected <= set(results)
     assert results["granularity"] == "tf" and results["num_spk"] == 2 and results["config"] == "config.yaml"
     assert results["supervision"] == "sources at test time (oracle)"
     means = results["sets"][mixed[3].name]
@@ -142,7 +142,7 @@ def shorten(out, key, count):
         soundfile.write(path, samples[:-1], rate, subtype="PCM_16")
 
 
-FAULTS = {
+ERRORS = {
     "no separation": (lambda out, dump, key: (out / "spk1.scp").unlink(), "spk1.scp: not there; run stage 5"),
     "no dump": (lambda out, dump, key: (dump / "wav.scp").unlink(), "wav.scp: not there; run stage 2"),
     "no evidence": (lambda out, dump, key: (out / "evidence.tsv").unlink(), "evidence.tsv: not there"),
@@ -181,13 +181,13 @@ def test_bad_input_is_one_line_and_leaves_nothing(mixed, config, contrasep, tmp_
     kept = tmp_path / "kept"
     for folder in (out, dump):
         shutil.copytree(folder, kept / folder.name)
-    for fault, (damage, message) in FAULTS.items():
+    for error, (damage, message) in ERRORS.items():
         damage(out, dump, key)
         done = contrasep("score", "--config", config, "--dump", dump, "--separated", out, "--out", score)
         said = [line for line in done.stderr.replace("\r", "\n").splitlines() if "it/s]" not in line and line]
-        assert done.returncode == 1 and len(said) == 1, (fault, done.stderr)
-        assert said[0].startswith("contrasep score: ") and message.format(key=key) in said[0], fault
-        assert not list(score.rglob("*.tsv")), fault
+        assert done.returncode == 1 and len(said) == 1, (error, done.stderr)
+        assert said[0].startswith("contrasep score: ") and message.format(key=key) in said[0], error
+        assert not list(score.rglob("*.tsv")), error
         for folder in (out, dump):
             shutil.rmtree(folder)
             shutil.copytree(kept / folder.name, folder)

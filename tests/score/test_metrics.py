@@ -205,8 +205,8 @@ def test_silence_and_identity_stay_finite(rng):
         "perfect outputs": (sources, sources, LIMIT_DB),
         "silent sources": (sources, silent, -LIMIT_DB),
     }
-    for name, (outputs, wanted, expected) in cases.items():
-        score = score_utterance(outputs, wanted, mixture, SHORT)
+    for name, (outputs, references, expected) in cases.items():
+        score = score_utterance(outputs, references, mixture, SHORT)
         values = [score["si_snr"], score["sdr"], score["si_snri"], score["sdri"], score["si_snr_mix"], score["sdr_mix"]]
         assert np.isfinite(values).all(), name
         assert score["si_snr"] == pytest.approx(expected), name

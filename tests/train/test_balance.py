@@ -154,7 +154,7 @@ def test_speakers_of_corpora_are_classes_of_their_own(pooled):
     assert len(speakers) > 6 and max(speakers) <= 8
 
 
-def test_faults_are_one_line(pooled, single_dump, mixture_dumps):
+def test_errors_are_one_line(pooled, single_dump, mixture_dumps):
     with pytest.raises(
         ContrasepError, match="balance: names the corpus 'timit', of which no set is given; say timit=SET"
     ):
@@ -168,7 +168,8 @@ def test_faults_are_one_line(pooled, single_dump, mixture_dumps):
     with pytest.raises(ContrasepError, match="speaker 'p0' stands in another corpus too"):
         options = TrainOptions(data="single", balance={"a": 1.0, "b": 1.0})
         train_dataset([single_dump, single_dump], options, MIX, ["a", "b"])
-    with pytest.raises(ContrasepError, match="4 talkers wanted in a mixture, .*tr_audiomnist_single has 3 speakers"):
+    says = "expected at most 3 talkers in a mixture, the speakers of .*tr_audiomnist_single, got 4"
+    with pytest.raises(ContrasepError, match=says):
         pooled({"wsj0": 0.5, "audiomnist": 0.5}, "dynamic", num_spk=(2, 4))
     # validation on mixtures, which no balance concerns
     options = TrainOptions(data="dynamic", balance={"wsj0": 1.0})
@@ -180,7 +181,7 @@ def test_faults_are_one_line(pooled, single_dump, mixture_dumps):
     ({"balance": {"../a": 1.0}}, "letters, digits"),
     ({"balance": {"a": 0.0}}, "balance.a: a positive share"),
     ({"balance": {"a": float("inf")}}, "balance.a: a positive share"),
-    ({"balance": {"a": 1.0}, "data": "fixed"}, "'single' or 'dynamic' wanted with it"),
+    ({"balance": {"a": 1.0}, "data": "fixed"}, "expected data 'single' or 'dynamic' with it"),
     ({"balance": {"a": 1.0}, "epochs": 0}, "epochs is 0"),
 ])
 def test_wrong_options(options, says):

@@ -48,12 +48,12 @@ def probe(single_dump):
 
 def test_known_embeddings_reach_the_oracle(probe):
     assert len(probe.items) == 3 and all(len(item["sources"]) > 1 for item in probe.items)
-    wanted = [
+    expected = [
         np.mean(oracle_improvements(item["mixture"], item["sources"], FEATURES, ScoreOptions().oracles)["ibm"])
         for item in probe.items
     ]
     weights = [len(item["sources"]) for item in probe.items]
-    assert probe.si_snri(Knowing(probe.items)) == pytest.approx(np.average(wanted, weights=weights), abs=0.05)
+    assert probe.si_snri(Knowing(probe.items)) == pytest.approx(np.average(expected, weights=weights), abs=0.05)
 
 
 def test_pictures_and_no_mixtures(probe, tmp_path):

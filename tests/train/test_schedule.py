@@ -23,8 +23,8 @@ def rates(optimizer, schedule, steps):
 
 def test_the_rate_rises_linearly_and_stays():
     found = rates(*made(warmup_steps=4), 40)
-    wanted = [[0.4 * min(1, n / 4), min(1, n / 4)] for n in range(1, 41)]
-    assert found == [pytest.approx(rates) for rates in wanted]
+    expected = [[0.4 * min(1, n / 4), min(1, n / 4)] for n in range(1, 41)]
+    assert found == [pytest.approx(rates) for rates in expected]
 
 
 @pytest.mark.parametrize("after", [2, 9])

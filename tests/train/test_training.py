@@ -1,4 +1,4 @@
-"""The task end to end on a tiny model: what it writes, resuming, faults."""
+"""The task end to end on a tiny model: what it writes, resuming, errors."""
 
 import dataclasses
 import multiprocessing
@@ -182,7 +182,7 @@ def test_no_more_processes_than_items(phase):
     assert phase("gpu", ngpu=1, processes=64).processes == 1
 
 
-def test_a_fault_in_one_of_several_processes_is_one_line(task, phase):
+def test_a_error_in_one_of_several_processes_is_one_line(task, phase):
     args = phase("faulty", processes=2, best="nonsense", epochs=1)
     with pytest.raises(ContrasepError, match="best: no statistic 'nonsense'"):
         task.train(args)
@@ -442,10 +442,10 @@ def test_a_loss_that_is_not_finite_stops(task, phase, monkeypatch):
         return (loss * float("nan") if len(calls) == 11 else loss), stats, weight
 
     monkeypatch.setattr(EspnetModel, "forward", spoilt)
-    with pytest.raises(ContrasepError, match="the loss is nan at the batch of") as fault:
+    with pytest.raises(ContrasepError, match="the loss is nan at the batch of") as error:
         task.train(args)
     # 4 batches of training and 5 of validation, then the second of epoch 2
-    assert all(utterance in str(fault.value) for utterance in calls[-1]) and "\n" not in str(fault.value)
+    assert all(utterance in str(error.value) for utterance in calls[-1]) and "\n" not in str(error.value)
     states = read_states(f"{args.output_dir}/1epoch.pth")
     assert all(torch.isfinite(value).all() for value in states.values())
 
@@ -455,7 +455,7 @@ def test_a_loss_that_is_not_finite_stops(task, phase, monkeypatch):
     (RuntimeError("[enforce fail at alloc_cpu.cpp] can't allocate memory: 1 bytes"), "out of memory"),
     (RuntimeError("DataLoader worker (pid 3) is killed by signal: Killed."), "lower num_workers"),
 ])
-def test_faults_of_memory_are_one_line(task, phase, monkeypatch, error, words):
+def test_errors_of_memory_are_one_line(task, phase, monkeypatch, error, words):
     from contrasep_lib.train.espnet_model import EspnetModel
 
     def fail(self, **batch):
@@ -466,7 +466,7 @@ def test_faults_of_memory_are_one_line(task, phase, monkeypatch, error, words):
         task.train(phase("memory"))
 
 
-def test_faults_of_data_processes_are_one_line(task, phase, monkeypatch):
+def test_errors_of_data_processes_are_one_line(task, phase, monkeypatch):
     from contrasep_lib.train.data import DynamicMixtures
 
     args, original, parent = phase("worker", num_workers=1), DynamicMixtures.__getitem__, os.getpid()
@@ -536,7 +536,7 @@ def test_patience_best_and_statistics(task, phase):
             {"scheduler": "warmupconstant", "scheduler_conf": {"warmup_steps": 0}},
             "finetune.scheduler_conf: .*at least 1, got 0",
         ),
-        ({"num_spk": [9]}, "9 talkers wanted in a mixture"),
+        ({"num_spk": [9]}, "talkers in a mixture, the speakers of"),
         ({"freeze": ["decoder"]}, "finetune.freeze: this model has no 'decoder'; its parts are backbone"),
         ({"freeze": ["backbone"]}, "finetune.freeze: every part of the model is frozen"),
         ({"epochs": 0}, "finetune.epochs: 0 leaves this phase out"),
@@ -566,7 +566,7 @@ def test_the_command(contrasep, tmp_path, single_dump):
     assert read_model(tmp_path / "exp/t/pretrain/model.pth")["training"]["phase"] == "pretrain"
     for extra, words in (
         (("finetune",), "checkpoint of another configuration"),
-        (("pretrain", "--ngpu", -1), "--ngpu: 0 or more wanted"),
+        (("pretrain", "--ngpu", -1), "--ngpu: expected 0 or more"),
         (("pretrain", "--valid-sets", ","), "--valid-sets: at least one set"),
         (("pretrain", "--train-sets", "none"), "none/wav.scp: not there; run stage 2"),
     ):

@@ -248,7 +248,7 @@ def main():
     parser.add_argument("--plot", help="write the curves here (PNG)")
     args = parser.parse_args()
     if args.trials < 1 or args.nj < 1:
-        parser.error("--trials and --nj: at least 1 wanted")
+        parser.error("--trials and --nj: expected at least 1")
     trials = {}
     if args.cache and pathlib.Path(args.cache).exists():
         for line in pathlib.Path(args.cache).read_text().splitlines():

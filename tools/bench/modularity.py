@@ -246,11 +246,11 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     if args.child is None and args.plot is None and not (args.nodes and args.graph):
         parser.error("--nodes and --graph are needed, or --plot with figures from --json")
     if args.nodes and min(args.nodes) < 1:
-        parser.error(f"--nodes: at least 1 wanted, got {min(args.nodes)}")
+        parser.error(f"--nodes: expected at least 1, got {min(args.nodes)}")
     if args.nodes and args.json and len(args.json) > 1:
-        parser.error("--json: one file wanted when measuring")
+        parser.error("--json: expected one file when measuring")
     if args.plot and not args.json:
-        parser.error("--plot: figures wanted from --json FILE...")
+        parser.error("--plot: expected figures from --json FILE...")
     return args
 
 

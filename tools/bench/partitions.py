@@ -5,7 +5,7 @@
     ../../tools/bench/partitions.py --model ../../contrasep_lib/pretrained/best/finetune/model.pth --counts 2 3 4 5
 
 Mixtures are drawn on the fly from a dumped set of single speakers, the same for every model. Their number of talkers
-is given; where the model has a counter, the table says how often it would have counted rightly.
+is given; where the model has a counter, the table says its accuracy.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ TRUTH, FOUND, AGAIN, BEGUN = (
     "the outputs of the row above, decoded again",
     "k-means begun at the true dominance",
 )
-COUNTED = "counted rightly, %"
+COUNTED = "count accuracy, %"
 
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -59,7 +59,7 @@ def mixtures(args: argparse.Namespace, num_spk: int) -> Iterator[dict[str, Any]]
 
 
 def measures(model: Any, item: dict[str, Any]) -> dict[str, float]:
-    """SI-SNRi in dB of a mixture under each partition, and whether it is counted rightly, 100 or 0."""
+    """SI-SNRi in dB of a mixture under each partition, and whether its count is correct, 100 or 0."""
     import numpy as np
     import torch
 
@@ -129,7 +129,7 @@ def run(args: argparse.Namespace) -> None:
 
 
 def main() -> None:
-    """Print the table; faults of the user in one line."""
+    """Print the table; errors of the user in one line."""
     try:
         run(parse())
     except ContrasepError as error:

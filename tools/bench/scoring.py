@@ -149,7 +149,7 @@ def main():
     parser.add_argument("--json", metavar="FILE", help="write the figures there")
     args = parser.parse_args()
     if min(args.mixtures, args.talkers, args.subset) < 1 or args.seconds <= 0:
-        parser.error("numbers of at least 1 wanted")
+        parser.error("expected numbers of at least 1")
     figures = measure(args)
     for name, value in figures.items():
         print(f"{name:38} {value}")

@@ -67,9 +67,9 @@ def find_dump(path: Path | None) -> Path:
         the set's absolute path.
     """
     if path is None and not (DEFAULT_DUMP / "wav.scp").is_file():
-        wanted = DEFAULT_DUMP.relative_to(ROOT)
+        expected = DEFAULT_DUMP.relative_to(ROOT)
         sys.exit(
-            f"training.py: {wanted} is not there; egs/mini_2mix/run.sh --stop-stage 2 makes it, "
+            f"training.py: {expected} is not there; egs/mini_2mix/run.sh --stop-stage 2 makes it, "
             "or name another set with --dump"
         )
     path = (path or DEFAULT_DUMP).resolve()
@@ -327,9 +327,9 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     args = parser.parse_args(arguments)
     for name in ("layers", "width", "batch_size", "batches", "blocks", "threads"):
         if getattr(args, name) < 1:
-            parser.error(f"--{name.replace('_', '-')}: at least 1 wanted, got {getattr(args, name)}")
+            parser.error(f"--{name.replace('_', '-')}: expected at least 1, got {getattr(args, name)}")
     if min(args.workers) < 0 or args.seconds <= 0 or args.segment_seconds <= 0 or args.embedding_dim < 2:
-        parser.error("--workers from 0, --embedding-dim from 2, and positive seconds wanted")
+        parser.error("expected --workers from 0, --embedding-dim from 2, and positive seconds")
     args.workers = sorted({workers for workers in args.workers if workers <= cores()})
     return args
 

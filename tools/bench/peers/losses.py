@@ -26,7 +26,7 @@ def pit_si_snr_loss(estimates: torch.Tensor, sources: torch.Tensor, lengths: tor
     """
     if estimates.shape != sources.shape:
         raise ValueError(
-            f"estimates, sources: one shape wanted, got {tuple(estimates.shape)} and {tuple(sources.shape)}"
+            f"estimates, sources: expected one shape, got {tuple(estimates.shape)} and {tuple(sources.shape)}"
         )
     count = sources.shape[1]
     # row k holds source k against every estimate

@@ -207,7 +207,7 @@ def run_rtf(args: argparse.Namespace) -> None:
     from peers.separation import peer_separator, real_time_factors
 
     if not args.peers and not args.model:
-        raise ContrasepError("--peers or --model: something to time wanted, got none")
+        raise ContrasepError("--peers or --model: expected something to time, got none")
     dump, separators = DumpSet(args.dump), {}
     for exp in args.peers:
         name, separate = peer_separator(exp / MODEL)

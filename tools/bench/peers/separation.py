@@ -36,7 +36,7 @@ def separate_mixture(model: Peer, key: str, mixture: np.ndarray, features: Featu
 
     Args:
         model: in evaluation mode.
-        key: utterance id, for the words of a fault.
+        key: utterance id, for the words of an error.
         mixture: ``(samples,)`` float32.
         features: of the assignment, which tells the loudest output of each time-frequency unit.
 

@@ -67,7 +67,7 @@ class Peer(AbsESPnetModel, abc.ABC):
             ValueError: mixtures of another number of talkers.
         """
         if sources.shape[1] != self.options.num_spk:
-            raise ValueError(f"sources: {self.options.num_spk} talkers wanted, got {sources.shape[1]}")
+            raise ValueError(f"sources: expected {self.options.num_spk} talkers, got {sources.shape[1]}")
         # longest first, as ESPnet packs batches
         order = mixture_lengths.argsort(descending=True, stable=True)
         inside = torch.arange(mixture.shape[1], device=mixture.device) < mixture_lengths.unsqueeze(1)
