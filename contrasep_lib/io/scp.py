@@ -49,7 +49,7 @@ def parse_table(path: str | os.PathLike) -> tuple[list[tuple[str, str]], list[st
         if key in seen:
             errors.append(f"{path}:{number}: key '{key}' stands twice")
         elif pairs and key < pairs[-1][0]:
-            errors.append(f"{path}:{number}: not sorted at '{key}'; mend with: LC_ALL=C sort -o {path} {path}")
+            errors.append(f"{path}:{number}: not sorted at '{key}'; fix it by: LC_ALL=C sort -o {path} {path}")
         seen.add(key)
         pairs.append((key, value.strip()))
     return pairs, errors

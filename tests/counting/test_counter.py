@@ -1,4 +1,4 @@
-"""The counter: padding, weights, its loss, lone talkers among mixtures, and that it learns to count."""
+"""The counter: padding, weights, its loss, single speakers among mixtures, and that it learns to count."""
 
 import pytest
 import torch

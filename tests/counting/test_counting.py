@@ -271,7 +271,7 @@ def test_no_more_speakers_than_the_odds_are_calibrated_for():
     assert [count(elongated([600] * talkers, 20, 100), null=null).count for talkers in (1, 2, 3)] == [1, 2, 2]
     decision = count(elongated([600] * 3, 20, 100), null=null)
     assert decision.at_limit and "the null is calibrated for at most 2 speakers" in decision.reason
-    # told explicitly, evidence is of all counts asked for
+    # asked for explicitly, evidence is of all counts asked for
     assert len(count(elongated([300, 300], 20, 3), null=null, with_evidence=True).evidence) == 6
 
 

@@ -1,4 +1,4 @@
-"""SPHERE and shorten: FFmpeg decodes what the encoder made, bit by bit; errors and truncations are told."""
+"""SPHERE and shorten: FFmpeg decodes what the encoder made, bit by bit; errors and truncations are reported."""
 
 import numpy as np
 import pytest
@@ -60,7 +60,7 @@ def test_an_uncompressed_file_may_be_longer_than_its_header_says(tmp_path, rng):
 
 def test_truncated_files_are_never_taken_for_whole(tmp_path, rng):
     """FFmpeg alone returns other samples, in the right number even, for cuts of a few bytes."""
-    told = 0
+    reported = 0
     for samples in (700, 5000, 23456):
         for shorten in (True, False):
             x = signal("speech", samples, rng)
@@ -72,12 +72,12 @@ def test_truncated_files_are_never_taken_for_whole(tmp_path, rng):
                     read, _ = read_sphere(tmp_path / "cut.wv1")
                 except ContrasepError as error:
                     assert "cut.wv1" in str(error) and "\n" not in str(error)
-                    told += 1
+                    reported += 1
                 else:
                     # the last word may be padding alone
                     assert shorten and cut < 4
                     np.testing.assert_array_equal(read, x)
-    assert told > 100
+    assert reported > 100
 
 
 def test_checksum(tmp_path, rng):

@@ -32,12 +32,12 @@ def projected(z, labels, weight, valid, ridge):
         root = (weight[row][kept] / weight[row][kept].sum()).sqrt()
         v = z[row][kept] * root[:, None]
         onto = v @ torch.linalg.inv(v.T @ v + ridge * torch.eye(v.shape[1], dtype=v.dtype)) @ v.T
-        told = []
+        explained = []
         for label in labels[row][kept].unique():
             indicator = root * (labels[row][kept] == label)
             indicator = indicator / indicator.norm()
-            told.append(float(indicator @ onto @ indicator))
-        losses.append(1 - sum(told) / len(told))
+            explained.append(float(indicator @ onto @ indicator))
+        losses.append(1 - sum(explained) / len(explained))
     return sum(losses) / len(losses)
 
 

@@ -243,8 +243,8 @@ def test_pauses_of_minutes_and_counts_that_windows_miss(tmp_path):
     empty = [window for window in content["windows"] if not window["speakers"]]
     assert empty and all(window["words"] == "silence" for window in empty)
     # each window counts fewer, so the number of all is given to them
-    run([tmp_path / "x.wav"], tmp_path / "told", separator(threshold=1.0), window=4, num_spk=4)
-    assert outputs(tmp_path / "told", "x")[1]["num_spk"] == 4
+    run([tmp_path / "x.wav"], tmp_path / "given", separator(threshold=1.0), window=4, num_spk=4)
+    assert outputs(tmp_path / "given", "x")[1]["num_spk"] == 4
     for number, speakers in ((1, 1), (2, 2)):
         run([tmp_path / "x.wav"], tmp_path / f"{number}", window=4, num_spk=number)
         assert outputs(tmp_path / f"{number}", "x")[1]["num_spk"] == speakers

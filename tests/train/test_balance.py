@@ -163,7 +163,7 @@ def test_errors_are_one_line(pooled, single_dump, mixture_dumps):
         ContrasepError, match="tr_audiomnist_single: a set of the corpus 'audiomnist'; balance has wsj0"
     ):
         pooled({"wsj0": 1.0})
-    with pytest.raises(ContrasepError, match="a set of a corpus that is not told"):
+    with pytest.raises(ContrasepError, match="a set of an unknown corpus"):
         pooled({"wsj0": 1.0}, corpora=("wsj0", None))
     with pytest.raises(ContrasepError, match="speaker 'p0' stands in another corpus too"):
         options = TrainOptions(data="single", balance={"a": 1.0, "b": 1.0})

@@ -56,7 +56,7 @@ class ModularityNetwork(torch.nn.Module):
 
     @property
     def num_communities(self) -> int:
-        """How many communities it tells apart."""
+        """How many communities it distinguishes."""
         return self._linear(-1).out_features
 
     def _linear(self, place: int) -> torch.nn.Linear:
