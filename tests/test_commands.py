@@ -79,7 +79,7 @@ def test_jobs_have_a_log_each(tmp_path):
         assert f"this is job {job}" in lines and "err" in lines and "code 0" in lines[-1]
 
 
-def test_failed_jobs_are_told(tmp_path):
+def test_failed_jobs_are_reported(tmp_path):
     done = run_py(tmp_path, "J=1:4", "x.J.log", "sh", "-c", "echo trouble in J; exit $((J % 2))")
     assert done.returncode == 1
     assert "trouble in 1" in done.stderr and "2 of 4 jobs failed, log is in x.1.log" in done.stderr

@@ -257,7 +257,7 @@ def test_each_error_has_its_line(copy, command, tmp_path, name):
     assert not (tmp_path / "out").exists()
 
 
-def test_all_errors_are_told_at_once(copy, command):
+def test_all_errors_are_reported_at_once(copy, command):
     for name in (
         "meta without a speaker",
         "a strange folder",
@@ -384,7 +384,7 @@ def test_download_goes_on_after_a_kill(repository, audiomnist, tmp_path, monkeyp
     assert (data / META).read_bytes() == (audiomnist / "data" / META).read_bytes()
 
 
-def test_a_server_that_fails_is_tried_again_and_told(repository, tmp_path, monkeypatch):
+def test_a_server_that_fails_is_tried_again_and_reported(repository, tmp_path, monkeypatch):
     real, tries = module._git, []
 
     def flaky(arguments):

@@ -89,7 +89,7 @@ def test_wrong_checksum(server, get, tmp_path):
     assert len(server.requests) == 2 and not any((tmp_path / "folder").iterdir())
 
 
-def test_404_is_told_at_once_and_the_next_address_is_tried(server, get):
+def test_404_is_reported_at_once_and_the_next_address_is_tried(server, get):
     with pytest.raises(ContrasepError, match=r"/gone: 404 Not Found"):
         get(server.url("gone"))
     assert len(server.requests) == 1

@@ -124,7 +124,7 @@ def test_an_utterance_does_not_depend_on_what_was_said_before(tmp_path):
             path.unlink()
 
 
-def test_rerun_keeps_whole_files_and_mends_damaged_ones(corpus, tmp_path, monkeypatch):
+def test_rerun_keeps_whole_files_and_repairs_damaged_ones(corpus, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     shutil.copytree(corpus, "sources")
     wavs = sorted(Path("sources").rglob("*.wav"))

@@ -163,7 +163,7 @@ def test_sphere_under_the_name_wav_versions_and_links(tmp_path, prepare):
     np.testing.assert_array_equal(soundfile.read(path, dtype="int16")[0], pcm("si_tr_s/02b/02bc0201"))
 
 
-def test_all_errors_are_told_at_once_and_nothing_is_lost(tmp_path, prepare, lists):
+def test_all_errors_are_reported_at_once_and_nothing_is_lost(tmp_path, prepare, lists):
     tree = make_tree(tmp_path)
     at = {key: place(tree, key, "disks", ".wv1") for key in KEYS}
     os.remove(at["si_et_05/440/440c0201"])
@@ -250,7 +250,7 @@ def test_no_folder_of_wsj0(contrasep, config, lists, tmp_path, prepare):
     assert done.returncode == 1 and "no such folder; --wsj0" in done.stderr
 
 
-def test_a_doubtful_checksum_is_told_and_the_file_used(tmp_path, prepare):
+def test_a_doubtful_checksum_is_reported_and_the_file_used(tmp_path, prepare):
     tree = make_tree(tmp_path)
     path = place(tree, KEYS[0], "disks", ".wv1")
     edit_header(path, "sample_checksum", int(pcm(KEYS[0]).astype(int).sum() + 1) & 0xFFFF)

@@ -90,7 +90,7 @@ def test_shares_of_training_are_in_the_loss_and_not_in_the_scores():
     assert "counter.prior" not in model.state_dict()
 
 
-def test_lone_talkers_among_mixtures_teach_the_count_alone():
+def test_single_speakers_among_mixtures_teach_the_count_alone():
     model = make().eval()
     mixture, lengths, sources, num_spk = mixtures(3, 1, 2)
     _, with_lone, _ = model(mixture, lengths, sources, num_spk)

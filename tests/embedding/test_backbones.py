@@ -108,7 +108,7 @@ def test_input_does_not_depend_on_gain_or_padding(rng):
     assert unit_level(torch.zeros(1, 9), torch.tensor([9])).isfinite().all()
 
 
-def test_statistics_that_do_not_fit_are_told():
+def test_statistics_that_do_not_fit_are_reported():
     with pytest.raises(
         ValueError, match=r"stats: expected shape \(2, 34\) for frames of 64 samples, got \(2, 130\)"
     ):

@@ -47,7 +47,7 @@ def test_frames_are_those_of_the_stft(samples, layers, win, hop):
     assert encoder(pad(torch.randn(2, samples), features)).shape == (2, num_frames(samples, features), 3)
 
 
-def test_settings_that_cannot_be_are_told():
+def test_settings_that_cannot_be_are_reported():
     with pytest.raises(ValueError, match="layers: expected at least 1, got 0"):
         encoder_shape(0, 256, 64)
     with pytest.raises(ValueError, match=r"win: expected a multiple of hop \(60\)"):

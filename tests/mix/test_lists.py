@@ -96,7 +96,7 @@ def test_paths_name_files_as_wsj0_mix_does(tmp_path):
     assert Mixture(("a", "b", "c"), ("1", "-1", "0")).name == "a_1_b_-1_c_0"
 
 
-def test_all_errors_are_told_at_once(tmp_path):
+def test_all_errors_are_reported_at_once(tmp_path):
     (tmp_path / "l").write_text("a 1 b -1\na 1 b\nc x d 1\na 1 b -1.0\nc 1e999 d 1\n")
     with pytest.raises(ContrasepError) as error:
         read_list(tmp_path / "l")

@@ -147,7 +147,7 @@ def test_faulty_sources(tmp_path, rng, kind, says):
     assert not list((tmp_path / "set").rglob("*.wav"))
 
 
-def test_unknown_sources_are_told_before_mixing(sources_dir, config, contrasep, tmp_path):
+def test_unknown_sources_are_reported_before_mixing(sources_dir, config, contrasep, tmp_path):
     (tmp_path / "l").write_text("a-0 1 b-0 -1\na-1 1 nobody-7 -1\n")
     done = contrasep("mix", "--config", config, "--list", "l", "--sources", sources_dir, "--out", "o")
     assert done.returncode == 1 and "nobody-7" in done.stderr and done.stderr.count("\n") == 1

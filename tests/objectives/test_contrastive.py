@@ -184,7 +184,7 @@ def test_half_precision_logits_in_float32():
 
 
 @pytest.mark.parametrize("temperature", [0.0, -1.0, 1e-4, 1000.0, math.nan, math.inf])
-def test_temperature_out_of_range_is_told(temperature):
+def test_temperature_out_of_range_is_reported(temperature):
     z, labels = unit(1, 4, 3), torch.zeros(1, 4, dtype=torch.long)
     with pytest.raises(ValueError, match=r"temperature: expected between 0.001 and 100, got"):
         supcon_loss(z, labels, temperature=temperature)

@@ -76,7 +76,7 @@ def test_absent_sources_are_left_out():
     )
 
 
-def test_bad_arguments_are_told():
+def test_bad_arguments_are_reported():
     with pytest.raises(ValueError, match="expected one shape"):
         si_snr_loss(torch.zeros(1, 2, 9), torch.zeros(1, 3, 9))
     with pytest.raises(ValueError, match="clamp_db: expected a positive number"):

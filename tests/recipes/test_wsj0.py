@@ -184,7 +184,7 @@ def test_kills_in_stages_0_to_2_leave_no_trace(tree, given, tmp_path):
     assert digest(folder) == undisturbed
 
 
-def test_a_missing_disk_is_told_before_anything_is_mixed(tree, tmp_path):
+def test_a_missing_disk_is_reported_before_anything_is_mixed(tree, tmp_path):
     broken = tmp_path / "broken"
     broken.mkdir()
     for entry in tree.iterdir():

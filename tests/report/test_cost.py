@@ -24,7 +24,7 @@ def test_a_factor_is_of_all_sets_together(tmp_path):
     assert cost_cells(read_cost(tmp_path)) == ["0.84", "9 minutes on 1 core of X", "0.150", "1 core of X"]
 
 
-def test_what_was_not_measured_is_told(tmp_path):
+def test_what_was_not_measured_is_reported(tmp_path):
     assert read_cost(tmp_path) is None
     unknown = {"phase": "before", "minutes": None, "device": None}
     write_cost(tmp_path, {"parameters": 5, "training": [unknown]}, ["tt_2mix"])
@@ -40,7 +40,7 @@ def test_what_was_not_measured_is_told(tmp_path):
     "text, error",
     (("{", "cannot be read"), ('{"parameters": 1}', "'training' missing"), ("[]", "'parameters' missing")),
 )
-def test_a_file_that_is_no_cost_is_told(tmp_path, text, error):
+def test_a_file_that_is_no_cost_is_reported(tmp_path, text, error):
     (tmp_path / "cost.json").write_text(text)
     with pytest.raises(ContrasepError, match=error):
         read_cost(tmp_path)

@@ -38,7 +38,7 @@ def test_commas_separate_outside_of_brackets_and_quotes(text, values):
 
 
 @pytest.mark.parametrize("text", ["[1, 2", "{a: 1", "'a,b", "[1, {a: 2], 3", "1,,2", "1,", ",", "1,a\nb", "a\tb"])
-def test_values_that_cannot_be_told_apart(text):
+def test_values_that_cannot_be_distinguished(text):
     with pytest.raises(ContrasepError):
         split_values(text)
 

@@ -326,7 +326,7 @@ def test_from_training_to_the_recipes_page(
     assert float(capsys.readouterr().out.split("|")[-2]) > 0
 
 
-def test_files_that_are_no_peers_are_told(peers, trained, tmp_path):
+def test_files_that_are_no_peers_are_reported(peers, trained, tmp_path):
     load = peers("training").load_peer
     with pytest.raises(ContrasepError, match="no such checkpoint"):
         load(tmp_path / "nothing.pth")
