@@ -162,9 +162,9 @@ def test_single_speakers_are_taken_once_in_a_pass(single_dump):
 
 
 def test_wrong_sets_are_one_line(single_dump, mixture_dumps):
-    with pytest.raises(ContrasepError, match="wants single speakers here"):
+    with pytest.raises(ContrasepError, match="expected a set of single speakers for data 'dynamic', got one of mixtures"):
         train_dataset([mixture_dumps[2]], TrainOptions(), MIX)
-    with pytest.raises(ContrasepError, match="wants mixtures here"):
+    with pytest.raises(ContrasepError, match="expected a set of mixtures for data 'fixed'"):
         train_dataset([single_dump], TrainOptions(data="fixed"), MIX)
     with pytest.raises(ContrasepError, match="8000 Hz, mix.rate is 16000 Hz"):
         train_dataset([single_dump], TrainOptions(), dataclasses.replace(MIX, rate=16000))
