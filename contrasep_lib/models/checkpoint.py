@@ -7,6 +7,7 @@ whoever reads it needs no other file.
 
 from __future__ import annotations
 
+import dataclasses
 import errno
 import os
 import pickle
@@ -199,8 +200,9 @@ def load_model(
         ContrasepError: missing, truncated or foreign file, another version or configuration.
     """
     content = read_model(Path(path), device)
-    options = options or content["model"]
-    refuse_other(path, content, features or content["features"], options)
+    refuse_other(path, content, features or content["features"], options or content["model"])
+    # how it learned is its own; what it is free in is the configuration's
+    options = content["model"] if options is None else dataclasses.replace(content["model"], backbone=options.backbone)
     try:
         model = SeparationModel(options, content["features"])
         model.load_state_dict(content["state"])
