@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import math
+import numbers
 from collections.abc import Mapping
 
 import numpy as np
@@ -74,6 +76,7 @@ def score_utterance(
     Raises:
         ValueError: lengths differ, NaN or infinite samples, no source, or M is not K though the
             count was given.
+        ContrasepError: a metric gives something else than finite numbers in its columns.
     """
     outputs, sources, mixture = _checked(outputs, sources, mixture)
     num_spk, num_out = len(sources), len(outputs)
@@ -82,9 +85,21 @@ def score_utterance(
     permutation = best_matching(pairwise_si_snr(outputs, sources) - pairwise_si_snr(mixture[None], sources))
     scored = Mixture(mixture, sources, outputs, permutation, count_given)
     scores: dict[str, Value] = {}
-    for metric in metrics_of(options):
-        scores |= metric.score(scored)
+    for name, metric in zip(options.metrics, metrics_of(options)):
+        scores |= _checked_scores(name, metric, metric.score(scored))
     return UtteranceScore(num_spk, num_out, count_given, permutation, scores)
+
+
+def _checked_scores(name: str, metric: Metric, values: Mapping[str, Value]) -> Mapping[str, Value]:
+    """The scores of a metric, which may come from outside the package."""
+    known = {column.name for column in metric.columns}
+    for column, value in values.items():
+        if column not in known:
+            raise ContrasepError(f"metric '{name}': '{column}' is none of its columns, {', '.join(sorted(known))}")
+        for number in value if isinstance(value, (tuple, list)) else (value,):
+            if number is not None and not (isinstance(number, numbers.Real) and math.isfinite(number)):
+                raise ContrasepError(f"metric '{name}': {column}: expected a finite number, got {number!r}")
+    return values
 
 
 def _checked(

@@ -75,6 +75,13 @@ def test_a_damaged_or_removed_output_is_made_again_and_the_rest_is_kept(step, tm
     assert (tmp_path / "out/b c.scp").stat().st_mtime_ns == before and "is done" in step(make="false")[1]
 
 
+def test_the_marker_of_what_is_done_is_enough(step, tmp_path):
+    step(make=WRITE)
+    for damage, key in ("rm out/.begun", "1"), ("rm out/.begun out/wavs/a.wav", "1"), ("rm out/.begun", "2"):
+        subprocess.run(["bash", "-c", damage], cwd=tmp_path, check=True)
+        assert step(make=WRITE, key=key)[0] == 0 and (tmp_path / "out/wavs/a.wav").exists(), damage
+
+
 def test_outputs_may_be_moved_to_another_disk(step, tmp_path):
     step(make=WRITE)
     marker = (tmp_path / "out/.done").read_text()

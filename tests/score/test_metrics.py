@@ -6,12 +6,14 @@ import warnings
 import numpy as np
 import pytest
 
-from contrasep_lib.config import build, load_config
+from contrasep_lib.config import build, implementation, load_config
 from contrasep_lib.errors import ContrasepError
 from contrasep_lib.score import ratios
-from contrasep_lib.score.means import mean_columns
+from contrasep_lib.score.means import aggregate, mean_columns
+from contrasep_lib.score.metrics.base import RESERVED, Column
 from contrasep_lib.score.options import ScoreOptions
 from contrasep_lib.score.ratios import LIMIT_DB, best_matching, pairwise_si_snr, sdr, si_snr
+from contrasep_lib.score.tables import COLUMNS, OLD_ORACLES, Evidence, make_row
 from contrasep_lib.score.utterance import score_utterance
 
 METRICS = {"si_snr": {}, "sdr": {"filter_length": 32}, "si_snri_count_estimated": {}, "si_snri_penalised": {}}
@@ -288,6 +290,35 @@ def test_two_metrics_with_one_column_are_refused(toy, monkeypatch):
     monkeypatch.setitem(toy.metrics, "again", toy.metrics["toy_peak"])
     with pytest.raises(ContrasepError, match="'toy_peak' and 'again' both have a column 'toy_peak'"):
         mean_columns(toy)
+
+
+@pytest.mark.parametrize("values, says", [
+    ({"toy_peak": float("nan")}, "metric 'toy_peak': toy_peak: expected a finite number, got nan"),
+    ({"toy_peak": "high"}, "metric 'toy_peak': toy_peak: expected a finite number, got 'high'"),
+    ({"toy_peak": (1.0, float("inf"))}, "expected a finite number, got inf"),
+    ({"toy_peaks": 1.0}, "metric 'toy_peak': 'toy_peaks' is none of its columns, toy_peak"),
+])
+def test_scores_from_outside_the_package_are_checked(toy, monkeypatch, values, says):
+    peak = implementation(toy.metrics["toy_peak"])
+    monkeypatch.setattr(peak, "score", lambda self, mixture: values)
+    sources = np.random.default_rng(0).standard_normal((2, 800))
+    with pytest.raises(ContrasepError, match=says):
+        score_utterance(sources, sources, sources.sum(0), toy)
+    monkeypatch.setattr(peak, "score", lambda self, mixture: {"toy_peak": np.float32(0.5)})
+    assert score_utterance(sources, sources, sources.sum(0), toy)["toy_peak"] == 0.5
+
+
+def test_columns_have_names_of_their_own(rng):
+    for name in ("utt", "n", "ibm", "oracle_mine"):
+        with pytest.raises(ValueError, match=f"column '{name}': tables have one of that name already"):
+            Column(name)
+    with pytest.raises(ValueError, match="expected letters, digits and _"):
+        Column("a\tb")
+    # all that a table and a set's means have beside the scores
+    sources = rng.standard_normal((2, 800))
+    row = make_row("a", "x_y", score_utterance(sources, sources, sources.sum(0), SHORT), {}, Evidence(True))
+    beside = {name for name in aggregate([row], SHORT) if name.removesuffix("_ci95") not in row.scores}
+    assert RESERVED == beside | set(COLUMNS) | set(OLD_ORACLES)
 
 
 def test_the_earlier_spelling_of_the_filter(tmp_path):

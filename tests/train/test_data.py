@@ -162,7 +162,7 @@ def test_single_speakers_are_taken_once_in_a_pass(single_dump):
 
 
 def test_wrong_sets_are_one_line(single_dump, mixture_dumps):
-    with pytest.raises(ContrasepError, match="expected a set of single speakers for data 'dynamic'"):
+    with pytest.raises(ContrasepError, match="expected a set of single speakers for data 'dynamic', got one of mixt"):
         train_dataset([mixture_dumps[2]], TrainOptions(), MIX)
     with pytest.raises(ContrasepError, match="expected a set of mixtures for data 'fixed'"):
         train_dataset([single_dump], TrainOptions(data="fixed"), MIX)

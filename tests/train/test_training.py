@@ -375,7 +375,8 @@ def test_a_trained_model_may_have_learned_in_another_way_but_is_what_it_is(undis
     tree = as_tree(options)
     learned = {"objectives": {"supcon": {"temperature": 0.1}, "deep_clustering": 0.1}, "seed": 4, "negatives": "batch"}
     other = build(ModelOptions, {**tree, **learned}, "model")
-    assert load_model(undisturbed / "model.pth", options=other).options == options
+    assert load_model(undisturbed / "model.pth").options == options
+    assert load_model(undisturbed / "model.pth", options=other).options.trained() == options.trained()
     for values, words in (
         ({"counter": "classifier", "objectives": ["deep_clustering", "count"]}, "model.counter is None there"),
         ({"backbone": {**tree["backbone"], "width": 5}}, "model.backbone.width is 6 there, 5 here"),
@@ -567,7 +568,7 @@ def test_the_command(contrasep, tmp_path, single_dump):
     for extra, words in (
         (("finetune",), "checkpoint of another configuration"),
         (("pretrain", "--ngpu", -1), "--ngpu: expected 0 or more"),
-        (("pretrain", "--valid-sets", ","), "--valid-sets: at least one set"),
+        (("pretrain", "--valid-sets", ","), "--valid-sets: expected at least one set"),
         (("pretrain", "--train-sets", "none"), "none/wav.scp: not there; run stage 2"),
     ):
         done = contrasep(*arguments, *extra)

@@ -23,6 +23,7 @@ from __future__ import annotations
 import abc
 import dataclasses
 import functools
+import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +32,12 @@ if TYPE_CHECKING:
 
 SINGLE_SPEAKER_CAP_DB = 30.0
 
+# what tables and results have beside the scores, so no column of a metric
+RESERVED = frozenset((
+    "utt", "speakers", "num_spk", "outputs", "count_given", "permutation", "num_spk_est", "modularity",
+    "normalised_modularity", "conductance", "fallback", "n", "columns", "count_accuracy", "mean_modularity",
+    "mean_normalised_modularity", "mean_conductance", "fallbacks", "oracle", "frame_binary", "ibm", "irm", "psm",
+))
 # a number, numbers of the sources in order, or None where a score does not exist
 Value = float | Sequence[float] | None
 
@@ -51,6 +58,12 @@ class Column:
     title: str | None = None
     improvement: bool = False
     fallback: bool = False
+
+    def __post_init__(self) -> None:
+        if self.name in RESERVED or self.name.startswith("oracle_"):
+            raise ValueError(f"column '{self.name}': tables have one of that name already")
+        if not re.fullmatch(r"[A-Za-z0-9_]+", self.name):
+            raise ValueError(f"column '{self.name}': expected letters, digits and _")
 
 
 @dataclasses.dataclass(frozen=True)
