@@ -26,8 +26,8 @@ due() {
     local step=$1 folder=$2 expected made lost name
     expected=$(key_of "$step" "${@:4}") || exit
     expected="$step $expected" made=$(head -n 1 "$folder/.done" 2>/dev/null) || true
-    # either file says that the folder is a stage's
-    [ -z "$made" ] || [ -f "$folder/.begun" ] || echo "$made" >"$folder/.begun" || exit
+    # either file says that the folder is a stage's; others have files of this name too
+    [ -f "$folder/.begun" ] || [[ ! $made =~ ^[a-z]+\ [0-9a-f]{64}$ ]] || echo "$made" >"$folder/.begun" || exit
     if [ "$made" = "$expected" ]; then
         lost=$(lost_outputs "$step" "$folder") || exit
         if [ -z "$lost" ]; then

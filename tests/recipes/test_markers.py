@@ -136,6 +136,7 @@ def test_markers_of_earlier_versions(step, tmp_path):
 def test_a_folder_of_somebody_else_is_never_cleared(step, tmp_path):
     (tmp_path / "out").mkdir()
     (tmp_path / "out/thesis.tex").write_text("x")
+    (tmp_path / "out/.done").write_text("by somebody else\n")
     status, _, err = step()
     assert status != 0 and err == "toy/run.sh: out: not empty and not made by a stage; move it or name another\n"
     assert (tmp_path / "out/thesis.tex").exists()
