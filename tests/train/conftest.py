@@ -1,13 +1,17 @@
-"""Fixtures: small dumped sets."""
+"""Fixtures: small dumped sets, and a training that nothing disturbs."""
 
 import itertools
 
 import kaldiio
 import numpy as np
 import pytest
+import torch
+import yaml
 
+from contrasep_lib.config import load_config
 from contrasep_lib.io.audio import to_int16
 from contrasep_lib.io.scp import write_table
+from tests.train.running import TREE
 
 RATE = 8000
 
@@ -73,3 +77,40 @@ def digits_dump(tmp_path_factory):
         key = f"audiomnist{number:02d}-{take}"
         audio[key], utt2spk[key] = speechlike(rng, 3000 + 300 * take, 100 + 40 * number), f"audiomnist{number:02d}"
     return write_dump(tmp_path_factory.mktemp("dump") / "tr_audiomnist_single", {"wav": audio}, utt2spk)
+
+
+@pytest.fixture(scope="module")
+def task():
+    from contrasep_lib.train import task
+
+    threads = torch.get_num_threads()
+    # forked children must not find threads that they do not have
+    torch.set_num_threads(1)
+    yield task
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="module")
+def phase(task, tmp_path_factory, single_dump):
+    """Arguments of a phase in a folder, with some options replaced: ``phase('a', epochs=2)``."""
+    folder = tmp_path_factory.mktemp("exp")
+
+    def make(name, model=(), init=None, ngpu=0, processes=1, **options):
+        model, backbone = dict(model), TREE["model"]["backbone"]
+        backbone = {**backbone, **{key: model.pop(key) for key in ("name", "width", "dropout", "band") if key in model}}
+        model = {**TREE["model"], "backbone": backbone, **model}
+        tree = {**TREE, "model": model, "finetune": {**TREE["finetune"], **options}}
+        path = folder / "config.yaml"
+        path.write_text(yaml.safe_dump(tree))
+        sets = [single_dump]
+        return task.build_arguments(
+            load_config(path), "finetune", sets, sets, folder / name, init, ngpu, processes=processes
+        )
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def undisturbed(task, phase):
+    """Folder of a whole run of `TREE`."""
+    return task.train(phase("whole", probe=2)).parent

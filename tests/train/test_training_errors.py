@@ -1,0 +1,130 @@
+"""Errors of training are one line, and keep the last good checkpoint."""
+
+import dataclasses
+import multiprocessing
+import os
+import shutil
+
+import pytest
+import torch
+
+from contrasep_lib.errors import ContrasepError
+from contrasep_lib.models.checkpoint import load_model, read_model, read_states
+from tests.train.running import truncate
+
+
+def test_an_error_in_one_of_several_processes_is_one_line(task, phase):
+    args = phase("faulty", processes=2, best="nonsense", epochs=1)
+    with pytest.raises(ContrasepError, match="best: no statistic 'nonsense'"):
+        task.train(args)
+
+
+def test_checkpoints_that_cannot_be_used_are_one_line(task, phase, undisturbed, tmp_path):
+    folder = undisturbed.parent / "bad"
+    shutil.copytree(undisturbed, folder, symlinks=True)
+    with pytest.raises(ContrasepError, match=r"configuration \(model.backbone.width is 6 there, 7 here\); delete"):
+        task.train(phase("bad", model={"width": 7}))
+    with pytest.raises(ContrasepError, match=r"\(train.learning_rate is 0.001 there, 0.1 here\)"):
+        task.train(phase("bad", learning_rate=0.1))
+    for file in ("checkpoint.pth", "checkpoint.previous.pth", "model.pth"):
+        truncate(folder / file)
+    with pytest.raises(ContrasepError, match="checkpoint.previous.pth: truncated"):
+        task.train(phase("bad"))
+    with pytest.raises(ContrasepError, match="model.pth: truncated"):
+        load_model(folder / "model.pth")
+    for content in (b"RIFF....", b""):
+        (folder / "model.pth").write_bytes(content)
+        with pytest.raises(ContrasepError, match="model.pth: (not a checkpoint|truncated)"):
+            load_model(folder / "model.pth")
+    torch.save({"state": {}}, folder / "model.pth")
+    with pytest.raises(ContrasepError, match="expected a model.pth"):
+        load_model(folder / "model.pth")
+    torch.save({"format": multiprocessing.Process}, folder / "model.pth")
+    with pytest.raises(ContrasepError, match="not a checkpoint of contrasep"):
+        load_model(folder / "model.pth")
+    with pytest.raises(ContrasepError, match="no such checkpoint"):
+        load_model(folder / "none.pth")
+    content = read_model(undisturbed / "model.pth")
+    with pytest.raises(ContrasepError, match=r"\(model.embedding_dim is 4 there, 5 here\)"):
+        load_model(
+            undisturbed / "model.pth", options=dataclasses.replace(content["model"], embedding_dim=5)
+        )
+
+
+def test_a_loss_that_is_not_finite_stops(task, phase, monkeypatch):
+    from contrasep_lib.train.espnet_model import EspnetModel
+
+    args = phase("nan", epochs=2, budget_minutes=None)
+    forward, calls = EspnetModel.forward, []
+
+    def spoilt(self, *arguments, **batch):
+        calls.append(batch["utt_id"])
+        loss, stats, weight = forward(self, *arguments, **batch)
+        return (loss * float("nan") if len(calls) == 11 else loss), stats, weight
+
+    monkeypatch.setattr(EspnetModel, "forward", spoilt)
+    with pytest.raises(ContrasepError, match="the loss is nan at the batch of") as error:
+        task.train(args)
+    # 4 batches of training and 5 of validation, then the second of epoch 2
+    assert all(utterance in str(error.value) for utterance in calls[-1]) and "\n" not in str(error.value)
+    states = read_states(f"{args.output_dir}/1epoch.pth")
+    assert all(torch.isfinite(value).all() for value in states.values())
+
+
+@pytest.mark.parametrize("error, words", [
+    (torch.OutOfMemoryError("CUDA out of memory"), "out of memory with a batch_size of 4 and segment.* 0.2;"),
+    (RuntimeError("[enforce fail at alloc_cpu.cpp] can't allocate memory: 1 bytes"), "out of memory"),
+    (RuntimeError("DataLoader worker (pid 3) is killed by signal: Killed."), "lower num_workers"),
+])
+def test_errors_of_memory_are_one_line(task, phase, monkeypatch, error, words):
+    from contrasep_lib.train.espnet_model import EspnetModel
+
+    def fail(self, **batch):
+        raise error
+
+    monkeypatch.setattr(EspnetModel, "forward", fail)
+    with pytest.raises(ContrasepError, match=words):
+        task.train(phase("memory"))
+
+
+def test_errors_of_data_processes_are_one_line(task, phase, monkeypatch):
+    from contrasep_lib.train.data import DynamicMixtures
+
+    args, original, parent = phase("worker", num_workers=1), DynamicMixtures.__getitem__, os.getpid()
+
+    def fail(self, key):
+        if os.getpid() != parent:
+            raise ContrasepError("x.ark: corrupt at the entry of 'u'")
+        return original(self, key)
+
+    monkeypatch.setattr(DynamicMixtures, "__getitem__", fail)
+    with pytest.raises(ContrasepError, match=r"^x.ark: corrupt at the entry of 'u'$"):
+        task.train(args)
+
+
+@pytest.mark.parametrize(
+    "options, words",
+    [
+        ({"optim_conf": {"moment": 1.0}}, "finetune.optim_conf: .*moment"),
+        ({"optim": "muon", "optim_conf": {"moment": 1.0}}, "finetune.optim_conf: .*moment"),
+        ({"optim": "muon", "optim_conf": {"betas": [0.9, 1.0]}}, "finetune.optim_conf: .*beta"),
+        ({"scheduler_conf": {"warm": 1}}, "finetune.scheduler_conf: .*warm"),
+        (
+            {"scheduler": "warmupconstant", "scheduler_conf": {"warmup_steps": 0}},
+            "finetune.scheduler_conf: .*at least 1, got 0",
+        ),
+        ({"num_spk": [9]}, "talkers in a mixture, the speakers of"),
+        ({"freeze": ["decoder"]}, "finetune.freeze: this model has no 'decoder'; its parts are backbone"),
+        ({"freeze": ["backbone"]}, "finetune.freeze: every part of the model is frozen"),
+        ({"epochs": 0}, "finetune.epochs: 0 leaves this phase out"),
+    ],
+)
+def test_options_that_do_not_fit_are_one_line(task, phase, options, words):
+    with pytest.raises(ContrasepError, match=words):
+        task.train(phase("misfit", **options))
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")
+def test_a_gpu_that_is_absent_is_one_line(task, phase):
+    with pytest.raises(ContrasepError, match="--ngpu 2: 0 GPUs found here"):
+        task.train(phase("gpu", ngpu=2))
