@@ -123,3 +123,11 @@ def test_files_and_functions_are_short(path):
             lines = node.end_lineno - node.lineno + 1
             lines -= node.body[0].end_lineno - node.body[0].lineno + 1 if documented else 0
             assert lines <= MOST_LINES_OF_A_FUNCTION, f"{node.name} has {lines} lines"
+
+
+@pytest.mark.parametrize("folder", ["tests", "tools", "utils"])
+def test_files_beside_the_package_are_short(folder):
+    paths = [path for path in (ROOT.parent / folder).rglob("*") if path.suffix in (".py", ".sh")]
+    assert paths
+    lines = {str(path): path.read_text(encoding="utf-8").count("\n") for path in paths}
+    assert not [f"{path}: {count} lines" for path, count in lines.items() if count > MOST_LINES]
