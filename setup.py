@@ -20,7 +20,7 @@ EXTRAS = {
     **OPTIONAL,
     "all": sorted({package for packages in OPTIONAL.values() for package in packages}),
     "docs": ["mkdocs"],
-    "test": ["mir_eval<0.9", "mypy", "networkx", "pytest", "pytest-xdist", "ruff"],
+    "test": ["fast_bss_eval>=0.1.3", "mir_eval<0.9", "mypy", "networkx", "pytest", "pytest-xdist", "ruff"],
 }
 
 setup(
@@ -37,7 +37,6 @@ setup(
     package_data={"contrasep_lib": ["py.typed", "**/*.txt", "pretrained/**/*.*"]},
     python_requires=">=3.10",
     install_requires=[
-        "fast_bss_eval>=0.1.3",
         "kaldiio>=2.18",
         "numpy>=1.26",
         "pyyaml>=6",

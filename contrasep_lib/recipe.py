@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import os
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -187,8 +188,14 @@ def _budgets(config: Mapping[str, Any], options: Options) -> list[str]:
     """The phases' shares of the time, as overrides: the same whenever a run goes on."""
     if not options.budget_minutes:
         return []
+    try:
+        minutes = float(options.budget_minutes)
+    except ValueError:
+        minutes = math.nan
+    if not 0 < minutes < math.inf:
+        raise ContrasepError(f"--budget-minutes: expected a positive number, got '{options.budget_minutes}'")
     shares = SHARES if config["pretrain"].epochs > 0 else {"finetune": sum(SHARES.values())}
-    return [f"{phase}.budget_minutes={share * float(options.budget_minutes):g}" for phase, share in shares.items()]
+    return [f"{phase}.budget_minutes={share * minutes:g}" for phase, share in shares.items()]
 
 
 def refuse(line: str) -> None:

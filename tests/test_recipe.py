@@ -194,3 +194,9 @@ def test_no_configuration_of_a_recipe_only_names_a_base(recipe):
     for path in recipe.glob("conf/*.yaml"):
         assert set(yaml.safe_load(path.read_text())) - {"base"}, f"{path}: --config finds the toolkit's of this name"
     assert json.dumps(resolve(["conf/oracle.yaml"], recipe=recipe))
+
+
+@pytest.mark.parametrize("minutes", ["abc", "0", "-1", "nan", "inf"])
+def test_a_budget_that_is_none_is_one_line(recipe, minutes):
+    with pytest.raises(ContrasepError, match=f"--budget-minutes: expected a positive number, got '{minutes}'"):
+        resolve(["conf/tf.yaml"], options=Options(budget_minutes=minutes), recipe=recipe)

@@ -150,6 +150,7 @@ def main() -> None:
     args = parse()
     args.folder = args.folder.resolve()
     args.out = args.out.resolve() if args.out else None
+    args.init_param = args.init_param.resolve() if args.init_param else None
     try:
         {"start": start, "status": status, "score": score, "snapshot": snapshot}[args.action](args)
     except ContrasepError as error:

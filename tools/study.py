@@ -57,10 +57,10 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
 def names_in(configs: Path, only: Sequence[str] | None) -> list[str]:
     """Names of the variants, the baseline first."""
     names = sorted((path.stem for path in configs.glob("*.yaml")), key=lambda name: (name != BASELINE, name))
-    if unknown := sorted({*(only or ())} - {*names}):
-        raise ContrasepError(f"--only: expected names among {', '.join(names)}, got '{unknown[0]}'")
     if not names:
         raise ContrasepError(f"{configs}: expected configurations, got none")
+    if unknown := sorted({*(only or ())} - {*names}):
+        raise ContrasepError(f"--only: expected names among {', '.join(names)}, got '{unknown[0]}'")
     return [name for name in names if name in (only or names)]
 
 

@@ -173,13 +173,12 @@ def development(model: Any, data: Path, limit: int) -> Iterator[Score]:
 
 def _separated(model: Any, mixture: Any, sources: Any) -> tuple[bool, float | None, float]:
     """The last three of `Score`."""
-    import numpy as np
     import torch
 
     from contrasep_lib.decode.attractor import centroids_of
     from contrasep_lib.modularity.graphs import KernelGraph
     from contrasep_lib.modularity.solvers.kmeans import KMeansSolver
-    from contrasep_lib.score.ratios import best_matching, pairwise_si_snr, si_snr
+    from contrasep_lib.score.ratios import improvements
 
     with torch.inference_mode():
         begun = time.process_time()
@@ -191,6 +190,4 @@ def _separated(model: Any, mixture: Any, sources: Any) -> tuple[bool, float | No
         counted = int(model.count(nodes, seen).argmax()) + 1 == len(sources)
     if len(sources) == 1:
         return counted, None, spent
-    pairs = pairwise_si_snr(outputs, sources)
-    before = si_snr(np.broadcast_to(mixture, sources.shape), sources)
-    return counted, float(np.mean([pairs[k, m] - before[k] for k, m in enumerate(best_matching(pairs))])), spent
+    return counted, float(improvements(outputs, mixture, sources).mean()), spent

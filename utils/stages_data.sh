@@ -2,19 +2,17 @@
 
 # ---------------------------------------------------------------- stage 0
 make_sources() {  # make_sources CORPUS FOLDER: the single speakers of the recipe's corpus, or of a further one
-    local script=local/prepare_sources.sh take=() lists=$own_lists
+    local script=local/prepare_sources.sh take=()
     if [ "$1" = "$own" ]; then
         ! $extra_train || take+=(--extra-train)
     else
         script=$(recipe_of "$1")/$script
-        lists=false
-        ! brings_lists "$1" || lists=true
     fi
     # passed on only when given: a corpus that has no such option refuses it
     [ -z "$download_dir" ] || take+=(--download-dir "$download_dir")
     [ -z "${corpus_dirs[$1]-}" ] || take+=(--corpus "${corpus_dirs[$1]}")
     # of a corpus with lists, the single speakers are those of the files that the lists name
-    ! $lists || take+=(--num-spk "$num_spk" ${mix_lists:+--mix-lists "$mix_lists"})
+    ! brings_lists "$1" || take+=(--num-spk "$num_spk" ${mix_lists:+--mix-lists "$mix_lists"})
     "$script" "${settings[@]}" --out "$2" --nj "$nj" ${take[@]+"${take[@]}"}
 }
 

@@ -29,7 +29,7 @@ def run(args: argparse.Namespace) -> None:
             print(f"{family.plural:{width}}  {family.what}")
         return
     by_plural = {family.plural: family.name for family in FAMILIES.values()} | {name: name for name in FAMILIES}
-    refuse_unknown([args.family], by_plural, "contrasep list", "family")
+    refuse_unknown([args.family], by_plural, "", "family")
     print("\n\n".join(described(by_plural[args.family])))
 
 

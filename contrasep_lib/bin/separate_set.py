@@ -75,19 +75,16 @@ def run(args: argparse.Namespace) -> None:
 
 def _identity(args: argparse.Namespace, config: dict[str, Any]) -> str:
     """Key of all that the separation of an utterance depends on."""
-    from contrasep_lib.config import as_tree
-    from contrasep_lib.io.done import FORMATS, stage_key
+    from contrasep_lib.io.done import stage_key, step_keys
     from contrasep_lib.io.dumpset import speaker_tables
 
-    names, inputs = ["features", "separate"], [Path(args.dump) / "wav.scp", *speaker_tables(args.dump)]
+    inputs = [Path(args.dump) / "wav.scp", *speaker_tables(args.dump)]
     if config["separate"].separator == "model":
         from contrasep_lib.separate.clustering_state import state_files
 
-        names += ["model", "modularity"]
         trained = (Path(args.modularity) / name for name in state_files(config["modularity"]))
         inputs += [args.model, *(path for path in trained if path.is_file())]
-    sections = {name: as_tree(config[name]) for name in names}
-    return stage_key(sections, inputs, {"format": str(FORMATS["separate"].format)})
+    return stage_key({"separate": step_keys(config)["separate"]}, inputs, {})
 
 
 def _oracle(args: argparse.Namespace, config: dict[str, Any], dump: DumpSet) -> Callable[[str], Separation]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import argparse
 
-from contrasep_lib.bin.common import add_config, positive, read_config
+from contrasep_lib.bin.common import add_config, add_ngpu, positive, read_config
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -25,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--valid-sets", required=True, metavar="C,D", help="sets for validation")
     parser.add_argument("--out", required=True, metavar="DIR", help="where checkpoints, log and model.pth go")
     parser.add_argument("--init-param", metavar="FILE", help="model.pth whose weights to begin with")
-    parser.add_argument("--ngpu", type=int, default=0, metavar="N", help="GPUs (default 0: the CPU)")
+    add_ngpu(parser)
     parser.add_argument(
         "--num-workers", type=int, metavar="N", help="processes that prepare data (default: as configured)"
     )

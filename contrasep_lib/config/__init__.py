@@ -12,9 +12,10 @@ from contrasep_lib.config.choices import (
     implementation,
     names,
     options_class,
+    refuse_unknown,
 )
 from contrasep_lib.config.reading import load_config
-from contrasep_lib.config.schema import LATER, SECTIONS, as_key, as_tree, build, refuse_unknown, section_options
+from contrasep_lib.config.schema import LATER, SECTIONS, as_key, as_tree, build, section_options
 
 __all__ = [
     "FAMILIES",

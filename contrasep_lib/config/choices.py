@@ -117,6 +117,21 @@ def choice(family: str, name: str, target: str) -> Callable[[type[Options]], typ
     return declare
 
 
+def refuse_unknown(given: Iterable[str], known: Iterable[str], where: str, what: str) -> None:
+    """Raise ContrasepError for the first name of ``given`` that is not ``known``.
+
+    Args:
+        where: what the message begins with; empty for nothing.
+        what: what the names are of, e.g. ``key``.
+    """
+    known, prefix = list(known), f"{where}: " if where else ""
+    for name in given:
+        if name not in known:
+            near = difflib.get_close_matches(str(name), known, n=1)
+            hint = f"did you mean '{near[0]}'?" if near else f"known: {', '.join(sorted(known)) or 'none'}"
+            raise ContrasepError(f"{prefix}unknown {what} '{name}'; {hint}")
+
+
 def is_choice(options: object) -> bool:
     """Whether an object is the options of a declared member."""
     return (
@@ -155,10 +170,7 @@ def options_class(family: str, name: str, where: str = "") -> type[Any]:
         else:
             load_entry_points()
     if (family, name) not in _declared:
-        known = names(family)
-        near = difflib.get_close_matches(str(name), known, n=1)
-        hint = f"did you mean '{near[0]}'?" if near else f"known: {', '.join(known)}"
-        raise ContrasepError(f"{where + ': ' if where else ''}unknown {family} '{name}'; {hint}")
+        refuse_unknown([name], names(family), where, family)
     options = _declared[family, name]
     if not dataclasses.is_dataclass(options):
         raise ContrasepError(f"{family} '{name}': {options.__module__}.{options.__qualname__} is no dataclass")

@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from contrasep_lib.config import legacy
-from contrasep_lib.config.choices import load_plugins
-from contrasep_lib.config.schema import SECTIONS, build, part_tree, parts_tree, refuse_unknown, section_options
+from contrasep_lib.config.choices import load_plugins, refuse_unknown
+from contrasep_lib.config.schema import SECTIONS, build, part_tree, parts_tree, section_options
 from contrasep_lib.config.text import parse
 from contrasep_lib.errors import ContrasepError
 

@@ -8,7 +8,6 @@ refused with the nearest known name, so that a misspelt option is never silently
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import importlib
 import math
 import types
@@ -16,7 +15,7 @@ import typing
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
-from contrasep_lib.config.choices import is_choice, options_class
+from contrasep_lib.config.choices import is_choice, options_class, refuse_unknown
 from contrasep_lib.errors import ContrasepError
 
 SECTIONS = {
@@ -42,16 +41,6 @@ def section_options(name: str) -> type[Any]:
     """The options dataclass of a section of `SECTIONS`."""
     module, _, attribute = SECTIONS[name].partition(":")
     return getattr(importlib.import_module(module), attribute)
-
-
-def refuse_unknown(given: typing.Iterable[str], known: typing.Iterable[str], where: str, what: str) -> None:
-    """Raise ContrasepError for the first name of ``given`` that is not ``known``."""
-    known = list(known)
-    for name in given:
-        if name not in known:
-            near = difflib.get_close_matches(str(name), known, n=1)
-            hint = f"did you mean '{near[0]}'?" if near else f"known: {', '.join(sorted(known)) or 'none'}"
-            raise ContrasepError(f"{where}: unknown {what} '{name}'; {hint}")
 
 
 def build(options: type[Options], values: Any, where: str) -> Options:

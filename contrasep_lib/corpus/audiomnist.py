@@ -28,6 +28,7 @@ from contrasep_lib.corpus.options import AudiomnistOptions
 from contrasep_lib.corpus.single import Utterance, write_single_set
 from contrasep_lib.errors import ContrasepError
 from contrasep_lib.io.audio import read_audio, resample_audio, write_wav
+from contrasep_lib.io.datadir import audio_length
 
 REPOSITORY = "https://github.com/soerenab/AudioMNIST.git"
 TOP, META = "AudioMNIST", "audioMNIST_meta.txt"
@@ -340,10 +341,8 @@ def make_string(string: DigitString, rate: int) -> int:
     Raises:
         ContrasepError: a recording that changed since it was checked.
     """
-    import soundfile
-
     if os.path.isfile(string.path):
-        return soundfile.info(string.path).frames
+        return audio_length(string.path)[0]
     ramp = np.sin(np.linspace(0, np.pi / 2, round(FADE_SECONDS * rate))) ** 2
     parts = []
     for number, path in enumerate(string.recordings):

@@ -24,6 +24,7 @@ from contrasep_lib.corpus.single import Utterance, claim_folder, write_single_se
 from contrasep_lib.corpus.splits import find_split, read_split, speakers_of
 from contrasep_lib.errors import ContrasepError
 from contrasep_lib.io.audio import read_audio, resample_audio, write_wav
+from contrasep_lib.io.datadir import audio_length
 from contrasep_lib.io.decode import decode_audio
 from contrasep_lib.io.parallel import in_processes
 
@@ -110,8 +111,7 @@ def hear_clip(path: str, decoded: str, rate: int) -> Heard:
     import soundfile
 
     if os.path.isfile(decoded):
-        made = soundfile.info(decoded)
-        return Heard(decoded, made.frames, made.samplerate)
+        return Heard(decoded, *audio_length(decoded))
     try:
         try:
             # the length of an MP3 is a guess of libsndfile's, which may stop there

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 
 import numpy as np
@@ -227,17 +228,12 @@ def _side(line: np.ndarray, weight: np.ndarray, row: int) -> np.ndarray:
     return side
 
 
-_bearing_cache: dict[tuple[int, int, int, int], np.ndarray] = {}
-
-
 def _bearings(number: int, nodes: int, dim: int, seed: int) -> np.ndarray:
     """Uniform bearings ``(nodes, dim)``; drawn once per size class, as drawing costs most."""
-    rows = 1 << max(nodes - 1, 31).bit_length()
-    key = (number, rows, dim, seed)
-    if key not in _bearing_cache:
-        if len(_bearing_cache) > 256:
-            _bearing_cache.clear()
-        drawn = np.random.default_rng([seed, number, rows]).standard_normal((rows, dim), dtype=np.float32)
-        norm = np.linalg.norm(drawn, axis=1, keepdims=True)
-        _bearing_cache[key] = drawn / np.maximum(norm, 1e-12)
-    return _bearing_cache[key][:nodes]
+    return _drawn_bearings(number, 1 << max(nodes - 1, 31).bit_length(), dim, seed)[:nodes]
+
+
+@functools.lru_cache(maxsize=256)
+def _drawn_bearings(number: int, rows: int, dim: int, seed: int) -> np.ndarray:
+    drawn = np.random.default_rng([seed, number, rows]).standard_normal((rows, dim), dtype=np.float32)
+    return drawn / np.maximum(np.linalg.norm(drawn, axis=1, keepdims=True), 1e-12)

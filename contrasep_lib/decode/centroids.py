@@ -58,7 +58,7 @@ def training_assignments(
     names = sorted(kinds)
     chance = torch.tensor([kinds[name] for name in names])
     drawn = torch.multinomial(chance, batch, replacement=True, generator=generator)
-    assign = torch.nn.functional.one_hot(dominant, number).to(z.dtype)
+    assign = one_hot(dominant, number, z.dtype)
     # no communities of rounded similarities, whatever precision the network has
     with torch.autocast(z.device.type, enabled=False):
         for row, kind in enumerate(drawn.tolist()):
@@ -88,7 +88,7 @@ def _with_noise(assign: torch.Tensor, present: torch.Tensor, generator: torch.Ge
     rate = _ASTRAY * torch.rand((), generator=generator)
     moved = torch.rand(len(assign), generator=generator) < rate
     to = torch.randint(max(len(speakers), 1), (len(assign),), generator=generator).to(assign.device)
-    anyone = torch.nn.functional.one_hot(speakers[to] if len(speakers) else to, assign.shape[1]).to(assign.dtype)
+    anyone = one_hot(speakers[to] if len(speakers) else to, assign.shape[1], assign.dtype)
     return torch.where(moved.to(assign.device).unsqueeze(1), anyone, assign)
 
 

@@ -21,6 +21,7 @@ from contrasep_lib.errors import ContrasepError
 from contrasep_lib.io.ark import save_ark
 from contrasep_lib.io.atomic import atomic_path
 from contrasep_lib.io.audio import INT16_SCALE, read_audio, to_int16
+from contrasep_lib.io.datadir import COPIED
 from contrasep_lib.io.dumpset import require_same_keys, speaker_tables
 from contrasep_lib.io.options import DumpOptions
 from contrasep_lib.io.scp import read_table, write_table
@@ -29,7 +30,6 @@ from contrasep_lib.nodes.spectra import log_spectrum, statistics
 
 # Kaldi's kSpeechFeature: 8 bits per value with per-column percentiles
 KALDI_SPEECH_FEATURE = 2
-COPIED = ("utt2spk", "spk2utt", "utt2dur", "text", "spk2gender", "utt2lang")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -149,7 +149,7 @@ class Dumper:
             write_table(self.folder / name, joined)
         stats = sum(next(iter(kaldiio.load_ark(str(self.folder / f"stats.{shard}.ark"))))[1] for shard in shards)
         self._save_stats("global_cmvn.ark", stats)
-        for name in (*COPIED, *(path.name for path in self.data.glob("text_spk*"))):
+        for name in (*COPIED[1:], *(path.name for path in self.data.glob("text_spk*"))):
             if (self.data / name).is_file():
                 with atomic_path(self.folder / name) as temporary:
                     shutil.copyfile(self.data / name, temporary)

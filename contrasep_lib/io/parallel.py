@@ -31,16 +31,6 @@ def progress_of(total: float, what: str) -> Any:
     return tqdm(total=total, desc=what, mininterval=interval, ascii=not sys.stderr.isatty(), bar_format=form)
 
 
-class _Spread:
-    """``work(*item)`` as a function of one argument that can be sent to a process."""
-
-    def __init__(self, work: Callable[..., Any]) -> None:
-        self.work = work
-
-    def __call__(self, item: Sequence[Any]) -> Any:
-        return self.work(*item)
-
-
 def in_processes(work: Callable[..., Any], items: Sequence[Sequence[Any]], nj: int, what: str) -> list[Any]:
     """``[work(*item) for item in items]`` on ``nj`` processes, in order, under a progress bar.
 
@@ -55,7 +45,7 @@ def in_processes(work: Callable[..., Any], items: Sequence[Sequence[Any]], nj: i
 
     try:
         with ProcessPoolExecutor(min(nj, len(items))) as pool:
-            results = pool.map(_Spread(work), items, chunksize=max(1, len(items) // (nj * 8)))
+            results = pool.map(work, *zip(*items), chunksize=max(1, len(items) // (nj * 8)))
             with progress(range(len(items)), what) as shown:
                 return [result for _, result in zip(shown, results)]
     except BrokenProcessPool:

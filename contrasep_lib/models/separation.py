@@ -11,9 +11,9 @@ from contrasep_lib.decode.decoders.base import Decoder
 from contrasep_lib.embedding.analysis import Analysis
 from contrasep_lib.embedding.embedder import Embedder
 from contrasep_lib.models.options import ModelOptions
+from contrasep_lib.nodes.granularity import apply_mask
 from contrasep_lib.nodes.nodeset import NodeSet
 from contrasep_lib.nodes.options import FeatureOptions
-from contrasep_lib.nodes.stft import istft
 
 
 class SeparationModel(Embedder):
@@ -78,7 +78,7 @@ class SeparationModel(Embedder):
             analysis.hidden, analysis.spectrum, analysis.level, analysis.frames, analysis.z, centroids, present
         )
         with torch.autocast(masks.device.type, enabled=False):
-            return istft(masks * analysis.spectrum.unsqueeze(1), samples, self.features)
+            return apply_mask(masks, analysis.spectrum, samples, self.features)
 
     def count(self, nodes: NodeSet, analysis: Analysis) -> torch.Tensor:
         """Logarithms of the probabilities of 1, 2, .. speakers, ``(batch, count_max)``, by the counter.

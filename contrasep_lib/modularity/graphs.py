@@ -8,7 +8,6 @@ Node weights enter as ``A_ij <- w_i w_j A_ij``.
 from __future__ import annotations
 
 import abc
-import dataclasses
 import functools
 import itertools
 import math
@@ -35,7 +34,7 @@ class Graph(abc.ABC):
     @classmethod
     def from_options(cls, options: Any) -> Graph:
         """The graph of a configuration; the fields of the options are its arguments."""
-        return cls(**{field.name: getattr(options, field.name) for field in dataclasses.fields(options)})
+        return cls(**vars(options))
 
     @abc.abstractmethod
     def affinity(self, cosine: torch.Tensor) -> torch.Tensor:

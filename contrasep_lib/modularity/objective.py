@@ -33,11 +33,13 @@ def backend(graph: Graph) -> types.ModuleType:
     """The module whose ``gram`` and ``matmul`` serve a graph."""
     if not isinstance(graph, Graph):
         raise ValueError(f"graph: expected a Graph, e.g. KernelGraph(), got {type(graph).__name__}")
+    if graph.sums is not None:
+        return graph.sums
     if isinstance(graph, KernelGraph):
         return factorised
     if isinstance(graph, ThresholdGraph):
         return tiled
-    return graph.sums or dense
+    return dense
 
 
 def check_assign(nodes: NodeSet, assign: torch.Tensor) -> None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import torch
 
-from contrasep_lib.modularity.graphs import Graph, KernelGraph, ThresholdGraph
+from contrasep_lib.modularity import dense, tiled
+from contrasep_lib.modularity.graphs import Graph, KernelGraph
 from contrasep_lib.modularity.objective import backend, values_of_gram
 from contrasep_lib.modularity.quality import Modularity, Quality
 
 DENSE_NODES = 4096
-"""Threshold graphs of up to this many nodes keep A between products: 64 MiB in float32."""
+"""Threshold graphs, and graphs without sums of their own, of up to this many nodes keep A between products: 64 MiB in
+float32."""
 
 
 class GraphOperator:
@@ -34,9 +36,9 @@ class GraphOperator:
         self._uniform = 0.0
         self._backend = backend(graph)
         self._dense: torch.Tensor | None = None
-        if isinstance(graph, ThresholdGraph) and z.shape[0] <= DENSE_NODES:
-            dense = graph.affinity(self.z @ self.z.T).fill_diagonal_(0)
-            self._dense = dense.mul_(self.weight.unsqueeze(0)).mul_(self.weight.unsqueeze(1))
+        if self._backend in (dense, tiled) and z.shape[0] <= DENSE_NODES:
+            edges = graph.affinity(self.z @ self.z.T).fill_diagonal_(0)
+            self._dense = edges.mul_(self.weight.unsqueeze(0)).mul_(self.weight.unsqueeze(1))
         self.degrees = self.matmul(torch.ones_like(self.weight).unsqueeze(-1)).squeeze(-1)
         if isinstance(graph, KernelGraph):
             # Rounding where the diagonal is taken out must not look like an edge.

@@ -15,7 +15,6 @@ Q has a resolution limit: merging a and b raises it where ``A_ab > gamma vol_a v
 from __future__ import annotations
 
 import abc
-import dataclasses
 from typing import Any
 
 import torch
@@ -40,7 +39,7 @@ class Quality(abc.ABC):
     @classmethod
     def from_options(cls, options: Any) -> Quality:
         """The quality of a configuration; the fields of the options are its arguments."""
-        return cls(**{field.name: getattr(options, field.name) for field in dataclasses.fields(options)})
+        return cls(**vars(options))
 
     @abc.abstractmethod
     def value(self, inside: torch.Tensor, volume: torch.Tensor, two_m: torch.Tensor) -> torch.Tensor:

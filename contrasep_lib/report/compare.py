@@ -43,8 +43,11 @@ def read_experiments(exp: str | os.PathLike) -> dict[str, dict[str, Any]]:
     Raises:
         ContrasepError: a file that cannot be read.
     """
-    paths = [path for path in sorted(Path(exp).glob("*/results.json")) if SWEEP_KEY not in read_json(path)]
-    return {path.parent.name: {"results": read_results(path), "cost": read_cost(path.parent)} for path in paths}
+    trees = {path: read_json(path) for path in sorted(Path(exp).glob("*/results.json"))}
+    return {
+        path.parent.name: {"results": checked_results(tree, path), "cost": read_cost(path.parent)}
+        for path, tree in trees.items() if SWEEP_KEY not in tree
+    }
 
 
 def write_comparison(recipe_dir: str | os.PathLike, exp: str = "exp") -> Path:

@@ -20,7 +20,7 @@ from contrasep_lib.recipe import find_configs
 
 HELP = "see utils/sweep.sh --help"
 # run.sh's options that take no value; every other one does
-FLAGS = ("--skip-train", "--extra-train", "--refuse-unread")
+FLAGS = ("--skip-train", "--extra-train", "--refuse-unread", "--print-tag")
 REFUSED = {
     "--tag": "every run of a sweep has a tag of its own; name the sweep with --name",
     "--print-tag": "a sweep finds the tags by itself; --dry-run prints its commands",

@@ -166,3 +166,18 @@ def best_matching(gain: np.ndarray) -> tuple[int | None, ...]:
     for source, output in zip(*linear_sum_assignment(gain, maximize=True)):
         matching[source] = int(output)
     return tuple(matching)
+
+
+def improvements(estimates: np.ndarray, mixture: np.ndarray, sources: np.ndarray) -> np.ndarray:
+    """SI-SNR improvement of each source's matched output over the mixture, ``(K,)`` dB.
+
+    Args:
+        estimates: ``(K, samples)``, in any order.
+        mixture: ``(samples,)``.
+        sources: ``(K, samples)``.
+    """
+    pairs = pairwise_si_snr(estimates, sources)
+    before = si_snr(np.broadcast_to(mixture, sources.shape), sources)
+    # as many outputs as sources: none is without a match
+    matched = np.array(best_matching(pairs), dtype=np.int64)
+    return pairs[np.arange(len(before)), matched] - before

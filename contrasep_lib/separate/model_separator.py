@@ -106,7 +106,7 @@ class ModelSeparator:
         graph, quality = self.clustering.graph, self.clustering.quality
         solver = self.modularity.solver.name
         labels = self.clustering.solver.solve(nodes, count, graph, seed, quality).labels
-        if len(labels[nodes.valid].unique()) == count:
+        if len(labels[nodes.valid].unique()) == count or self.clustering.solver == KMeansSolver():
             return labels, solver, None
         # the solver found fewer communities than there are speakers; a silent output would help nobody
         return KMeansSolver().solve(nodes, count, graph, seed).labels, solver, KMeansOptions.name

@@ -83,6 +83,9 @@ class EspnetModel(SeparationModel, AbsESPnetModel):
             value, extra = objective(step)
             stats.update({name: value.detach(), **extra})
             loss = loss + objective.options.weight * self._over_passes(objective, step, value)
+        if self.training and not loss.requires_grad:
+            # a batch that teaches nothing; all ranks still go backward
+            loss = loss + 0 * next(part for part in self.parameters() if part.requires_grad).sum()
         stats["loss"] = loss.detach()
         return loss, stats, loss.new_tensor(float(len(mixture)))
 

@@ -17,7 +17,7 @@ from contrasep_lib.modularity.solvers.kmeans import KMeansSolver
 from contrasep_lib.nodes.granularity import apply_mask
 from contrasep_lib.nodes.nodeset import NodeSet
 from contrasep_lib.report.plots import TALKER_COLOURS
-from contrasep_lib.score.ratios import best_matching, pairwise_si_snr, si_snr
+from contrasep_lib.score.ratios import improvements
 
 SEARCHED = 5
 DRAWN_POINTS, DRAWN_SIMILARITIES = 2000, 400
@@ -53,9 +53,7 @@ class Probe:
             outputs, sources = self.outputs(model, item), item["sources"]
             if outputs is None:
                 continue
-            pairs = pairwise_si_snr(outputs, sources)
-            before = si_snr(np.broadcast_to(item["mixture"], sources.shape), sources)
-            gains += [pairs[k, m] - before[k] for k, m in enumerate(best_matching(pairs))]
+            gains += improvements(outputs, item["mixture"], sources).tolist()
         return float(np.mean(gains)) if gains else None
 
     def outputs(self, model: Any, item: dict[str, Any]) -> np.ndarray | None:

@@ -196,14 +196,14 @@ class Session:
                 "or name another folder"
             )
         if self.master:
-            self._mend(self.epoch_file(states["reporter"]["epoch"]), states)
+            self._repair(self.epoch_file(states["reporter"]["epoch"]), states)
         states["reporter"]["stats"] = legacy.statistics_of_today(states["reporter"]["stats"])
         self.stats, self.before = states["reporter"]["stats"], states["seconds"]
         if self.average:
             self.average.load_state_dict(states["average"])
         return states
 
-    def _mend(self, weights: Path, states: Mapping[str, Any]) -> None:
+    def _repair(self, weights: Path, states: Mapping[str, Any]) -> None:
         try:
             read_states(weights)
         except ContrasepError:

@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import dataclasses
-import io
 import os
-import signal
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -38,6 +34,7 @@ from contrasep_lib.train.espnet_model import EspnetModel
 from contrasep_lib.train.iterator import EpochIterator
 from contrasep_lib.train.muon import MuonAdam
 from contrasep_lib.train.options import AugmentOptions, TrainOptions
+from contrasep_lib.train.processes import train_in_processes
 from contrasep_lib.train.record import time_spent, without_folders
 from contrasep_lib.train.session import log, logged
 from contrasep_lib.train.trainer import SafeTrainer, last_error
@@ -94,13 +91,14 @@ class ContrasepTask(AbsTask):
         """
         part = Parts(args)
         try:
-            model = EspnetModel(part.model, part.features, training_statistics(part))
+            init = args.contrasep["init_param"]  # holds statistics of its own
+            model = EspnetModel(part.model, part.features, None if init else training_statistics(part))
         except ValueError as error:
             raise ContrasepError(f"model: {error}") from None
         if model.counter is not None and part.train.data == "dynamic":
             model.counter.expect(part.train.num_spk)
-        if args.contrasep["init_param"]:
-            _initialise(model, args.contrasep["init_param"], part.features)
+        if init:
+            _initialise(model, init, part.features)
         return model
 
     @classmethod
@@ -306,7 +304,7 @@ def train(args: argparse.Namespace, task: type[ContrasepTask] = ContrasepTask) -
     part.dataset(True), part.dataset(False)
     try:
         if args.processes > 1:
-            _train_in_processes(args, task)
+            train_in_processes(args, task)
         else:
             task.main(args=args)
     except (ProcessRaisedException, ProcessExitedException) as error:
@@ -320,36 +318,6 @@ def train(args: argparse.Namespace, task: type[ContrasepTask] = ContrasepTask) -
 def _computes_bfloat16() -> bool:
     """Whether this processor has instructions for bfloat16; without, it takes longer than float32."""
     return any(has for name, has in torch.cpu.get_capabilities().items() if "bf16" in name)
-
-
-def _train_in_processes(args: argparse.Namespace, task: type[ContrasepTask]) -> None:
-    """Processes of this machine that share each batch and average their gradients."""
-    threads = max(1, torch.get_num_threads() // args.processes)
-    # torch advises on each process's terminal; read when a process loads it
-    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
-    with tempfile.TemporaryDirectory(prefix="contrasep-") as folder:
-        vars(args).update(
-            dist_backend="gloo", dist_init_method=f"file://{folder}/meeting", dist_world_size=args.processes
-        )
-        torch.multiprocessing.spawn(_train_as_rank, (task, args, threads), args.processes)
-
-
-def _train_as_rank(rank: int, task: type[ContrasepTask], args: argparse.Namespace, threads: int) -> None:
-    torch.set_num_threads(threads)
-    keep_freed_memory()
-    # torch sends it when the parent dies, and whoever is started in the background ignores it
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-    args.dist_rank = rank
-    # ESPnet prints the command of each process
-    try:
-        with contextlib.redirect_stderr(io.StringIO()) if rank else contextlib.nullcontext():
-            task.main(args=args)
-        # whoever leaves first takes the connection of the others away
-        torch.distributed.barrier()
-    finally:
-        if torch.distributed.is_initialized():
-            # threads of gloo that outlive the interpreter abort the process
-            torch.distributed.destroy_process_group()
 
 
 def training_statistics(part: Parts) -> np.ndarray:

@@ -110,7 +110,7 @@ class SafeTrainer(Trainer):
                     valid_iter_factory=valid_iter_factory, distributed_option=distributed_option, **rest,
                 )
             except TrainingIsOver:
-                why = "time is up" if session.spent else "no progress any more"
+                why = "time is up" if session.spent else "no more progress"
                 log.info("%s after %s of training", why, duration(session.seconds))
         if master and session.stats:
             draw_curves(session.folder / "images" / "learning_curves.png", session.stats)

@@ -286,3 +286,8 @@ def test_members_of_the_package_are_found_without_importing_them(tmp_path, monke
     (folder / "twice.py").write_text(TOY.format(name="mean"))
     with pytest.raises(ContrasepError, match="declared by .*mean and by .*twice"):
         search("backbone")
+
+
+def test_an_unknown_family_is_one_line(contrasep):
+    done = contrasep("list", "backbon")
+    assert done.returncode == 1 and done.stderr.startswith("contrasep list: unknown family 'backbon'; did you mean")

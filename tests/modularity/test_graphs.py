@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import torch
 
+from contrasep_lib.modularity import dense
 from contrasep_lib.modularity.graphs import Graph, KernelGraph, ThresholdGraph
-from contrasep_lib.modularity.objective import modularity, modularity_matvec
+from contrasep_lib.modularity.objective import backend, modularity, modularity_matvec
 from contrasep_lib.modularity.solvers.spectral import SpectralSolver
 from contrasep_lib.nodes.nodeset import NodeSet
 
@@ -109,3 +110,13 @@ def test_a_graph_of_its_own_needs_its_edges_alone(known):
     )
     solved = [SpectralSolver(sample=20).solve(nodes, 3, graph, seed=0).modularity for graph in (Own(), known)]
     torch.testing.assert_close(*solved, rtol=1e-6, atol=1e-8)
+
+
+def test_sums_of_a_graph_come_before_those_of_the_class_above():
+    class Cut(KernelGraph):
+        sums = dense
+
+        def affinity(self, cosine):
+            return super().affinity(cosine) * (cosine > 0.5)
+
+    assert backend(Cut()) is dense and backend(KernelGraph()) is not dense

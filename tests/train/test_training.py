@@ -188,6 +188,15 @@ def test_frozen_parts_keep_their_weights_and_objectives_that_teach_nothing_are_l
     assert moved == {"counter"}
 
 
+def test_a_batch_that_teaches_nothing_is_a_step_without_gradient(task, phase, undisturbed):
+    """Single speakers teach a decoder nothing, and all else is frozen: training goes on, and nothing moves."""
+    decoder = {"name": "attractor", "layers": 1, "width": 4}
+    model = {"decoder": decoder, "objectives": {"deep_clustering": 1.0, "si_snr": 0.1}}
+    options = {"num_spk": [1], "best": "loss", "epochs": 1, "optim": "sgd", "learning_rate": 0.01}
+    folder = task.train(phase("idle", model=model, freeze=["backbone"], **options)).parent
+    assert statistics(folder)[1]["train"]["si_snr"] == 0
+
+
 def test_time_of_the_processor_is_not_that_of_the_wall(task, phase, monkeypatch):
     from contrasep_lib.train import session
     from contrasep_lib.train.data import DynamicMixtures

@@ -60,26 +60,23 @@ def mixtures(args: argparse.Namespace, num_spk: int) -> Iterator[dict[str, Any]]
 
 def measures(model: Any, item: dict[str, Any]) -> dict[str, float]:
     """SI-SNRi in dB of a mixture under each partition, and whether its count is correct, 100 or 0."""
-    import numpy as np
     import torch
 
     from contrasep_lib.decode.attractor import centroids_of
     from contrasep_lib.modularity.graphs import KernelGraph
     from contrasep_lib.modularity.solvers.kmeans import KMeansSolver, lloyd
-    from contrasep_lib.score.ratios import best_matching, pairwise_si_snr, si_snr
+    from contrasep_lib.score.ratios import improvements
 
     sources, mixture = item["sources"], item["mixture"]
     count = len(sources)
     nodes, seen = model.analyse(torch.from_numpy(mixture)[None])
     weight = nodes.weight * nodes.valid
-    before = si_snr(np.broadcast_to(mixture, sources.shape), sources)
 
     def decoded(assign: torch.Tensor) -> torch.Tensor:
         return model.decode(seen, centroids_of(nodes.z, assign, weight), len(mixture))
 
     def improvement(outputs: torch.Tensor) -> float:
-        pairs = pairwise_si_snr(outputs[0].double().numpy(), sources)
-        return float(np.mean([pairs[k, m] - before[k] for k, m in enumerate(best_matching(pairs))]))
+        return float(improvements(outputs[0].double().numpy(), mixture, sources).mean())
 
     def dominance(signals: torch.Tensor) -> torch.Tensor:
         talkers = model.granularity.targets(signals)

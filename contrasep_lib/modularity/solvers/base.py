@@ -57,7 +57,7 @@ class Solver(abc.ABC):
             options: declared for it in the family ``solver``; their fields are its arguments.
             num_communities: the most that `solve` will be asked for.
         """
-        return cls(**{field.name: getattr(options, field.name) for field in dataclasses.fields(options)})
+        return cls(**vars(options))
 
     def trained(
         self, mixtures: Callable[[int], Iterable[NodeSet]], graph: Graph, seed: int, quality: Quality = Modularity()
