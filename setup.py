@@ -20,7 +20,9 @@ EXTRAS = {
     **OPTIONAL,
     "all": sorted({package for packages in OPTIONAL.values() for package in packages}),
     "docs": ["mkdocs"],
-    "test": ["fast_bss_eval>=0.1.3", "mir_eval<0.9", "mypy", "networkx", "pytest", "pytest-xdist", "ruff"],
+    "test": [
+        "fast_bss_eval>=0.1.3", "mir_eval<0.9", "mypy", "networkx", "pytest", "pytest-xdist", "ruff", "types-PyYAML",
+    ],
 }
 
 setup(

@@ -1,13 +1,14 @@
 #!/usr/bin/env python3
 """The long training: one core, for as long as there is one; its state, its development scores, its snapshots.
 
+    tools/long_training.py data FOLDER --corpus librispeech=DIR --corpus commonvoice=DIR [--nj N]   makes FOLDER/data/dump
     tools/long_training.py start FOLDER [--core 1]    starts it, or goes on with it, in the background
     tools/long_training.py status FOLDER              one line: core hours, epochs, validation, last development scores
     tools/long_training.py score FOLDER [--limit 40]  separates the first development mixtures of each set, adds a line to curve.tsv
     tools/long_training.py snapshot FOLDER --out contrasep_lib/pretrained/next   weights in float16, and the curve
 
-FOLDER holds `data/dump` (dumps of stage 2: CORPUS/tr_single and CORPUS/cv_single, CORPUS/dev_Kmix), and receives `code`, a frozen copy
-of the toolkit as committed, and `exp/finetune`. Training is `conf/long.yaml` (or --config) under nice 19; SIGSTOP and SIGCONT to
+FOLDER receives `data/dump` (dumps of stage 2: CORPUS/tr_single and CORPUS/cv_single, CORPUS/dev_Kmix of the development speakers), `code`,
+a frozen copy of the toolkit as committed, and `exp/finetune`. Where it is lost: `data`, then `start --init-param` with the last snapshot. Training is `conf/long.yaml` (or --config) under nice 19; SIGSTOP and SIGCONT to
 the process in `pid` stop it and let it go on. The configuration's schedule has no end.
 """
 
@@ -16,12 +17,16 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 from training_tools import (  # beside this file
+    CORPORA,
     NICENESS,
+    ROOT,
+    THREADS,
     ContrasepError,
     development,
     freeze,
@@ -33,20 +38,66 @@ from training_tools import (  # beside this file
     weights_of,
 )
 
+# development mixtures of each corpus and count
+DEVELOPMENT, COUNTS = 100, (1, 2, 3, 4, 5)
 CURVE, PHASE = "curve.tsv", Path("exp/finetune")
 
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("action", choices=("start", "status", "score", "snapshot"))
+    parser.add_argument("action", choices=("data", "start", "status", "score", "snapshot"))
     parser.add_argument("folder", type=Path, metavar="FOLDER", help="of the training")
+    parser.add_argument(
+        "--corpus", action="append", default=[], metavar="NAME=DIR", help="data: local copy of " + " and ".join(CORPORA.values())
+    )
+    parser.add_argument("--nj", type=int, default=1, metavar="N", help="data: processes (default 1)")
     parser.add_argument("--core", type=int, default=1, metavar="N", help="start: number of the core (default 1)")
     parser.add_argument("--config", default="conf/long.yaml", metavar="FILE", help="start: configuration (default %(default)s)")
     parser.add_argument("--init-param", type=Path, metavar="FILE", help="start: model.pth to begin with, e.g. a snapshot")
     parser.add_argument("--limit", type=int, default=40, metavar="N", help="score: mixtures of each set (default 40)")
     parser.add_argument("--out", type=Path, metavar="DIR", help="snapshot: where to")
     return parser.parse_args(arguments)
+
+
+# ------------------------------------------------------------------ data
+
+
+def data(args: argparse.Namespace) -> None:
+    """Single-speaker sets to train on, and mixtures of the development speakers; what is there already is kept."""
+    given = dict(word.partition("=")[::2] for word in args.corpus)
+    if sorted(given) != sorted(CORPORA.values()) or not all(given.values()):
+        wanted = " ".join(f"--corpus {name}=DIR" for name in CORPORA.values())
+        raise ContrasepError(f"--corpus: expected {wanted}, got {', '.join(args.corpus) or 'none'}")
+    for name, corpus in given.items():
+        _dumps_of(name, Path(corpus).resolve(), args.folder / "data", str(args.nj), [("--config", str(ROOT / args.config))])
+
+
+def _dumps_of(name: str, corpus: Path, data: Path, jobs: str, options: list[tuple[str, str]]) -> None:
+    """The stages 0 to 2 of one corpus: ``dump/NAME/{tr_single,cv_single,dev_1mix..dev_5mix}``."""
+    for value in (f"mix.sets={{dev: {DEVELOPMENT}}}", "mix.same_language=[dev]" if name == "commonvoice" else "mix.same_language=[]"):
+        options = [*options, ("--set", value)]
+    words = [word for option in options for word in option]
+    sources, folder, dump = data / "sources" / name, data / "data" / name, data / "dump" / name
+    extra = ["--extra-train"] if name == "librispeech" else []
+    _run("prepare-corpus", name, *words, "--corpus", corpus, "--out", sources, "--nj", jobs, *extra)
+    sets = {f"{part}_single": ["--sources", sources / part] for part in ("tr", "cv")}
+    for count in COUNTS:
+        tree = data / "mixtures" / name / f"{count}mix"
+        _run("make-lists", *words, "--sources", sources, "--num-spk", count, "--sets", "dev", "--out", tree)
+        _run("mix", *words, "--list", tree / "dev.txt", "--sources", sources / "dev", "--out", tree / "dev")
+        sets[f"dev_{count}mix"] = ["--sources", sources / "dev", "--list", tree / "dev.txt", "--mixtures", tree / "dev"]
+    for part, inputs in sets.items():
+        _run("prepare-data", *inputs, "--out", folder / part)
+        _run("dump", *words, "--data", folder / part, "--out", dump / part)
+        _run("dump", *words, "--data", folder / part, "--out", dump / part, "--merge")
+
+
+def _run(*words: object) -> None:
+    """One command of the toolkit, which reports its own errors."""
+    command = [sys.executable, "-m", "contrasep_lib.bin.main", *map(str, words)]
+    if code := subprocess.run(command, cwd=ROOT, env={**os.environ, **THREADS}, check=False).returncode:
+        raise ContrasepError(f"contrasep {words[0]} ended with code {code}")
 
 
 # ------------------------------------------------------------------ start
@@ -152,7 +203,7 @@ def main() -> None:
     args.out = args.out.resolve() if args.out else None
     args.init_param = args.init_param.resolve() if args.init_param else None
     try:
-        {"start": start, "status": status, "score": score, "snapshot": snapshot}[args.action](args)
+        {"data": data, "start": start, "status": status, "score": score, "snapshot": snapshot}[args.action](args)
     except ContrasepError as error:
         sys.exit(f"long_training.py: {error}")
 
