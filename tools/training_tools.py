@@ -166,7 +166,7 @@ def development(model: Any, data: Path, limit: int) -> Iterator[Score]:
         for key in dump.keys[:limit]:
             mixture, sources = dump.mixture(key), dump.sources(key)
             yield Score(
-                f"{folder.parent.name}_{folder.name.partition('_')[2]}", tuple(dump.utt2spk[key].split("_")),
+                f"{folder.parent.name}_{folder.name.partition('_')[2]}", dump.speakers[key],
                 len(mixture) / dump.rate, *_separated(model, mixture, sources),
             )
 

@@ -1,8 +1,9 @@
 """Kaldi-style data directories: making and checking them.
 
-Of mixtures: ``wav.scp spk1.scp .. spkN.scp utt2spk spk2utt utt2dur`` and, with transcripts,
+Of mixtures: ``wav.scp spk1.scp .. spkN.scp utt2spk utt2spks spk2utt utt2dur`` and, with transcripts,
 ``text_spk1 .. text_spkN``; an utterance id is ``SPK1_SPK2_NAME`` and its speaker ``SPK1_SPK2``,
-so that the speaker is a prefix of the id, as Kaldi wants. Of single speakers: ``wav.scp utt2spk
+so that the speaker is a prefix of the id, as Kaldi wants. ``utt2spks`` has the speakers apart,
+``SPK1 SPK2``, in the order of the sources, as their ids may hold ``_`` too. Of single speakers: ``wav.scp utt2spk
 spk2utt utt2dur`` and, where known, ``text`` and ``spk2gender``.
 """
 
@@ -14,9 +15,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from contrasep_lib.errors import ContrasepError
+from contrasep_lib.io.dumpset import UTT2SPKS
 from contrasep_lib.io.scp import invert_utt2spk, read_table, write_table
 
-COPIED = ("wav.scp", "utt2spk", "spk2utt", "utt2dur", "text", "spk2gender", "utt2lang")
+COPIED = ("wav.scp", "utt2spk", UTT2SPKS, "spk2utt", "utt2dur", "text", "spk2gender", "utt2lang")
 
 
 def audio_length(path: str | os.PathLike) -> tuple[int, int]:
@@ -69,6 +71,7 @@ def write_mixture_dir(
         if texts:
             write_table(folder / f"text_spk{number + 1}", {ids[name]: texts[name][number] for name in files})
     write_table(folder / "utt2spk", utt2spk)
+    write_table(folder / UTT2SPKS, {ids[name]: " ".join(speakers[name]) for name in files})
     write_table(folder / "spk2utt", invert_utt2spk(utt2spk))
     write_table(
         folder / "utt2dur", {ids[name]: format_seconds(*audio_length(paths[0])) for name, paths in files.items()}

@@ -24,7 +24,8 @@ class Step:
 
     Attributes:
         format: counts the meanings that the step's output has had; raise it when the same configuration and inputs
-            give another output, and what was made before is made again.
+            give another output, and what was made before is made again. A further table that readers can do without
+            (``utt2spks``) does not raise it: models trained on such data would be refused.
         reads: sections of the configuration, or single values (``section.key``).
         of_model: sections that it reads beside where a model separates, not an oracle.
     """

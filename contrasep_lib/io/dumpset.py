@@ -13,6 +13,8 @@ from contrasep_lib.errors import ContrasepError
 from contrasep_lib.io.audio import INT16_SCALE
 from contrasep_lib.io.scp import read_table
 
+UTT2SPKS = "utt2spks"
+
 
 def speaker_tables(folder: str | os.PathLike) -> list[Path]:
     """``spk1.scp``, ``spk2.scp``, ... of a folder, in order, up to the first that is absent."""
@@ -127,6 +129,27 @@ class DumpSet:
         table = read_table(self.folder / "utt2spk")
         require_same_keys(self.wav, table, self.folder / "utt2spk")
         return table
+
+    @functools.cached_property
+    def speakers(self) -> dict[str, tuple[str, ...]]:
+        """Utterance id -> speaker of each source, in order, by ``utt2spks``.
+
+        Sets of earlier versions have no such table. There the speakers are the parts of ``utt2spk`` between ``_``,
+        which are more than the sources where a speaker's id holds ``_`` itself.
+
+        Raises:
+            ContrasepError: a table that is missing or malformed, or another number of speakers than of sources.
+        """
+        path = self.folder / UTT2SPKS
+        if not path.is_file():
+            return {key: (name,) if self.num_spk == 1 else tuple(name.split("_")) for key, name in self.utt2spk.items()}
+        table = read_table(path)
+        require_same_keys(self.wav, table, path)
+        speakers = {key: tuple(names.split()) for key, names in table.items()}
+        for key, names in speakers.items():
+            if len(names) != self.num_spk:
+                raise ContrasepError(f"{path}: '{key}': expected {self.num_spk} speakers, got {len(names)}")
+        return speakers
 
     @functools.cached_property
     def rate(self) -> int:

@@ -9,7 +9,7 @@ import numpy as np
 
 from contrasep_lib.errors import ContrasepError
 from contrasep_lib.io.audio import INT16_SCALE, read_audio
-from contrasep_lib.io.dumpset import speaker_tables
+from contrasep_lib.io.dumpset import UTT2SPKS, speaker_tables
 from contrasep_lib.io.scp import invert_utt2spk, parse_table
 
 
@@ -18,7 +18,8 @@ def validate_tables(folder: str | os.PathLike) -> tuple[list[str], dict[str, dic
 
     C-locale order, unique keys, a final newline, a value for each key, the same keys everywhere,
     the speaker id a prefix of the utterance id, ``spk2utt`` the inverse of ``utt2spk``,
-    positive durations.
+    in ``utt2spks`` (where it is there) as many speakers as sources, which joined by ``_`` are the
+    speaker of ``utt2spk``, positive durations.
 
     Returns:
         the violations, one line each (none: valid), and the tables that could be read.
@@ -33,8 +34,8 @@ def validate_tables(folder: str | os.PathLike) -> tuple[list[str], dict[str, dic
     gaps = sorted(path.name for path in folder.glob("spk*.scp") if path.name not in spk)
     if gaps:
         errors.append(f"{folder}: {gaps[0]} is there but not spk{len(spk) + 1}.scp; number sources from 1")
-    transcripts = ["text", *(f"text_spk{number}" for number in range(1, len(spk) + 1))]
-    for name in required + spk + [name for name in transcripts if (folder / name).is_file()]:
+    optional = [UTT2SPKS, "text", *(f"text_spk{number}" for number in range(1, len(spk) + 1))]
+    for name in required + spk + [name for name in optional if (folder / name).is_file()]:
         try:
             pairs, found = parse_table(folder / name)
         except ContrasepError as error:
@@ -53,6 +54,8 @@ def validate_tables(folder: str | os.PathLike) -> tuple[list[str], dict[str, dic
     for utt, speaker in utt2spk.items():
         if not utt.startswith(speaker):
             errors.append(f"{folder}/utt2spk: speaker '{speaker}' is no prefix of utterance '{utt}'")
+    for utt, names in tables.get(UTT2SPKS, {}).items():
+        errors += _speaker_errors(folder, utt, names.split(), max(1, len(spk)), utt2spk.get(utt))
     if "spk2utt" in tables and utt2spk and tables["spk2utt"] != invert_utt2spk(utt2spk):
         errors.append(f"{folder}/spk2utt: not the inverse of utt2spk; make it again")
     for utt, seconds in tables.get("utt2dur", {}).items():
@@ -63,6 +66,15 @@ def validate_tables(folder: str | os.PathLike) -> tuple[list[str], dict[str, dic
         if not positive:
             errors.append(f"{folder}/utt2dur: '{utt}' has the duration '{seconds}'; a positive number is expected")
     return errors, tables
+
+
+def _speaker_errors(folder: Path, utt: str, names: list[str], expected: int, speaker: str | None) -> list[str]:
+    """Violations of a line of ``utt2spks``, given the number of sources and the utterance's ``utt2spk``."""
+    if len(names) != expected:
+        return [f"{folder / UTT2SPKS}: '{utt}': expected {expected} speakers, one for each source, got {len(names)}"]
+    if speaker is not None and "_".join(names) != speaker:
+        return [f"{folder / UTT2SPKS}: '{utt}': expected the speakers of utt2spk, '{speaker}', got '{' '.join(names)}'"]
+    return []
 
 
 def validate_audio(utt: str, paths: list[str], rate: int | None, seconds: str | None) -> tuple[list[str], int]:

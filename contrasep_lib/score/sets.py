@@ -66,7 +66,7 @@ class Scorer:
         except ValueError as error:
             raise ContrasepError(f"{self.separated.folder}: '{key}': {error}; run stage 5 again") from None
         oracles = oracle_improvements(mixture, sources, self.features, self.options.oracles)
-        return make_row(key, self.dump.utt2spk[key], score, oracles, evidence)
+        return make_row(key, self.dump.speakers[key], score, oracles, evidence)
 
     def rows(self, keys: Iterable[str]) -> list[Row]:
         """`row` of each key."""

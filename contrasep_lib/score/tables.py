@@ -12,7 +12,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -63,7 +63,7 @@ class Row(UtteranceScore):
 
 def make_row(
     utt: str,
-    speaker: str,
+    speakers: Sequence[str],
     score: UtteranceScore,
     oracles: Mapping[str, Any],
     evidence: Evidence,
@@ -72,14 +72,14 @@ def make_row(
 
     Args:
         utt: utterance id.
-        speaker: its ``utt2spk`` entry, the mixture's speakers joined by ``_``.
+        speakers: of its sources, in order.
         score: from `score_utterance`.
         oracles: from `oracle_improvements`: name -> dB, or None.
         evidence: from `read_evidence`.
     """
     return Row(
         utt=utt,
-        speakers=tuple(speaker.split("_")),
+        speakers=tuple(speakers),
         **vars(score),
         oracles=oracles,
         num_spk_est=evidence.num_spk_est,

@@ -136,18 +136,16 @@ class FixedMixtures(_Pool):
 
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
-        self.names = [
-            self._names(dump, key, talkers) for (dump, key), talkers in zip(self.utterances, self.talkers)
-        ]
+        self.names = [self._names(dump, key) for dump, key in self.utterances]
         known = sorted({name for names in self.names for name in names})
         self.labels = {name: label for label, name in enumerate(known)}
 
     @staticmethod
-    def _names(dump: DumpSet, key: str, talkers: str) -> list[str]:
-        names = talkers.split("_")
+    def _names(dump: DumpSet, key: str) -> Sequence[str]:
+        names = dump.speakers[key]
         if len(names) == dump.num_spk:
             return names
-        # speakers of a foreign set may hold the sign that joins them: each then counts as its own
+        # without utt2spks, speakers may hold the sign that joins them: each then counts as its own
         return [f"{key}#{number}" for number in range(1, dump.num_spk + 1)]
 
     def __getitem__(self, key: Key) -> dict[str, Any]:

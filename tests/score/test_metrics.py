@@ -316,7 +316,7 @@ def test_columns_have_names_of_their_own(rng):
         Column("a\tb")
     # all that a table and a set's means have beside the scores
     sources = rng.standard_normal((2, 800))
-    row = make_row("a", "x_y", score_utterance(sources, sources, sources.sum(0), SHORT), {}, Evidence(True))
+    row = make_row("a", ("x", "y"), score_utterance(sources, sources, sources.sum(0), SHORT), {}, Evidence(True))
     beside = {name for name in aggregate([row], SHORT) if name.removesuffix("_ci95") not in row.scores}
     assert RESERVED == beside | set(COLUMNS) | set(OLD_ORACLES)
 

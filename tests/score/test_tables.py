@@ -32,7 +32,7 @@ def row(utt, speakers="a_b", gain=1.0, given=True, estimated=None, alone=False):
     score = UtteranceScore(1 if alone else 2, 1 if alone else estimated or 2, given, permutation, scores)
     oracles = dict.fromkeys(ORACLES, None if alone else 2 * gain)
     evidence = Evidence(given, estimated, None if given else 0.5 * gain, None if given else 0.25)
-    return make_row(utt, speakers, score, oracles, evidence)
+    return make_row(utt, speakers.split("_"), score, oracles, evidence)
 
 
 def test_rows_come_back_and_are_sorted(tmp_path):
