@@ -30,6 +30,8 @@ SHARED: dict[Path, tuple[str, str]] = {
     ("model", "decoder_share"): ("objectives", "share"),
     ("score", "sdr_filter"): ("metrics", "filter_length"),
 }
+# keys that nothing reads any more; `settle` drops them
+GONE: frozenset[Path] = frozenset({("score", "bootstrap"), ("score", "seed")})
 
 
 def moved(path: Path, value: Any) -> list[tuple[Path, Any]] | None:
@@ -42,7 +44,7 @@ def moved(path: Path, value: Any) -> list[tuple[Path, Any]] | None:
     Returns:
         paths and values of today, possibly none; None for a key that has not moved.
     """
-    if path in SHARED:
+    if path in SHARED or path in GONE:
         return [(path, value)]
     table = _SECTIONS.get(path[0])
     return table(path, value) if table else None
@@ -86,6 +88,10 @@ def settle(tree: dict[str, Any], paths: Iterable[Path], stated: Iterable[Path] =
     paths, stated = set(paths), set(stated)
     dropped = legacy_model.settle(tree, paths)
     dropped += [".".join(path) for path in SHARED if path in paths and not _shared(tree, path, stated)]
+    for section, key in GONE & paths:
+        if isinstance(tree.get(section), dict) and key in tree[section]:
+            tree[section] = {name: value for name, value in tree[section].items() if name != key}
+            dropped.append(f"{section}.{key}")
     for path in sorted(paths):
         if len(path) != 3 or path[0] not in SECTIONS:
             continue

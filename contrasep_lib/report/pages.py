@@ -20,9 +20,18 @@ EARLIER_COLUMNS = (
 # the mixtures of all test sets together, where the sets differ in the number of speakers
 JOINT = "joint"
 NOTES = (
-    "Decibels, means over the mixtures; in brackets a 95 % interval by bootstrap over speakers. SI-SNRi and "
-    "SDRi (BSS-Eval v3) are improvements over the unprocessed mixture under the best permutation. Oracle "
-    "masks are made from the sources; they show what a mask over the same units can reach."
+    "Decibels, means over the mixtures. SI-SNRi and SDRi (BSS-Eval v3) are improvements over the unprocessed mixture "
+    "under the best permutation. Oracle masks are made from the sources; they show what a mask over the same units can "
+    "reach."
+)
+INTERVAL_NOTES = (
+    "In brackets a 95 % interval for further speakers: jackknife over speakers, each left out with all of its mixtures, "
+    "and Student's t."
+)
+# results of earlier versions do not name their method
+EARLIER_INTERVAL_NOTES = (
+    "by an earlier method, percentiles of a bootstrap over speakers. With few speakers they are too narrow, and in joint "
+    "sets the resamples favour mixtures of few speakers, whose scores are higher."
 )
 COUNT_NOTES = (
     "With the number of speakers estimated, a missing output scores as the mixture (0 dB) and extra ones are dropped "
@@ -38,8 +47,7 @@ SINGLE_SPEAKER_NOTES = (
     "capped at 30 dB."
 )
 JOINT_NOTES = (
-    "In joint sets, improvements are means over the mixtures of two and more speakers; count accuracy is over all "
-    "mixtures."
+    "In joint sets, improvements are means over the mixtures of two and more speakers; all else is over all mixtures."
 )
 
 
@@ -97,10 +105,28 @@ def _with_improvement(columns: dict[str, str], sets: Iterable[Mapping[str, Any]]
     return {"SI-SNRi": "si_snri", **columns} if has_oracles else columns
 
 
-def notes_on(sets: Iterable[Mapping[str, Any]]) -> list[str]:
-    """What a reader of these sets' scores has to know, as paragraphs."""
+def _interval_notes(sets: Sequence[Mapping[str, Any]], earlier: Sequence[str]) -> list[str]:
+    """How the intervals were made; ``earlier`` names rows by an earlier method where others have today's."""
+    with_interval = [means for means in sets if any(key.endswith("_ci95") and value for key, value in means.items())]
+    today = {"interval" in means for means in with_interval}
+    notes = [INTERVAL_NOTES] if True in today else []
+    if False in today:
+        which = "Intervals in brackets (95 %) are"
+        if notes:
+            which = f"Those of {', '.join(f'`{name}`' for name in earlier) or 'some rows'} are"
+        notes.append(f"{which} {EARLIER_INTERVAL_NOTES}")
+    return notes
+
+
+def notes_on(sets: Iterable[Mapping[str, Any]], earlier: Sequence[str] = ()) -> list[str]:
+    """What a reader of these sets' scores has to know, as paragraphs.
+
+    Args:
+        sets: means of the sets.
+        earlier: names of the rows whose intervals are of an earlier version's method.
+    """
     sets = list(sets)
-    notes = [NOTES]
+    notes = [" ".join([NOTES, *_interval_notes(sets, earlier)])]
     if any(means.get("si_snri_count_estimated") is not None for means in sets):
         notes.append(COUNT_NOTES)
     if any(means["num_spk"] == 1 for means in sets):
@@ -118,7 +144,8 @@ def set_summary(means: Mapping[str, Any]) -> str:
     """How many mixtures a set has, of how many speakers."""
     one = means["num_spk"] == 1
     mixtures = "single-speaker mixtures" if one else f"mixtures of {_counts(means['num_spk'])} speakers"
-    return f"{means['n']} {mixtures} ({means['speakers']} speakers in all)"
+    weights = ", each number of speakers weighs the same" if means.get("mean_over") == "counts" else ""
+    return f"{means['n']} {mixtures} ({means['speakers']} speakers in all){weights}"
 
 
 def count_cell(means: Mapping[str, Any]) -> str:
@@ -223,7 +250,8 @@ def comparison_page(rows: Mapping[str, Mapping[str, Any]], origin: str) -> str:
     if costs:
         header = ["tag", "million parameters", "trained", "real-time factor", "on"]
         lines += ["## Systems", "", *markdown_table(header, costs), "", COST_NOTES, ""]
-    for note in notes_on(means for members in groups.values() for *_, means in members):
+    earlier = [tag for tag, row in rows.items() if all("interval" not in m for m in row["results"]["sets"].values())]
+    for note in notes_on((means for members in groups.values() for *_, means in members), earlier):
         lines += [note, ""]
     return "\n".join(lines)
 

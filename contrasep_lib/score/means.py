@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import collections
 import dataclasses
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from contrasep_lib.errors import ContrasepError
+from contrasep_lib.score.intervals import METHOD, mean_over_counts, speaker_interval
 from contrasep_lib.score.metrics.base import Column
 from contrasep_lib.score.options import ScoreOptions
 from contrasep_lib.score.tables import DECIMALS, Row
@@ -21,25 +23,39 @@ def mean_columns(options: ScoreOptions) -> list[Column]:
     return [column for metric in metrics_of(options) for column in metric.columns if column.title is not None]
 
 
-def _mean(values: Sequence[float | None]) -> float | None:
-    present = [value for value in values if value is not None]
-    return round(float(np.mean(present)), DECIMALS) + 0.0 if present else None
+def rounded(value: float) -> float:
+    """A number as results hold it; adding zero turns -0.0 into 0.0."""
+    return round(float(value), DECIMALS) + 0.0
 
 
-def _scores(rows: Sequence[Row], names: Sequence[str], options: ScoreOptions) -> dict[str, Any]:
+def _mean(rows: Sequence[Row], value: Callable[[Row], float | None]) -> float | None:
+    """Mean over the rows that have a value, each count of speakers weighing the same."""
+    present = [(number, row.num_spk) for row in rows if (number := value(row)) is not None]
+    if not present:
+        return None
+    values, counts = zip(*present)
+    return rounded(mean_over_counts(np.array(values, dtype=np.float64)[:, None], counts)[0])
+
+
+def _scores(rows: Sequence[Row], columns: Sequence[Column]) -> dict[str, Any]:
     """Means and intervals of scores, None for those that some of the rows lack."""
-    from contrasep_lib.score.bootstrap import speaker_interval
-
-    made: dict[str, Any] = {key: None for name in names for key in (name, f"{name}_ci95")}
-    columns = [name for name in names if rows and all(row[name] is not None for row in rows)]
-    if not columns:
-        return made
-    values = np.array([[row[name] for name in columns] for row in rows])
-    intervals = speaker_interval(values, [row.speakers for row in rows], options.bootstrap, options.seed)
-    for name, column, interval in zip(columns, values.T, intervals):
-        made[name] = _mean(column)
-        made[f"{name}_ci95"] = interval and [round(limit, DECIMALS) + 0.0 for limit in interval]
+    made: dict[str, Any] = {}
+    speakers, counts = [row.speakers for row in rows], [row.num_spk for row in rows]
+    for column in columns:
+        values = [row[column.name] for row in rows]
+        made |= {column.name: None, f"{column.name}_ci95": None}
+        if not rows or any(value is None for value in values):
+            continue
+        most = column.cap if column.cap is not None and set(counts) == {1} else math.inf
+        (interval,) = speaker_interval(np.array(values), speakers, counts, bounds=(-math.inf, most))
+        made[column.name] = _mean(rows, lambda row, name=column.name: row[name])
+        made[f"{column.name}_ci95"] = interval and [rounded(limit) for limit in interval]
     return made
+
+
+def counted_right(row: Row) -> float | None:
+    """Whether the estimated count is right, as a number; None without an estimate."""
+    return None if row.num_spk_est is None else float(row.num_spk_est == row.num_spk)
 
 
 def aggregate(rows: list[Row], options: ScoreOptions) -> dict[str, Any]:
@@ -47,8 +63,9 @@ def aggregate(rows: list[Row], options: ScoreOptions) -> dict[str, Any]:
 
     ``n`` counts mixtures, ``num_spk`` the speakers of each (a list where they differ), ``speakers``
     the different people. Every score comes as a mean and, under its name with ``_ci95``, as a
-    95 % interval by bootstrap over speakers; None where it does not exist. ``count_accuracy`` is the share of
-    utterances whose estimated count is right, among those that have an estimate. Means of
+    95 % interval over speakers by ``interval`` (`speaker_interval`); None where it does not exist. Where the number of
+    speakers differs, each number weighs the same in all means (``mean_over``: ``counts``). ``count_accuracy`` is the
+    share of utterances whose estimated count is right, among those that have an estimate. Means of
     modularity, normalised modularity and conductance are over the utterances that have them. ``fallbacks`` (name ->
     utterances) counts those that another solver partitioned, as the one of the configuration found too few communities.
     Single-speaker mixtures have no improvement, so
@@ -57,7 +74,7 @@ def aggregate(rows: list[Row], options: ScoreOptions) -> dict[str, Any]:
 
     Args:
         rows: the set's utterances.
-        options: metrics, oracles, resamplings and seed.
+        options: metrics and oracles.
 
     Raises:
         ContrasepError: no rows; or the count was given for some and estimated for others, which
@@ -72,18 +89,18 @@ def aggregate(rows: list[Row], options: ScoreOptions) -> dict[str, Any]:
         "n": len(rows),
         "num_spk": counts[0] if len(counts) == 1 else counts,
         "speakers": len({name for row in rows for name in row.speakers}),
+        "mean_over": "mixtures" if len(counts) == 1 else "counts",
+        "interval": METHOD,
     }
     columns = mean_columns(options)
-    made |= _scores(rows, [column.name for column in columns if not column.improvement], options)
+    made |= _scores(rows, [column for column in columns if not column.improvement])
     mixtures = [row for row in rows if row.num_spk > 1]
-    made |= _scores(mixtures, [column.name for column in columns if column.improvement], options)
+    made |= _scores(mixtures, [column for column in columns if column.improvement])
     made["columns"] = [dataclasses.asdict(column) for column in columns]
-    made["count_accuracy"] = _mean(
-        [float(row.num_spk_est == row.num_spk) for row in rows if row.num_spk_est is not None]
-    )
-    made["mean_modularity"] = _mean([row.modularity for row in rows])
-    made["mean_normalised_modularity"] = _mean([row.normalised_modularity for row in rows])
-    made["mean_conductance"] = _mean([row.conductance for row in rows])
+    made["count_accuracy"] = _mean(rows, counted_right)
+    made["mean_modularity"] = _mean(rows, lambda row: row.modularity)
+    made["mean_normalised_modularity"] = _mean(rows, lambda row: row.normalised_modularity)
+    made["mean_conductance"] = _mean(rows, lambda row: row.conductance)
     made["fallbacks"] = dict(sorted(collections.Counter(row.fallback for row in rows if row.fallback).items()))
-    made["oracle"] = {name: _mean([row.oracles.get(name) for row in rows]) for name in options.oracles}
+    made["oracle"] = {name: _mean(rows, lambda row, name=name: row.oracles.get(name)) for name in options.oracles}
     return made

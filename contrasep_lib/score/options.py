@@ -15,21 +15,15 @@ class ScoreOptions:
     Attributes:
         metrics: name -> options; see ``contrasep list metrics``.
         oracles: name -> options of the oracles that are printed beside every system; see ``contrasep list oracles``.
-        bootstrap: resamplings behind a 95 % interval.
-        seed: draws the resamplings.
         plots: utterances of each set that are plotted.
     """
 
     metrics: dict[str, Any] = choices_of("metric", ("si_snr", "sdr", "si_snri_count_estimated", "si_snri_penalised"))
     oracles: dict[str, Any] = choices_of("oracle", ("frame", "ibm", "irm", "psm"))
-    bootstrap: int = 2000
-    seed: int = 0
     plots: int = 3
 
     def __post_init__(self) -> None:
         if not self.metrics:
             raise ValueError("metrics: expected at least one, got none")
-        if self.bootstrap < 100:
-            raise ValueError(f"bootstrap: expected at least 100 resamplings, got {self.bootstrap}")
         if self.plots < 0:
             raise ValueError(f"plots: expected 0 or more, got {self.plots}")

@@ -241,6 +241,11 @@ def test_of_both_spellings_the_later_one_counts(tmp_path, old, new, option, firs
     assert layered(tmp_path, "score: {metrics: [si_snr]}", settings=["score.sdr_filter=9"])[1] == ["score.sdr_filter"]
 
 
+def test_keys_that_nothing_reads_any_more_are_dropped(tmp_path):
+    config, unread = layered(tmp_path, "score: {bootstrap: 500, seed: 3, plots: 7}", settings=["score.bootstrap=100"])
+    assert config["score"].plots == 7 and sorted(unread) == ["score.bootstrap", "score.seed"]
+
+
 def test_a_granularity_of_version_1_and_another_after_it(tmp_path):
     base = "model: {granularity: attractor, decoder_width: 8, objectives: {affinity: 1, si_snr: 1, count: 1}}"
     assert layered(tmp_path, base)[0]["model"].decoder.width == 8

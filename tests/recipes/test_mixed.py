@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parents[2]
 FOLDERS = {"mixdir": "mixtures", "datadir": "data", "dumpdir": "dump", "expdir": "exp"}
 SETTINGS = {
     "mix.sets": "{tr: 3, cv: 2, tt: 3}", "corpus.librispeech.test_speakers": "['1', '2', '3', '4', '5']",
-    "corpus.librispeech.valid_fraction": "0.5", "score.bootstrap": "100", "score.plots": "1",
+    "corpus.librispeech.valid_fraction": "0.5", "score.plots": "1",
 }
 TESTED = [f"tt_{count}mix" for count in range(1, 6)]
 

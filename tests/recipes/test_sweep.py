@@ -13,7 +13,7 @@ FOLDERS = {"mixdir": "mixtures", "datadir": "data", "dumpdir": "dump", "expdir":
 TINY = """
 corpus: {espeak: {train_voices: 2, test_voices: 3, sentences_per_voice: 2}}
 mix: {sets: {tt: 2}}
-score: {bootstrap: 200, plots: 0}
+score: {plots: 0}
 """
 
 

@@ -81,6 +81,39 @@ def test_oracles_of_another_framing_state_it(tmp_path):
     ]
 
 
+def add(recipe, tag, **keys):
+    path = recipe / "exp" / tag / "results.json"
+    results = json.loads(path.read_text())
+    results["sets"]["tt_2mix"].update(keys)
+    path.write_text(json.dumps(results))
+
+
+def test_the_page_says_which_method_made_the_intervals(tmp_path):
+    for tag in ("a", "b"):
+        experiment(tmp_path, tag, 1.0)
+    page = write_comparison(tmp_path).read_text()
+    assert "Intervals in brackets (95 %) are by an earlier method, percentiles" in page and "jackknife" not in page
+    add(tmp_path, "b", interval="jackknife over speakers")
+    page = write_comparison(tmp_path).read_text()
+    assert "jackknife over speakers" in page and "Those of `a` are by an earlier method, percentiles" in page
+    add(tmp_path, "a", interval="jackknife over speakers")
+    page = write_comparison(tmp_path).read_text()
+    assert "jackknife over speakers" in page and "earlier method" not in page
+
+
+def test_the_title_of_a_joint_table_says_how_counts_are_weighed(tmp_path):
+    for tag in ("a", "b"):
+        experiment(tmp_path, tag, 1.0)
+        add(tmp_path, tag, num_spk=[2, 3])
+    add(tmp_path, "b", mean_over="counts")
+    titles = [line for line in write_comparison(tmp_path).read_text().splitlines() if line.startswith("## ")]
+    # means over all mixtures are of another kind, and stand in a table of their own
+    assert titles == [
+        "## tt_2mix: 4 mixtures of 2, 3 speakers (3 speakers in all), noise",
+        "## tt_2mix: 4 mixtures of 2, 3 speakers (3 speakers in all), each number of speakers weighs the same, noise",
+    ]
+
+
 def test_errors_name_the_file_and_change_nothing(tmp_path):
     with pytest.raises(ContrasepError, match="results.json: nothing is published; name a TAG of exp/"):
         publish(tmp_path, [])

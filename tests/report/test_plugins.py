@@ -53,8 +53,7 @@ def settings(config, tmp_path, monkeypatch, plugins):
         config.read_text()
         + (
             "plugins: [toy_scores]\nseparate: {separator: oracle_toy_equal}\n"
-            "score: {metrics: {si_snr: {}, toy_outputs: {factor: 1.5}}, oracles: [ibm, toy_equal], "
-            "bootstrap: 200, plots: 0}\n"
+            "score: {metrics: {si_snr: {}, toy_outputs: {factor: 1.5}}, oracles: [ibm, toy_equal], plots: 0}\n"
         )
     )
     return ["--config", config]

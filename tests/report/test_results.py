@@ -29,7 +29,7 @@ def tag(mixed, config, contrasep, tmp_path):
         exp = tmp_path / "exp" / separator
         out = exp / f"separate_{dump.name}"
         settings = ["--config", config]
-        for setting in (f"separate.separator={separator}", "score.bootstrap=200", f"score.plots={plots}"):
+        for setting in (f"separate.separator={separator}", f"score.plots={plots}"):
             settings += ["--set", setting]
         if not out.is_dir():
             contrasep("separate-set", *settings, "--dump", dump, "--out", out, check=True)

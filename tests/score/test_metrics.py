@@ -323,7 +323,7 @@ def test_columns_have_names_of_their_own(rng):
 
 def test_the_earlier_spelling_of_the_filter(tmp_path):
     config = tmp_path / "config.yaml"
-    config.write_text("score: {sdr_filter: 32, seed: 3}\n")
-    assert load_config(config)["score"] == build(ScoreOptions, {"metrics": METRICS, "seed": 3}, "score")
+    config.write_text("score: {sdr_filter: 32, plots: 1}\n")
+    assert load_config(config)["score"] == build(ScoreOptions, {"metrics": METRICS, "plots": 1}, "score")
     with pytest.raises(ContrasepError, match="filter_length: expected at least 1 tap, got 0"):
         load_config(config, ["score.sdr_filter=0"])

@@ -1,6 +1,7 @@
 """Score tables: writing, reading, joining, means."""
 
 import dataclasses
+import itertools
 
 import pytest
 
@@ -11,7 +12,7 @@ from contrasep_lib.score.options import ScoreOptions
 from contrasep_lib.score.tables import Evidence, make_row, merge_parts, read_evidence, read_rows, write_rows
 from contrasep_lib.score.utterance import UtteranceScore
 
-OPTIONS = ScoreOptions(bootstrap=200)
+OPTIONS = ScoreOptions()
 ORACLES = ("frame", "ibm", "irm", "psm")
 
 
@@ -154,7 +155,9 @@ def test_means_with_the_count_given():
     assert made["n"] == 3 and made["num_spk"] == 2 and made["speakers"] == 3
     assert made["si_snri"] == made["sdri"] == 3.0 and made["si_snr"] == 3.25
     low, high = made["si_snri_ci95"]
-    assert 1.0 <= low < 3.0 < high <= 5.0
+    # each speaker left out leaves one mixture: changes of -2, 0 and 2, t of two degrees of freedom is 4.303
+    assert (low, high) == pytest.approx((3 - 4.303 * (16 / 3) ** 0.5, 3 + 4.303 * (16 / 3) ** 0.5), abs=1e-3)
+    assert made["interval"] == "jackknife over speakers" and made["mean_over"] == "mixtures"
     assert made["oracle"] == dict.fromkeys(ORACLES, 6.0)
     for name in ("si_snri_count_estimated", "si_snri_penalised", "count_accuracy", "mean_modularity"):
         assert made[name] is None
@@ -186,9 +189,29 @@ def test_single_talkers_beside_mixtures_count_but_have_no_improvement(given):
     for name in (column.name for column in mean_columns(OPTIONS) if column.improvement):
         assert (made[name], made[f"{name}_ci95"]) == (without[name], without[f"{name}_ci95"])
     assert made["si_snri" if given else "si_snri_penalised"] is not None and made["oracle"] == without["oracle"]
-    # one of the two single talkers was taken for two
-    assert made["count_accuracy"] == (None if given else 0.8)
-    assert made["si_snr"] == pytest.approx((20.25 + 10.25 + 3 * 3.25) / 5)
+    # one of the two single speakers was taken for two; each number of speakers weighs the same
+    assert made["count_accuracy"] == (None if given else 0.75)
+    assert made["si_snr"] == pytest.approx(((20.25 + 10.25) / 2 + 3.25) / 2) and made["mean_over"] == "counts"
+
+
+def test_each_number_of_speakers_weighs_the_same_in_a_joint_set():
+    pairs = [row(f"a{index}", "_".join(names), 10.0) for index, names in enumerate(itertools.combinations("vwxyz", 2))]
+    triples = [
+        dataclasses.replace(row(f"b{index}", "_".join(names), 4.0), num_spk=3)
+        for index, names in enumerate(itertools.combinations("vwxyz", 3))
+    ]
+    few = [row for row in triples if row.utt in ("b0", "b3", "b5", "b9")]
+    for mixtures in (pairs + triples, pairs + few, pairs * 3 + few):
+        made = aggregate(mixtures, OPTIONS)
+        # within each number all are equal, so resampling speakers changes nothing
+        assert made["si_snri"] == 7.0 and made["si_snri_ci95"] == [7.0, 7.0] and made["mean_over"] == "counts"
+        assert made["oracle"]["ibm"] == 14.0 and made["n"] == len(mixtures)
+
+
+def test_intervals_of_single_speakers_end_at_the_cap():
+    made = aggregate([row(str(gain), str(gain), gain, alone=True) for gain in (29.75, 29.75, 20.0)], OPTIONS)
+    low, high = made["si_snr_ci95"]
+    assert low < made["si_snr"] < high == 30.0
 
 
 def test_one_speaker_has_no_interval():

@@ -44,7 +44,7 @@ TINY = {
 }
 TREE = {
     "features": {"win": 64, "hop": 32},
-    "score": {"bootstrap": 100, "plots": 1},
+    "score": {"plots": 1},
     "finetune": {
         "num_spk": [2], "segment_seconds": 0.2, "batch_size": 4, "batches_per_epoch": 3, "epochs": 2, "ema_decay": 0.9,
         "num_workers": 0, "speed": [0.9, 1.0], "probe": 2, "best": "si_snri", "best_mode": "max",

@@ -35,8 +35,9 @@ SINGLE_SPEAKER_CAP_DB = 30.0
 # what tables and results have beside the scores, so no column of a metric
 RESERVED = frozenset((
     "utt", "speakers", "num_spk", "outputs", "count_given", "permutation", "num_spk_est", "modularity",
-    "normalised_modularity", "conductance", "fallback", "n", "columns", "count_accuracy", "mean_modularity",
-    "mean_normalised_modularity", "mean_conductance", "fallbacks", "oracle", "frame_binary", "ibm", "irm", "psm",
+    "normalised_modularity", "conductance", "fallback", "n", "mean_over", "interval", "columns", "count_accuracy",
+    "mean_modularity", "mean_normalised_modularity", "mean_conductance", "fallbacks", "oracle", "frame_binary", "ibm",
+    "irm", "psm",
 ))
 # a number, numbers of the sources in order, or None where a score does not exist
 Value = float | Sequence[float] | None
@@ -52,12 +53,14 @@ class Column:
         improvement: whether the score is an improvement over the mixture. Single-speaker mixtures have none, so
             the mean is over the others.
         fallback: shown in result pages only where no other score exists.
+        cap: largest value of a single-speaker mixture, at which intervals of such sets end; None without one.
     """
 
     name: str
     title: str | None = None
     improvement: bool = False
     fallback: bool = False
+    cap: float | None = None
 
     def __post_init__(self) -> None:
         if self.name in RESERVED or self.name.startswith("oracle_"):
@@ -149,7 +152,7 @@ class Ratio(Metric):
     def columns(self) -> Sequence[Column]:  # type: ignore[override]
         return (
             Column(f"{self.name}_mix"),
-            Column(self.name, f"output {self.title}", fallback=True),
+            Column(self.name, f"output {self.title}", fallback=True, cap=SINGLE_SPEAKER_CAP_DB),
             Column(f"{self.name}i", f"{self.title}i", improvement=True),
             Column(f"source_{self.name}i"),
         )
