@@ -8,7 +8,9 @@ the recipe's committed DIR/results.json and DIR/RESULTS.md, whose rows of these 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from contrasep_lib.bin.common import add_config
 from contrasep_lib.errors import ContrasepError
@@ -59,6 +61,24 @@ def run(args: argparse.Namespace) -> None:
         print(f"report: {publish(args.recipe_dir, args.publish, args.expdir)}")
 
 
+def _draw_counts(exp: Path, results: Mapping[str, Any]) -> None:
+    """``counts.png`` of a tag where the number of speakers was estimated."""
+    from contrasep_lib.extras import missing_extra
+    from contrasep_lib.report.counts import confusion_of
+
+    plot, confusion = exp / "counts.png", confusion_of(results)
+    if not confusion:
+        plot.unlink(missing_ok=True)
+        return
+    try:
+        from contrasep_lib.report.counts_plot import draw_confusion
+
+        draw_confusion(plot, confusion, f"{results['recipe']}: {exp.resolve().name}")
+    except ImportError as error:
+        # tables are worth having without plots
+        print(f"report: no plot: {missing_extra(error) or error}")
+
+
 def _report_tag(args: argparse.Namespace) -> Path:
     from datetime import datetime
 
@@ -68,6 +88,7 @@ def _report_tag(args: argparse.Namespace) -> Path:
 
     system = None if args.system is None else read_system(args.system)
     results = build_results(args.exp, args.sets, args.recipe, args.config[-1], read_config(args), args.label, system)
+    _draw_counts(Path(args.exp), results)
     cost = None if system is None else of_system(system)
     if cost is None and args.model is not None:
         from contrasep_lib.train.record import cost_of_model

@@ -7,6 +7,7 @@ from typing import Any
 
 from contrasep_lib.oracles.base import OracleOptions, oracle_title
 from contrasep_lib.report.cost import cost_cells
+from contrasep_lib.report.counts import JOINT, confusion_of, confusion_rows
 from contrasep_lib.score.metrics.base import Column
 
 # the scores of results that do not name theirs, those of earlier versions
@@ -17,26 +18,28 @@ EARLIER_COLUMNS = (
     Column("si_snri_penalised", "SI-SNRi, penalised", improvement=True),
     Column("si_snr", "output SI-SNR", fallback=True),
 )
-# the mixtures of all test sets together, where the sets differ in the number of speakers
-JOINT = "joint"
 NOTES = (
     "Decibels, means over the mixtures. SI-SNRi and SDRi (BSS-Eval v3) are improvements over the unprocessed mixture "
     "under the best permutation. Oracle masks are made from the sources; they show what a mask over the same units can "
     "reach."
 )
 INTERVAL_NOTES = (
-    "In brackets a 95 % interval for further speakers: jackknife over speakers, each left out with all of its mixtures, "
-    "and Student's t."
+    "In brackets a 95 % interval for further speakers: jackknife over speakers, each left out with all of its "
+    "mixtures, and Student's t."
 )
 # results of earlier versions do not name their method
 EARLIER_INTERVAL_NOTES = (
-    "by an earlier method, percentiles of a bootstrap over speakers. With few speakers they are too narrow, and in joint "
-    "sets the resamples favour mixtures of few speakers, whose scores are higher."
+    "by an earlier method, percentiles of a bootstrap over speakers. With few speakers they are too narrow, and in "
+    "joint sets the resamples favour mixtures of few speakers, whose scores are higher."
 )
 COUNT_NOTES = (
     "With the number of speakers estimated, a missing output scores as the mixture (0 dB) and extra ones are dropped "
     "after matching; penalised, each missing or extra output counts as 0 dB in the mean over the larger of both "
     "counts. Count accuracy: share of the mixtures whose estimate is correct."
+)
+PENALTY_NOTES = (
+    "P-SI-SNR (Zhu et al. 2021): SI-SNR of the outputs under the best matching, each missing or extra output counts as "
+    "-30 dB (or as its column says), mean over the larger of both counts. It is no improvement over the mixture."
 )
 COST_NOTES = (
     "Trained: all phases, and the models that they began with. Real-time factor: separation of the test sets, seconds "
@@ -129,6 +132,8 @@ def notes_on(sets: Iterable[Mapping[str, Any]], earlier: Sequence[str] = ()) -> 
     notes = [" ".join([NOTES, *_interval_notes(sets, earlier)])]
     if any(means.get("si_snri_count_estimated") is not None for means in sets):
         notes.append(COUNT_NOTES)
+    if any(means.get("p_si_snr") is not None for means in sets):
+        notes.append(PENALTY_NOTES)
     if any(means["num_spk"] == 1 for means in sets):
         notes.append(SINGLE_SPEAKER_NOTES)
     if any(not isinstance(means["num_spk"], int) and 1 in means["num_spk"] for means in sets):
@@ -221,6 +226,9 @@ def tag_page(tag: str, results: Mapping[str, Any], command: str, when: str, took
             continue
         lines += [f"Every utterance: `score_{name}/scores.tsv`; plots: `score_{name}/histogram.png`, "
                   f"`score_{name}/plots/`; audio: `separate_{name}/`.", ""]
+    counted = _count_section({tag: results})
+    if counted:
+        lines += [*counted, "Plot: `counts.png`.", ""]
     for note in notes_on(results["sets"].values()):
         lines += [note, ""]
     return "\n".join(lines)
@@ -246,6 +254,7 @@ def comparison_page(rows: Mapping[str, Mapping[str, Any]], origin: str) -> str:
         lines += [f"## {name}: {what}, {label}", "", *_set_table(members), ""]
         notes = [f"- `{tag}`: {words}" for tag, _, means in members for words in fallback_words(means)]
         lines += [*notes, ""] if notes else []
+    lines += _count_section({tag: row["results"] for tag, row in rows.items()})
     costs = [[tag, *cost_cells(row["cost"])] for tag, row in rows.items() if row["cost"] is not None]
     if costs:
         header = ["tag", "million parameters", "trained", "real-time factor", "on"]
@@ -254,6 +263,14 @@ def comparison_page(rows: Mapping[str, Mapping[str, Any]], origin: str) -> str:
     for note in notes_on((means for members in groups.values() for *_, means in members), earlier):
         lines += [note, ""]
     return "\n".join(lines)
+
+
+def _count_section(results: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Lines on true and estimated numbers of speakers, of the tags that have both; none where no tag has."""
+    named = [(tag, confusion) for tag, each in results.items() if (confusion := confusion_of(each))]
+    if not named:
+        return []
+    return ["## Number of speakers: true and estimated, mixtures", "", *markdown_table(*confusion_rows(named)), ""]
 
 
 def _set_table(members: Sequence[tuple[str, Mapping[str, Any], Mapping[str, Any]]]) -> list[str]:

@@ -17,7 +17,8 @@ from contrasep_lib.errors import ContrasepError
 from contrasep_lib.io.atomic import write_text
 from contrasep_lib.io.dumpset import DumpSet, require_same_keys
 from contrasep_lib.oracles.base import oracle_options
-from contrasep_lib.report.pages import JOINT, tag_page
+from contrasep_lib.report.counts import JOINT
+from contrasep_lib.report.pages import tag_page
 from contrasep_lib.report.reading import read_json, require_keys
 from contrasep_lib.score.means import aggregate
 from contrasep_lib.score.tables import OLD_ORACLES, Row, read_rows

@@ -58,6 +58,15 @@ def counted_right(row: Row) -> float | None:
     return None if row.num_spk_est is None else float(row.num_spk_est == row.num_spk)
 
 
+def _confusion(rows: Sequence[Row]) -> dict[str, dict[str, int]] | None:
+    """True -> estimated number of speakers -> mixtures; None where no number was estimated."""
+    pairs = collections.Counter((row.num_spk, row.num_spk_est) for row in rows if row.num_spk_est is not None)
+    made: dict[str, dict[str, int]] = {}
+    for (true, estimated), mixtures in sorted(pairs.items()):
+        made.setdefault(str(true), {})[str(estimated)] = mixtures
+    return made or None
+
+
 def aggregate(rows: list[Row], options: ScoreOptions) -> dict[str, Any]:
     """The means of a set, as they stand under ``sets.<set>`` of results.json.
 
@@ -65,7 +74,8 @@ def aggregate(rows: list[Row], options: ScoreOptions) -> dict[str, Any]:
     the different people. Every score comes as a mean and, under its name with ``_ci95``, as a
     95 % interval over speakers by ``interval`` (`speaker_interval`); None where it does not exist. Where the number of
     speakers differs, each number weighs the same in all means (``mean_over``: ``counts``). ``count_accuracy`` is the
-    share of utterances whose estimated count is right, among those that have an estimate. Means of
+    share of utterances whose estimated count is right, among those that have an estimate; ``confusion`` (true number ->
+    estimated number -> utterances) has what was estimated. Means of
     modularity, normalised modularity and conductance are over the utterances that have them. ``fallbacks`` (name ->
     utterances) counts those that another solver partitioned, as the one of the configuration found too few communities.
     Single-speaker mixtures have no improvement, so
@@ -98,6 +108,7 @@ def aggregate(rows: list[Row], options: ScoreOptions) -> dict[str, Any]:
     made |= _scores(mixtures, [column for column in columns if column.improvement])
     made["columns"] = [dataclasses.asdict(column) for column in columns]
     made["count_accuracy"] = _mean(rows, counted_right)
+    made["confusion"] = _confusion(rows)
     made["mean_modularity"] = _mean(rows, lambda row: row.modularity)
     made["mean_normalised_modularity"] = _mean(rows, lambda row: row.normalised_modularity)
     made["mean_conductance"] = _mean(rows, lambda row: row.conductance)

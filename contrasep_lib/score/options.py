@@ -7,6 +7,8 @@ from typing import Any
 
 from contrasep_lib.config.choices import choices_of
 
+DEFAULT_METRICS = ("si_snr", "sdr", "si_snri_count_estimated", "si_snri_penalised", "p_si_snr")
+
 
 @dataclasses.dataclass(frozen=True)
 class ScoreOptions:
@@ -18,7 +20,7 @@ class ScoreOptions:
         plots: utterances of each set that are plotted.
     """
 
-    metrics: dict[str, Any] = choices_of("metric", ("si_snr", "sdr", "si_snri_count_estimated", "si_snri_penalised"))
+    metrics: dict[str, Any] = choices_of("metric", DEFAULT_METRICS)
     oracles: dict[str, Any] = choices_of("oracle", ("frame", "ibm", "irm", "psm"))
     plots: int = 3
 

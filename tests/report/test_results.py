@@ -124,7 +124,10 @@ def test_an_estimated_count_is_scored_and_shown(tag, mixed, contrasep, tmp_path)
     assert means["mean_normalised_modularity"] == 0.7 and means["fallbacks"] == {"kmeans": 2}
     assert means["si_snri"] is None
     assert means["oracle"]["psm"] > means["si_snri_count_estimated"] > means["si_snri_penalised"] > 0
+    assert means["confusion"] == {"2": {"1": 1, "2": 3, "3": 1}}
+    assert means["si_snri_penalised"] > means["p_si_snr"] and (exp / "counts.png").stat().st_size > 5000
     page = (exp / "RESULTS.md").read_text()
+    assert "| oracle_psm | 2 | 1 | 3 | 1 | 60.0 % |" in page and "| P-SI-SNR |" in page and "counts as -30 dB" in page
     assert "count accuracy: 60.0 %" in page and "mean normalised modularity: 0.700" in page
     assert "partitioned by kmeans, as the solver found too few communities: 2 of 5" in page
     contrasep("report", "--recipe-dir", tmp_path, check=True)

@@ -17,6 +17,7 @@ from contrasep_lib.score.tables import COLUMNS, OLD_ORACLES, Evidence, make_row
 from contrasep_lib.score.utterance import score_utterance
 
 METRICS = {"si_snr": {}, "sdr": {"filter_length": 32}, "si_snri_count_estimated": {}, "si_snri_penalised": {}}
+METRICS["p_si_snr"] = {}
 SHORT = build(ScoreOptions, {"metrics": METRICS}, "score")
 
 
@@ -174,6 +175,41 @@ def test_count_estimated_by_hand(mixing, estimated, penalised, permutation):
     longer = max(3, len(mixing))
     assert score["si_snri_penalised"] == pytest.approx(penalised - mix_db * matched / longer, abs=1e-6)
     assert score["si_snri"] is None and score["sdri"] is None
+    # without the mixture's level; 30 dB for each output too few or too many
+    lost = 30 * abs(3 - len(mixing))
+    sums = {3: 100, 2: 60, 4: 60, 0: 0}
+    assert score["p_si_snr"] == pytest.approx((sums[len(mixing)] - lost) / longer, abs=1e-6)
+
+
+@pytest.mark.parametrize("outputs", [0, 1, 2, 3, 4, 6])
+@pytest.mark.parametrize("penalty", [30.0, 0.0])
+def test_p_si_snr_is_the_best_of_all_matchings(rng, outputs, penalty):
+    sources = rng.standard_normal((3, 800)) * [[1.0], [3.0], [0.3]]
+    made = rng.standard_normal((outputs, 3)) @ sources + rng.standard_normal((outputs, 800))
+    metrics = {"p_si_snr": {"penalty": penalty}}
+    options = build(ScoreOptions, {"metrics": metrics}, "score")
+    pairs = np.array([[definition(estimate, source) for source in sources] for estimate in made]).reshape(-1, 3)
+    fewer, more = sorted((outputs, 3))
+    best = max(
+        sum(pairs[o, s] for o, s in zip(few, range(3)) if outputs >= 3) if outputs >= 3 else
+        sum(pairs[o, s] for o, s in enumerate(few))
+        for few in itertools.permutations(range(more), fewer)
+    )
+    score = score_utterance(made, sources, sources.sum(0), options, count_given=False)
+    assert score["p_si_snr"] == pytest.approx((best - penalty * (more - fewer)) / more, abs=1e-6)
+
+
+def test_p_si_snr_needs_an_estimated_count_and_caps_single_speakers(rng):
+    source = speech_like(rng, 1, 2000)
+    assert score_utterance(source, source, source[0], SHORT)["p_si_snr"] is None
+    assert score_utterance(source, source, source[0], SHORT, False)["p_si_snr"] == 30
+    two = np.vstack([source, rng.standard_normal(source.shape)])
+    # one right output at the cap and one too many
+    assert score_utterance(two, source, source[0], SHORT, False)["p_si_snr"] == pytest.approx(0, abs=1e-9)
+    with pytest.raises(ContrasepError, match="penalty: expected 0 dB or more, got -1"):
+        build(ScoreOptions, {"metrics": {"p_si_snr": {"penalty": -1}}}, "score")
+    titles = [mean_columns(build(ScoreOptions, {"metrics": {"p_si_snr": {"penalty": p}}}, "score")) for p in (30, 10)]
+    assert [column.title for columns in titles for column in columns] == ["P-SI-SNR", "P-SI-SNR, penalty 10 dB"]
 
 
 def test_extra_output_never_raises_the_penalised_score():

@@ -36,8 +36,8 @@ SINGLE_SPEAKER_CAP_DB = 30.0
 RESERVED = frozenset((
     "utt", "speakers", "num_spk", "outputs", "count_given", "permutation", "num_spk_est", "modularity",
     "normalised_modularity", "conductance", "fallback", "n", "mean_over", "interval", "columns", "count_accuracy",
-    "mean_modularity", "mean_normalised_modularity", "mean_conductance", "fallbacks", "oracle", "frame_binary", "ibm",
-    "irm", "psm",
+    "confusion", "mean_modularity", "mean_normalised_modularity", "mean_conductance", "fallbacks", "oracle",
+    "frame_binary", "ibm", "irm", "psm",
 ))
 # a number, numbers of the sources in order, or None where a score does not exist
 Value = float | Sequence[float] | None
