@@ -5,7 +5,7 @@ from __future__ import annotations
 import collections
 import dataclasses
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -28,13 +28,13 @@ def rounded(value: float) -> float:
     return round(float(value), DECIMALS) + 0.0
 
 
-def _mean(rows: Sequence[Row], value: Callable[[Row], float | None]) -> float | None:
+def _mean(rows: Sequence[Row], values: Sequence[Any]) -> float | None:
     """Mean over the rows that have a value, each count of speakers weighing the same."""
-    present = [(number, row.num_spk) for row in rows if (number := value(row)) is not None]
+    present = [(value, row.num_spk) for row, value in zip(rows, values) if value is not None]
     if not present:
         return None
-    values, counts = zip(*present)
-    return rounded(mean_over_counts(np.array(values, dtype=np.float64)[:, None], counts)[0])
+    found, counts = zip(*present)
+    return rounded(mean_over_counts(np.array(found, dtype=np.float64)[:, None], counts)[0])
 
 
 def _scores(rows: Sequence[Row], columns: Sequence[Column]) -> dict[str, Any]:
@@ -48,7 +48,7 @@ def _scores(rows: Sequence[Row], columns: Sequence[Column]) -> dict[str, Any]:
             continue
         most = column.cap if column.cap is not None and set(counts) == {1} else math.inf
         (interval,) = speaker_interval(np.array(values), speakers, counts, bounds=(-math.inf, most))
-        made[column.name] = _mean(rows, lambda row, name=column.name: row[name])
+        made[column.name] = _mean(rows, values)
         made[f"{column.name}_ci95"] = interval and [rounded(limit) for limit in interval]
     return made
 
@@ -107,11 +107,11 @@ def aggregate(rows: list[Row], options: ScoreOptions) -> dict[str, Any]:
     mixtures = [row for row in rows if row.num_spk > 1]
     made |= _scores(mixtures, [column for column in columns if column.improvement])
     made["columns"] = [dataclasses.asdict(column) for column in columns]
-    made["count_accuracy"] = _mean(rows, counted_right)
+    made["count_accuracy"] = _mean(rows, [counted_right(row) for row in rows])
     made["confusion"] = _confusion(rows)
-    made["mean_modularity"] = _mean(rows, lambda row: row.modularity)
-    made["mean_normalised_modularity"] = _mean(rows, lambda row: row.normalised_modularity)
-    made["mean_conductance"] = _mean(rows, lambda row: row.conductance)
+    made["mean_modularity"] = _mean(rows, [row.modularity for row in rows])
+    made["mean_normalised_modularity"] = _mean(rows, [row.normalised_modularity for row in rows])
+    made["mean_conductance"] = _mean(rows, [row.conductance for row in rows])
     made["fallbacks"] = dict(sorted(collections.Counter(row.fallback for row in rows if row.fallback).items()))
-    made["oracle"] = {name: _mean(rows, lambda row, name=name: row.oracles.get(name)) for name in options.oracles}
+    made["oracle"] = {name: _mean(rows, [row.oracles.get(name) for row in rows]) for name in options.oracles}
     return made
