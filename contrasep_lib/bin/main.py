@@ -24,6 +24,7 @@ COMMANDS = {
     "separate-set": ("5", "separate a dumped set"),
     "score": ("6", "score separated audio"),
     "report": ("6", "write RESULTS.md and results.json"),
+    "compare": ("6", "compare two experiments mixture by mixture"),
     "separate": ("any", "separate recordings of your own"),
     "sweep-plan": ("any", "list the runs of a sweep over configuration values"),
     "sweep-report": ("any", "write table and plot of a sweep"),
