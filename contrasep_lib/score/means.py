@@ -70,17 +70,17 @@ def _confusion(rows: Sequence[Row]) -> dict[str, dict[str, int]] | None:
 def aggregate(rows: list[Row], options: ScoreOptions) -> dict[str, Any]:
     """The means of a set, as they stand under ``sets.<set>`` of results.json.
 
-    ``n`` counts mixtures, ``num_spk`` the speakers of each (a list where they differ), ``speakers``
-    the different people. Every score comes as a mean and, under its name with ``_ci95``, as a
-    95 % interval over speakers by ``interval`` (`speaker_interval`); None where it does not exist. Where the number of
-    speakers differs, each number weighs the same in all means (``mean_over``: ``counts``). ``count_accuracy`` is the
-    share of utterances whose estimated count is right, among those that have an estimate; ``confusion`` (true number ->
-    estimated number -> utterances) has what was estimated. Means of
-    modularity, normalised modularity and conductance are over the utterances that have them. ``fallbacks`` (name ->
-    utterances) counts those that another solver partitioned, as the one of the configuration found too few communities.
-    Single-speaker mixtures have no improvement, so
-    improvements of a set that also holds mixtures of more speakers are means over those. ``oracle`` holds the mean of
-    each oracle, ``columns`` what the scores are called.
+    ``n`` counts mixtures, ``num_spk`` the speakers of each (a list where they differ), ``speakers`` the different
+    people. Every score comes as a mean and, under its name with ``_ci95``, as a 95 % interval over speakers
+    (`speaker_interval`; ``interval`` names the method); None where it does not exist. Where the number of speakers
+    differs, each number weighs the same in all means (``mean_over``: ``counts``). Single-speaker mixtures have no
+    improvement, so improvements of a set that also holds mixtures of more speakers are means over those.
+
+    ``count_accuracy`` is the share of utterances whose estimated count is right, among those that have an estimate;
+    ``confusion`` (true number -> estimated number -> utterances) has what was estimated. Means of modularity,
+    normalised modularity and conductance are over the utterances that have them. ``fallbacks`` (name -> utterances)
+    counts those that another solver partitioned, as the one of the configuration found too few communities. ``oracle``
+    holds the mean of each oracle, ``columns`` what the scores are called.
 
     Args:
         rows: the set's utterances.
