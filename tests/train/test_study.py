@@ -105,7 +105,9 @@ def test_variants_are_trained_compared_and_done_once(folder, tools, capsys, monk
     assert [line.split("|")[1].strip() for line in table[2:5]] == ["baseline", "other", "other, 3 passes"]
     assert table[3].split("|")[4] != table[4].split("|")[4]
     cells = [cell.strip() for cell in table[3].strip("|").split("|")]
-    assert cells[4][0] in "+-" and "[" in cells[4] and float(cells[6]) > 0 and len(cells) == len(study.HEADER)
+    # the two mixtures of three share a speaker: no interval
+    assert cells[4][0] in "+-" and float(cells[6]) > 0
+    assert len(cells) == len(study.HEADER)
     assert table[6].startswith("8 development mixtures of 2 speakers and more, the number given, and 12 for")
     assert (folder / "study/curves.png").stat().st_size > 1000
     rows = [line.split("\t") for line in (folder / "study/other/development.tsv").read_text().splitlines()]
