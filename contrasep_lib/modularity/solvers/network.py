@@ -5,23 +5,33 @@ from __future__ import annotations
 import copy
 import dataclasses
 import itertools
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
 import torch
 
 from contrasep_lib.errors import ContrasepError
-from contrasep_lib.modularity.graphs import Graph
-from contrasep_lib.modularity.objective import modularity_loss, starts_loss
+from contrasep_lib.modularity.graphs import Graph, KernelGraph
+from contrasep_lib.modularity.objective import modularity_loss, sampled_loss
 from contrasep_lib.modularity.operator import GraphOperator, one_hot
 from contrasep_lib.modularity.quality import Modularity, Quality
 from contrasep_lib.modularity.solvers.base import Solver, random_sample
+from contrasep_lib.modularity.solvers.kmeans import spherical_kmeans
 from contrasep_lib.modularity.solvers.options import NetworkOptions
 from contrasep_lib.nodes.nodeset import NodeSet
 
 _CHUNK_NODES = 65536
-_STARTS = 4
+# weight of the collapse term where it is needed
+_COLLAPSE = 0.3
+# of the k-means partitions that starts begin at; few restarts, so that they differ
+_RESTARTS = 2
+# nodes for those, and for the choice of a start
+_SAMPLE = 4096
+# logits per unit of cosine there: soft enough to move, sharp enough to be that partition
+_SHARPNESS = 5.0
+# SELU multiplies positive values by this (Klambauer et al. 2017)
+_SELU = 1.0507009873554805
 
 
 class ModularityNetwork(torch.nn.Module):
@@ -48,6 +58,32 @@ class ModularityNetwork(torch.nn.Module):
         for before, after in itertools.pairwise(widths):
             layers += [torch.nn.Linear(before, after), torch.nn.SELU()]
         self.layers = torch.nn.Sequential(*layers[:-1])
+
+    @classmethod
+    def of_centroids(cls, centroids: torch.Tensor, hidden: tuple[int, ...] = (64,)) -> ModularityNetwork:
+        """A network whose outputs are the softmax of scaled cosines with centroids: their partition, softened.
+
+        The first K units of each hidden layer carry ``1 + cosine``, which SELU scales; the others are new and reach
+        the outputs once they have learned.
+
+        Args:
+            centroids: unit-norm, ``(K, dim)``.
+            hidden: widths of the hidden layers, each at least K.
+        """
+        count, dim = centroids.shape
+        network = cls(dim, count, hidden).to(centroids.device)
+        first, *further = (layer for layer in network.layers if isinstance(layer, torch.nn.Linear))
+        with torch.no_grad():
+            for layer in further:
+                layer.weight[:count] = 0
+                layer.weight[:count, :count] = torch.eye(count)
+                layer.bias[:count] = 0
+            # without hidden layers this is the output too, and the constant is the same for all
+            first.weight[:count], first.bias[:count] = centroids, 1
+            last = network._linear(-1)
+            last.weight[:, count if further else dim :] = 0
+            last.weight *= _SHARPNESS / _SELU ** len(further)
+        return network
 
     @property
     def dim(self) -> int:
@@ -102,18 +138,20 @@ class _Starts(torch.nn.Module):
             torch.stack([layer.bias.detach().unsqueeze(0) for layer in layers]) for layers in zip(*linear)
         )
 
-    def forward(self, z: torch.Tensor) -> torch.Tensor:
-        """Soft assignments ``(S, nodes, K)`` of embeddings ``(nodes, dim)``."""
-        hidden = z.expand(len(self.weights[0]), *z.shape)
+    def forward(self, z: torch.Tensor, kept: slice = slice(None)) -> torch.Tensor:
+        """Soft assignments ``(S, nodes, K)`` of embeddings ``(nodes, dim)``, of the networks kept."""
+        hidden = z.expand(len(self.weights[0][kept]), *z.shape)
         for number, (weight, bias) in enumerate(zip(self.weights, self.biases)):
+            weight, bias = weight[kept], bias[kept]
             hidden = torch.baddbmm(bias, torch.nn.functional.selu(hidden) if number else hidden, weight)
         return hidden.softmax(-1)
 
-    def on_all(self, z: torch.Tensor) -> torch.Tensor:
-        """`forward` on all nodes, in the dtype of ``z``, without hidden layers held for all of them at once."""
-        parts = z.to(self.weights[0].dtype).split(max(_CHUNK_NODES // len(self.weights[0]), 1))
+    def on_all(self, z: torch.Tensor, only: int | None = None) -> torch.Tensor:
+        """`forward` on all nodes, of all networks or one, in the dtype of ``z``; hidden layers of a part at once."""
+        kept = slice(None) if only is None else slice(only, only + 1)
+        parts = z.to(self.weights[0].dtype).split(max(_CHUNK_NODES // len(self.weights[0][kept]), 1))
         with torch.no_grad():
-            return torch.cat([self(part) for part in parts], dim=1).to(z.dtype)
+            return torch.cat([self(part, kept) for part in parts], dim=1).to(z.dtype)
 
 
 class _Adam:
@@ -147,7 +185,7 @@ class NetworkSolver(NetworkOptions, Solver):
 
     A network shared by all mixtures is a fixed partition of the sphere, and two talkers
     in one of its cells are never separated; so a copy is trained further on the graph itself. Of several
-    starts, the others from new networks, the one whose hard partition of all nodes has the highest quality is kept.
+    starts (the trained network, one that begins as the k-means partition, new ones), the one whose hard partition of all nodes has the highest quality is kept.
     Its first arguments are those of :class:`~contrasep_lib.modularity.solvers.options.NetworkOptions`.
 
     Args:
@@ -180,6 +218,17 @@ class NetworkSolver(NetworkOptions, Solver):
         network = train_network(pool, self, self.num_communities, graph, seed, quality)
         return dataclasses.replace(self, network=network.cpu())
 
+    def collapse_of(self, graph: Graph, quality: Quality) -> float:
+        """The collapse term's weight where the options leave it open.
+
+        A community without volume adds nothing to Qn, so on a kernel graph, or with `regularise`, no partition with an
+        empty community is best. On a plain threshold graph a few nodes without edges to others would be.
+        """
+        if self.collapse_weight is not None:
+            return self.collapse_weight
+        connected = isinstance(graph, KernelGraph) or quality.regularise > 0
+        return 0.0 if connected and not isinstance(quality, Modularity) else _COLLAPSE
+
     def state(self) -> dict[str, Any]:
         """See `Solver.state`; empty before training."""
         if self.network is None:
@@ -207,39 +256,55 @@ class NetworkSolver(NetworkOptions, Solver):
         self, operator: GraphOperator, num_communities: int, generator: torch.Generator
     ) -> tuple[torch.Tensor, float | None]:
         z, weight = operator.z, operator.weight
-        starts = _Starts(self._networks(operator, num_communities, generator))
-        dtype = starts.weights[0].dtype
-        with torch.enable_grad():
+        collapse_weight = self.collapse_of(operator.graph, operator.quality)
+        # nothing made in inference mode can learn
+        with torch.inference_mode(False), torch.enable_grad():
+            starts = _Starts(self._networks(operator, num_communities, generator))
+            dtype = starts.weights[0].dtype
             optimiser = _Adam(starts, self.refine_learning_rate)
-            for step in range(self.refine_steps):
-                some: slice | torch.Tensor = slice(None)
-                if len(z) > self.refine_nodes:
-                    some = random_sample(len(z), self.refine_nodes, generator, z.device)
-                nodes = NodeSet.from_embeddings(z[None, some], weight[None, some])
-                assign = starts(nodes.z[0].to(dtype)).unsqueeze(0)
-                weight_now = self.collapse_weight * (1 - step / self.refine_steps)
-                optimiser.step(starts_loss(nodes, assign, operator.graph, weight_now, operator.quality).sum())
-        reached = starts.on_all(z)
-        if len(reached) == 1:
-            return reached[0], None
-        qualities = operator.qualities(one_hot(reached.argmax(-1), num_communities, z.dtype))
-        best = int(qualities.argmax())
-        return reached[best], float(qualities[best])
+            samples = _samples(len(z), self.refine_nodes, self.refine_steps, generator)
+            for step, some in enumerate(samples):
+                part, mass = z[some.to(z.device)], weight[some.to(z.device)]
+                weight_now = collapse_weight * (1 - step / self.refine_steps)
+                loss = sampled_loss(
+                    part, mass, starts(part.to(dtype)), operator.graph, weight_now, operator.quality
+                )
+                optimiser.step(loss.sum())
+        best = self._best(starts, operator, num_communities, generator)
+        return starts.on_all(z, best)[0], None
+
+    def _best(
+        self, starts: _Starts, operator: GraphOperator, num_communities: int, generator: torch.Generator
+    ) -> int:
+        """The start of the highest quality; of a large graph, on a part of it."""
+        if len(starts.weights[0]) == 1:
+            return 0
+        if operator.nodes > _SAMPLE:
+            operator = operator.restrict(random_sample(operator.nodes, _SAMPLE, generator, operator.z.device))
+        hard = one_hot(starts.on_all(operator.z).argmax(-1), num_communities, operator.z.dtype)
+        return int(operator.qualities(hard).argmax())
 
     def _networks(
         self, operator: GraphOperator, num_communities: int, generator: torch.Generator
     ) -> list[ModularityNetwork]:
-        """The networks to refine: the trained one, if any, then new ones."""
+        """The networks to refine: the trained one, if any, then such as begin at partitions by k-means.
+
+        Where a hidden layer is too narrow for those, or a single one is asked for, new networks.
+        """
         seed = int(torch.randint(2**62, (), generator=generator))
-        starts = self.starts or (1 if isinstance(operator.quality, Modularity) else _STARTS)
-        hidden, found = tuple(self.hidden), []
+        starts = self.starts
+        z, weight, hidden, found = operator.z, operator.weight, tuple(self.hidden), []
         if self.network is not None:
-            found = [self._restricted(self.network, operator.z, operator.weight, num_communities)]
+            found = [self._restricted(self.network, z, weight, num_communities)]
             hidden = tuple(self.network.hidden)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             while len(found) < starts:
-                found.append(ModularityNetwork(operator.z.shape[1], num_communities, hidden).to(operator.z.device))
+                if starts == 1 or min(hidden, default=num_communities) < num_communities:
+                    found.append(ModularityNetwork(z.shape[1], num_communities, hidden).to(z.device))
+                else:
+                    centroids = _kmeans_centroids(z, weight, num_communities, generator)
+                    found.append(ModularityNetwork.of_centroids(centroids, hidden))
         return found
 
     def _restricted(
@@ -258,6 +323,31 @@ class NetworkSolver(NetworkOptions, Solver):
         return network.restricted(kept)
 
 
+def _samples(nodes: int, size: int, steps: int, generator: torch.Generator) -> Iterator[torch.Tensor]:
+    """Indices of ``size`` of the nodes for each step, or of all; every node has its turn before one comes again."""
+    left = torch.arange(0)
+    for _ in range(steps):
+        if nodes <= size:
+            yield torch.arange(nodes)
+            continue
+        if len(left) < size:
+            left = torch.randperm(nodes, generator=generator)
+        some, left = left[:size], left[size:]
+        yield some
+
+
+def _kmeans_centroids(
+    z: torch.Tensor, weight: torch.Tensor, count: int, generator: torch.Generator
+) -> torch.Tensor:
+    """Unit-norm centroids ``(count, dim)`` in float32 of one k-means partition of some of the nodes."""
+    if len(z) > _SAMPLE:
+        some = random_sample(len(z), _SAMPLE, generator, z.device)
+        z, weight = z[some], weight[some]
+    labels = spherical_kmeans(z, weight, count, generator, _RESTARTS)
+    sums = (one_hot(labels, count, z.dtype) * weight.unsqueeze(-1)).T @ z
+    return torch.nn.functional.normalize(sums, dim=-1).float()
+
+
 def draw_nodes(nodes: NodeSet, count: int, rng: np.random.Generator) -> tuple[torch.Tensor, torch.Tensor]:
     """``count`` valid nodes of one utterance, drawn with replacement: embeddings and weights."""
     valid = nodes.valid[0].nonzero().squeeze(1)
@@ -267,7 +357,7 @@ def draw_nodes(nodes: NodeSet, count: int, rng: np.random.Generator) -> tuple[to
 
 def train_network(
     pool: Sequence[tuple[torch.Tensor, torch.Tensor]],
-    options: NetworkOptions,
+    options: NetworkSolver,
     num_communities: int,
     graph: Graph,
     seed: int,
@@ -295,10 +385,11 @@ def train_network(
         torch.manual_seed(seed)
         network = ModularityNetwork(z.shape[-1], num_communities, options.hidden).to(z.device)
     optimiser = torch.optim.Adam(network.parameters(), options.learning_rate)
+    collapse_weight = options.collapse_of(graph, quality)
     for step in range(options.train_steps):
         some = torch.from_numpy(rng.integers(len(z), size=options.train_mixtures)).to(z.device)
         nodes = NodeSet.from_embeddings(z[some], weight[some])
-        loss = modularity_loss(nodes, network(nodes.z), graph, options.collapse_weight, quality).mean()
+        loss = modularity_loss(nodes, network(nodes.z), graph, collapse_weight, quality).mean()
         if not torch.isfinite(loss):
             raise ContrasepError(
                 f"modularity network: loss {loss.item()} at step {step + 1}; lower modularity.solver.learning_rate"
