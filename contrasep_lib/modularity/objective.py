@@ -182,8 +182,12 @@ def collapse(nodes: NodeSet, assign: torch.Tensor) -> torch.Tensor:
     check_assign(nodes, assign)
     dtype = torch.promote_types(torch.promote_types(nodes.z.dtype, assign.dtype), torch.float32)
     weight = torch.where(nodes.valid, nodes.weight, 0).to(dtype)
-    inside = assign.masked_fill(~nodes.valid.unsqueeze(-1), 0).to(dtype)
-    sizes = (weight.unsqueeze(1) @ inside).squeeze(1)
+    return _collapse(weight, assign.masked_fill(~nodes.valid.unsqueeze(-1), 0).to(dtype))
+
+
+def _collapse(weight: torch.Tensor, assign: torch.Tensor) -> torch.Tensor:
+    """`collapse` of ``assign (batch, nodes, K)``, zero like its weight where a node takes no part."""
+    sizes = (weight.unsqueeze(1) @ assign).squeeze(1)
     total = weight.sum(1)
     some = total > 0
     safe = torch.where(some, total, torch.ones_like(total))
@@ -238,6 +242,26 @@ def starts_loss(
         return loss
     terms = [collapse(nodes, assign[:, start]) for start in range(assign.shape[1])]
     return loss + collapse_weight * torch.stack(terms, dim=1)
+
+
+def sampled_loss(
+    z: torch.Tensor, weight: torch.Tensor, assign: torch.Tensor, graph: Graph, collapse_weight: float, quality: Quality
+) -> torch.Tensor:
+    """:func:`starts_loss` of one graph whose nodes were checked already, ``(S,)``, in the dtype of ``z``.
+
+    For loops of small steps, in which the checks would take as long as the sums.
+
+    Args:
+        z: unit-norm embeddings ``(nodes, dim)`` of valid nodes, float32 or float64.
+        weight: ``(nodes,)``.
+        assign: ``(S, nodes, K)``.
+        graph, collapse_weight, quality: as for :func:`starts_loss`.
+    """
+    packed = Packed(z[None], weight[None], weight[None] >= 0, None, z.dtype)
+    loss = -_values(packed, assign.unsqueeze(0), graph, quality)[0].to(z.dtype)
+    if collapse_weight == 0:
+        return loss
+    return loss + collapse_weight * _collapse(weight.expand(len(assign), -1), assign.to(z.dtype))
 
 
 def modularity_matvec(nodes: NodeSet, vector: torch.Tensor, graph: Graph) -> torch.Tensor:

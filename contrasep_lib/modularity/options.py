@@ -92,7 +92,7 @@ class ModularityOptions:
     """
 
     graph: Any = choice_of("graph", "kernel")
-    quality: Any = choice_of("quality", "modularity", later=True)
+    quality: Any = choice_of("quality", "normalised")
     solver: Any = choice_of("solver", "network")
     counting: Any = choice_of("counter", "recursive_split")
     k_max: int = 5

@@ -1,12 +1,13 @@
 """Solvers on normalised modularity and resolutions; several starts of the network."""
 
+import dataclasses
 import itertools
 
 import pytest
 import torch
 
 from contrasep_lib.modularity.graphs import KernelGraph, ThresholdGraph
-from contrasep_lib.modularity.objective import collapse, modularity, partition_quality
+from contrasep_lib.modularity.objective import collapse, modularity, partition_quality, sampled_loss, starts_loss
 from contrasep_lib.modularity.operator import GraphOperator, one_hot
 from contrasep_lib.modularity.quality import Modularity, NormalisedModularity
 from contrasep_lib.modularity.solvers import network as network_module
@@ -145,7 +146,9 @@ def test_two_talkers_on_one_side_are_kept_apart(name):
     """The resolution limit of Q: it merges them, and Qn does not."""
     z, truth = clouds([60, 60, 60], 40, 0.1)
     nodes, graph = NodeSet.from_embeddings(z[None]), KernelGraph(2)
-    merged = SOLVERS[name].solve(nodes, 3, graph, seed=0).labels[0]
+    # a start at the three of k-means would stay there
+    one = dataclasses.replace(SOLVERS[name], starts=1) if name == "network" else SOLVERS[name]
+    merged = one.solve(nodes, 3, graph, seed=0).labels[0]
     assert len(merged.unique()) == 2
     solution = SOLVERS[name].solve(nodes, 3, graph, seed=0, quality=NormalisedModularity())
     assert len(solution.labels[0].unique()) == 3
@@ -223,19 +226,21 @@ def test_merging_keeps_what_normalised_modularity_keeps():
 
 
 def test_the_best_of_several_starts_is_kept():
-    gains = []
-    for seed in range(6):
-        z, _ = clouds([50, 40, 30, 20], 60, 0.3, seed=seed)
+    spread, kept = [], set()
+    for seed in range(8):
+        z, _ = clouds([50, 40, 30, 20], 60, 0.6, seed=seed)
         nodes, quality = NodeSet.from_embeddings(z[None]), NormalisedModularity()
-        one, four = (
-            NetworkSolver(starts=starts, refine_steps=30, refine_nodes=100)
-            .solve(nodes, 4, KernelGraph(), seed=seed, quality=quality)
-            for starts in (1, 4)
-        )
-        check(four, nodes, 4, KernelGraph(), quality)
-        gains.append(float(four.quality - one.quality))
-    # the first start is the only one of the other solver
-    assert min(gains) >= -1e-6 and max(gains) > 0.01
+        solver = NetworkSolver(refine_steps=0, network=ModularityNetwork(6, 4) if seed % 2 else None)
+        solution = solver.solve(nodes, 4, KernelGraph(), seed=seed, quality=quality)
+        check(solution, nodes, 4, KernelGraph(), quality)
+        operator = GraphOperator(z, torch.ones(140), KernelGraph(), quality)
+        networks = solver._networks(operator, 4, torch.Generator().manual_seed(seed))
+        hard = torch.stack([one_hot(network(z).argmax(-1), 4, z.dtype) for network in networks])
+        qualities = operator.qualities(hard)
+        assert float(solution.quality) == pytest.approx(float(qualities.max()), abs=1e-6)
+        spread.append(float(qualities.max() - qualities.min()))
+        kept.add(int(qualities.argmax()))
+    assert max(spread) > 1e-3 and len(kept) > 1
 
 
 def test_a_trained_network_is_the_first_start():
@@ -248,11 +253,70 @@ def test_a_trained_network_is_the_first_start():
     assert not torch.equal(others[0](z), others[1](z))
 
 
-def test_starts_by_default():
-    z, weight = torch.eye(3)[[0, 0]], torch.ones(2)
-    operators = [GraphOperator(z, weight, KernelGraph(), quality) for quality in QUALITIES[1:3]]
-    made = [NetworkSolver()._networks(operator, 2, torch.Generator().manual_seed(0)) for operator in operators]
-    assert [len(networks) for networks in made] == [1, 4]
+@pytest.mark.parametrize("hidden", [(), (3,), (16,), (8, 5)], ids=str)
+def test_a_network_of_centroids_is_their_partition(hidden):
+    z, centroids = unit(1, 200, 4)[0].float(), unit(1, 3, 4, seed=9)[0].float()
+    assign = ModularityNetwork.of_centroids(centroids, hidden)(z)
+    cosine = z @ centroids.T
+    assert torch.equal(assign.argmax(-1), cosine.argmax(-1))
+    torch.testing.assert_close(assign, (5 * cosine).softmax(-1))
+
+
+@pytest.mark.parametrize("hidden, begun", [((8,), True), ((2,), False)], ids=["wide", "narrower than communities"])
+def test_of_several_starts_those_without_training_begin_at_k_means(hidden, begun):
+    z, truth = clouds([40, 30, 20], 90, 0.1)
+    weight = torch.linspace(0.5, 2, 90)
+    operator = GraphOperator(z, weight, KernelGraph(), NormalisedModularity())
+    networks = NetworkSolver(hidden=hidden)._networks(operator, 3, torch.Generator().manual_seed(0))
+    assert [agree(network(z).argmax(-1), truth) for network in networks] == [begun] * 4
+    [alone] = NetworkSolver(hidden=hidden, starts=1)._networks(operator, 3, torch.Generator().manual_seed(0))
+    assert not agree(alone(z).argmax(-1), truth)
+
+
+@pytest.mark.parametrize(
+    "given, graph, quality, weight",
+    [
+        (None, KernelGraph(), NormalisedModularity(), 0.0),
+        (None, ThresholdGraph(0.5), NormalisedModularity(0.1), 0.0),
+        (None, ThresholdGraph(0.5), NormalisedModularity(), 0.3),
+        (None, KernelGraph(), Modularity(), 0.3),
+        (0.7, KernelGraph(), NormalisedModularity(), 0.7),
+        (0.0, KernelGraph(), Modularity(), 0.0),
+    ],
+)
+def test_the_collapse_term_where_empty_communities_could_win(given, graph, quality, weight):
+    assert NetworkSolver(collapse_weight=given).collapse_of(graph, quality) == weight
+
+
+@every_solver
+@pytest.mark.parametrize("nodes", [40, 3000])
+def test_solvers_in_inference_mode(name, nodes):
+    z, _ = clouds([nodes // 2, nodes // 2], 90, 0.2)
+    expected = SOLVERS[name].solve(NodeSet.from_embeddings(z[None]), 2, KernelGraph(), seed=3)
+    with torch.inference_mode():
+        solution = SOLVERS[name].solve(NodeSet.from_embeddings(z[None].clone()), 2, KernelGraph(), seed=3)
+    assert torch.equal(solution.labels, expected.labels)
+
+
+@pytest.mark.parametrize("quality", [Modularity(), NormalisedModularity()], ids=str)
+@pytest.mark.parametrize("collapse_weight", [0.0, 0.4])
+@both_graphs
+def test_the_loss_of_samples_is_that_of_a_node_set(quality, collapse_weight, graph):
+    z, weight = unit(1, 30, 4)[0], torch.linspace(0.1, 2, 30, dtype=torch.float64)
+    logits = torch.randn(3, 30, 2, generator=torch.Generator().manual_seed(1), dtype=torch.float64, requires_grad=True)
+    nodes = NodeSet.from_embeddings(z[None], weight[None])
+    expected = starts_loss(nodes, logits.softmax(-1)[None], graph, collapse_weight, quality)[0]
+    loss = sampled_loss(z, weight, logits.softmax(-1), graph, collapse_weight, quality)
+    torch.testing.assert_close(loss, expected)
+    slopes = [torch.autograd.grad(value.sum(), logits)[0] for value in (loss, expected)]
+    torch.testing.assert_close(*slopes)
+
+
+def test_each_node_is_drawn_before_one_comes_again():
+    drawn = list(network_module._samples(10, 3, 7, torch.Generator().manual_seed(0)))
+    assert [len(some) for some in drawn] == [3] * 7
+    assert all(len(torch.cat(drawn[start : start + 3]).unique()) == 9 for start in (0, 3))
+    assert all(torch.equal(some, torch.arange(3)) for some in network_module._samples(3, 3, 2, torch.Generator()))
 
 
 @pytest.mark.parametrize("starts", [0, -2])
@@ -262,13 +326,13 @@ def test_no_starts(starts):
 
 
 def test_the_collapse_weight_falls_to_zero(monkeypatch):
-    seen, loss = [], network_module.starts_loss
+    seen, loss = [], network_module.sampled_loss
 
-    def noted(nodes, assign, graph, collapse_weight, quality):
+    def noted(z, weight, assign, graph, collapse_weight, quality):
         seen.append(collapse_weight)
-        return loss(nodes, assign, graph, collapse_weight, quality)
+        return loss(z, weight, assign, graph, collapse_weight, quality)
 
-    monkeypatch.setattr(network_module, "starts_loss", noted)
+    monkeypatch.setattr(network_module, "sampled_loss", noted)
     z, _ = clouds([30, 20], 90, 0.2)
     NetworkSolver(collapse_weight=0.8, refine_steps=4).solve(NodeSet.from_embeddings(z[None]), 2, KernelGraph())
     assert seen == pytest.approx([0.8, 0.6, 0.4, 0.2])

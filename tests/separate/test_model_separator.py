@@ -191,7 +191,7 @@ def test_the_quality_reaches_the_solver():
         seen.append(quality)
         return types.SimpleNamespace(labels=torch.where(nodes.valid, torch.arange(nodes.valid.shape[1]) % 2, -1))
 
-    for quality, expected in ((None, Modularity()), ({"name": "modularity", "gamma": 1.5}, Modularity(1.5))):
+    for quality, expected in ((None, NormalisedModularity()), ({"name": "modularity", "gamma": 1.5}, Modularity(1.5))):
         separator = separator_of("spectral", **({"quality": quality} if quality else {}))
         separator.clustering = dataclasses.replace(separator.clustering, solver=types.SimpleNamespace(solve=solve))
         mixture, sources = talkers(2)

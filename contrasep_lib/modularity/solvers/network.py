@@ -4,150 +4,38 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-import itertools
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
 import torch
 
 from contrasep_lib.errors import ContrasepError
-from contrasep_lib.modularity.graphs import Graph
-from contrasep_lib.modularity.objective import modularity_loss, starts_loss
+from contrasep_lib.modularity.graphs import Graph, KernelGraph
+from contrasep_lib.modularity.objective import modularity_loss, sampled_loss
 from contrasep_lib.modularity.operator import GraphOperator, one_hot
 from contrasep_lib.modularity.quality import Modularity, Quality
 from contrasep_lib.modularity.solvers.base import Solver, random_sample
+from contrasep_lib.modularity.solvers.kmeans import spherical_kmeans
+from contrasep_lib.modularity.solvers.mlp import Adam, ModularityNetwork, Starts
 from contrasep_lib.modularity.solvers.options import NetworkOptions
 from contrasep_lib.nodes.nodeset import NodeSet
 
-_CHUNK_NODES = 65536
-_STARTS = 4
-
-
-class ModularityNetwork(torch.nn.Module):
-    """MLP with a softmax output: ``C = softmax(MLP(z))`` (arXiv 2305.10652).
-
-    Args:
-        dim: dimension of the embeddings, at least 1.
-        num_communities: its outputs, at least 1.
-        hidden: widths of the hidden layers, each at least 1.
-
-    Raises:
-        ValueError: an argument is out of range.
-    """
-
-    def __init__(self, dim: int, num_communities: int, hidden: tuple[int, ...] = (64,)) -> None:
-        super().__init__()
-        widths = [dim, *hidden, num_communities]
-        if min(widths) < 1:
-            raise ValueError(
-                "dim, hidden, num_communities: expected widths of at least 1, "
-                f"got {dim}, {hidden}, {num_communities}"
-            )
-        layers: list[torch.nn.Module] = []
-        for before, after in itertools.pairwise(widths):
-            layers += [torch.nn.Linear(before, after), torch.nn.SELU()]
-        self.layers = torch.nn.Sequential(*layers[:-1])
-
-    @property
-    def dim(self) -> int:
-        """Dimension of the embeddings it takes."""
-        return self._linear(0).in_features
-
-    @property
-    def num_communities(self) -> int:
-        """How many communities it distinguishes."""
-        return self._linear(-1).out_features
-
-    def _linear(self, place: int) -> torch.nn.Linear:
-        layer = self.layers[place]
-        assert isinstance(layer, torch.nn.Linear)
-        return layer
-
-    @property
-    def hidden(self) -> list[int]:
-        """Widths of its hidden layers."""
-        return [layer.out_features for layer in self.layers if isinstance(layer, torch.nn.Linear)][:-1]
-
-    def forward(self, z: torch.Tensor) -> torch.Tensor:
-        """Soft assignments ``(..., K)`` of embeddings ``(..., dim)``."""
-        return self.layers(z).softmax(-1)
-
-    def restricted(self, outputs: torch.Tensor) -> ModularityNetwork:
-        """A copy that keeps only some of the outputs, ``(K',)`` int64."""
-        part = copy.deepcopy(self)
-        last = self._linear(-1)
-        # torch's skip_init would load its compiler; the drawn weights are replaced at once
-        with torch.random.fork_rng(devices=[]):
-            kept = torch.nn.Linear(
-                last.in_features, len(outputs), device=last.weight.device, dtype=last.weight.dtype
-            )
-        with torch.no_grad():
-            kept.weight.copy_(last.weight[outputs])
-            kept.bias.copy_(last.bias[outputs])
-        part.layers[-1] = kept
-        return part
-
-
-class _Starts(torch.nn.Module):
-    """Networks of one form side by side: one product a layer serves all of them."""
-
-    def __init__(self, networks: Sequence[ModularityNetwork]) -> None:
-        super().__init__()
-        linear = [[layer for layer in network.layers if isinstance(layer, torch.nn.Linear)] for network in networks]
-        self.weights = torch.nn.ParameterList(
-            torch.stack([layer.weight.detach().T for layer in layers]) for layers in zip(*linear)
-        )
-        self.biases = torch.nn.ParameterList(
-            torch.stack([layer.bias.detach().unsqueeze(0) for layer in layers]) for layers in zip(*linear)
-        )
-
-    def forward(self, z: torch.Tensor) -> torch.Tensor:
-        """Soft assignments ``(S, nodes, K)`` of embeddings ``(nodes, dim)``."""
-        hidden = z.expand(len(self.weights[0]), *z.shape)
-        for number, (weight, bias) in enumerate(zip(self.weights, self.biases)):
-            hidden = torch.baddbmm(bias, torch.nn.functional.selu(hidden) if number else hidden, weight)
-        return hidden.softmax(-1)
-
-    def on_all(self, z: torch.Tensor) -> torch.Tensor:
-        """`forward` on all nodes, in the dtype of ``z``, without hidden layers held for all of them at once."""
-        parts = z.to(self.weights[0].dtype).split(max(_CHUNK_NODES // len(self.weights[0]), 1))
-        with torch.no_grad():
-            return torch.cat([self(part) for part in parts], dim=1).to(z.dtype)
-
-
-class _Adam:
-    """Adam (Kingma and Ba 2015) for a handful of parameters.
-
-    The optimisers of torch load its compiler at first use, which takes longer than the
-    refinement of a mixture and many times its memory.
-    """
-
-    def __init__(self, network: torch.nn.Module, rate: float) -> None:
-        self.parameters = list(network.parameters())
-        self.rate, self.count = rate, 0
-        self.first = [torch.zeros_like(p) for p in self.parameters]
-        self.second = [torch.zeros_like(p) for p in self.parameters]
-
-    def step(self, loss: torch.Tensor) -> None:
-        """One step down the gradient of ``loss``."""
-        gradients = torch.autograd.grad(loss, self.parameters)
-        self.count += 1
-        with torch.no_grad():
-            for value, grad, first, second in zip(self.parameters, gradients, self.first, self.second):
-                first.lerp_(grad, 0.1)
-                second.lerp_(grad.square(), 0.001)
-                root = (second / (1 - 0.999**self.count)).sqrt_().add_(1e-8)
-                value.addcdiv_(first, root, value=-self.rate / (1 - 0.9**self.count))
+# weight of the collapse term where it is needed
+_COLLAPSE = 0.3
+# of the k-means partitions that starts begin at; few restarts, so that they differ
+_RESTARTS = 2
+# nodes for those, and for the choice of a start
+_SAMPLE = 4096
 
 
 @dataclasses.dataclass(frozen=True)
 class NetworkSolver(NetworkOptions, Solver):
     """Refines a copy of a trained :class:`ModularityNetwork` on each graph.
 
-    A network shared by all mixtures is a fixed partition of the sphere, and two talkers
-    in one of its cells are never separated; so a copy is trained further on the graph itself. Of several
-    starts, the others from new networks, the one whose hard partition of all nodes has the highest quality is kept.
+    A network shared by all mixtures is a fixed partition of the sphere, and two speakers in one of its cells are never
+    separated; so a copy is trained further on the graph itself. Others begin at partitions by k-means, each of its own
+    seeds; all are refined side by side, and the one whose hard partition has the highest quality is kept.
     Its first arguments are those of :class:`~contrasep_lib.modularity.solvers.options.NetworkOptions`.
 
     Args:
@@ -180,6 +68,17 @@ class NetworkSolver(NetworkOptions, Solver):
         network = train_network(pool, self, self.num_communities, graph, seed, quality)
         return dataclasses.replace(self, network=network.cpu())
 
+    def collapse_of(self, graph: Graph, quality: Quality) -> float:
+        """The collapse term's weight where the options leave it open.
+
+        A community without volume adds nothing to Qn, so on a kernel graph, or with `regularise`, no partition with an
+        empty community is best. On a plain threshold graph a few nodes without edges to others would be.
+        """
+        if self.collapse_weight is not None:
+            return self.collapse_weight
+        connected = isinstance(graph, KernelGraph) or quality.regularise > 0
+        return 0.0 if connected and not isinstance(quality, Modularity) else _COLLAPSE
+
     def state(self) -> dict[str, Any]:
         """See `Solver.state`; empty before training."""
         if self.network is None:
@@ -207,39 +106,55 @@ class NetworkSolver(NetworkOptions, Solver):
         self, operator: GraphOperator, num_communities: int, generator: torch.Generator
     ) -> tuple[torch.Tensor, float | None]:
         z, weight = operator.z, operator.weight
-        starts = _Starts(self._networks(operator, num_communities, generator))
-        dtype = starts.weights[0].dtype
-        with torch.enable_grad():
-            optimiser = _Adam(starts, self.refine_learning_rate)
-            for step in range(self.refine_steps):
-                some: slice | torch.Tensor = slice(None)
-                if len(z) > self.refine_nodes:
-                    some = random_sample(len(z), self.refine_nodes, generator, z.device)
-                nodes = NodeSet.from_embeddings(z[None, some], weight[None, some])
-                assign = starts(nodes.z[0].to(dtype)).unsqueeze(0)
-                weight_now = self.collapse_weight * (1 - step / self.refine_steps)
-                optimiser.step(starts_loss(nodes, assign, operator.graph, weight_now, operator.quality).sum())
-        reached = starts.on_all(z)
-        if len(reached) == 1:
-            return reached[0], None
-        qualities = operator.qualities(one_hot(reached.argmax(-1), num_communities, z.dtype))
-        best = int(qualities.argmax())
-        return reached[best], float(qualities[best])
+        collapse_weight = self.collapse_of(operator.graph, operator.quality)
+        # nothing made in inference mode can learn
+        with torch.inference_mode(False), torch.enable_grad():
+            starts = Starts(self._networks(operator, num_communities, generator))
+            dtype = starts.weights[0].dtype
+            optimiser = Adam(starts, self.refine_learning_rate)
+            samples = _samples(len(z), self.refine_nodes, self.refine_steps, generator)
+            for step, some in enumerate(samples):
+                part, mass = z[some.to(z.device)], weight[some.to(z.device)]
+                weight_now = collapse_weight * (1 - step / self.refine_steps)
+                loss = sampled_loss(
+                    part, mass, starts(part.to(dtype)), operator.graph, weight_now, operator.quality
+                )
+                optimiser.step(loss.sum())
+        best = self._best(starts, operator, num_communities, generator)
+        return starts.on_all(z, best)[0], None
+
+    def _best(
+        self, starts: Starts, operator: GraphOperator, num_communities: int, generator: torch.Generator
+    ) -> int:
+        """The start of the highest quality; of a large graph, on a part of it."""
+        if len(starts.weights[0]) == 1:
+            return 0
+        if operator.nodes > _SAMPLE:
+            operator = operator.restrict(random_sample(operator.nodes, _SAMPLE, generator, operator.z.device))
+        hard = one_hot(starts.on_all(operator.z).argmax(-1), num_communities, operator.z.dtype)
+        return int(operator.qualities(hard).argmax())
 
     def _networks(
         self, operator: GraphOperator, num_communities: int, generator: torch.Generator
     ) -> list[ModularityNetwork]:
-        """The networks to refine: the trained one, if any, then new ones."""
+        """The networks to refine: the trained one, if any, then such as begin at partitions by k-means.
+
+        Where a hidden layer is too narrow for those, or a single one is asked for, new networks.
+        """
         seed = int(torch.randint(2**62, (), generator=generator))
-        starts = self.starts or (1 if isinstance(operator.quality, Modularity) else _STARTS)
-        hidden, found = tuple(self.hidden), []
+        starts = self.starts
+        z, weight, hidden, found = operator.z, operator.weight, tuple(self.hidden), []
         if self.network is not None:
-            found = [self._restricted(self.network, operator.z, operator.weight, num_communities)]
+            found = [self._restricted(self.network, z, weight, num_communities)]
             hidden = tuple(self.network.hidden)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             while len(found) < starts:
-                found.append(ModularityNetwork(operator.z.shape[1], num_communities, hidden).to(operator.z.device))
+                if starts == 1 or min(hidden, default=num_communities) < num_communities:
+                    found.append(ModularityNetwork(z.shape[1], num_communities, hidden).to(z.device))
+                else:
+                    centroids = _kmeans_centroids(z, weight, num_communities, generator)
+                    found.append(ModularityNetwork.of_centroids(centroids, hidden))
         return found
 
     def _restricted(
@@ -253,9 +168,34 @@ class NetworkSolver(NetworkOptions, Solver):
         network = copy.deepcopy(trained).to(z.device)
         if num_communities == width:
             return network
-        mass = weight.double() @ _Starts([network]).on_all(z)[0].double()
+        mass = weight.double() @ Starts([network]).on_all(z)[0].double()
         kept = mass.argsort(descending=True, stable=True)[:num_communities].sort().values
         return network.restricted(kept)
+
+
+def _samples(nodes: int, size: int, steps: int, generator: torch.Generator) -> Iterator[torch.Tensor]:
+    """Indices of ``size`` of the nodes for each step, or of all; every node has its turn before one comes again."""
+    left = torch.arange(0)
+    for _ in range(steps):
+        if nodes <= size:
+            yield torch.arange(nodes)
+            continue
+        if len(left) < size:
+            left = torch.randperm(nodes, generator=generator)
+        some, left = left[:size], left[size:]
+        yield some
+
+
+def _kmeans_centroids(
+    z: torch.Tensor, weight: torch.Tensor, count: int, generator: torch.Generator
+) -> torch.Tensor:
+    """Unit-norm centroids ``(count, dim)`` in float32 of one k-means partition of some of the nodes."""
+    if len(z) > _SAMPLE:
+        some = random_sample(len(z), _SAMPLE, generator, z.device)
+        z, weight = z[some], weight[some]
+    labels = spherical_kmeans(z, weight, count, generator, _RESTARTS)
+    sums = (one_hot(labels, count, z.dtype) * weight.unsqueeze(-1)).T @ z
+    return torch.nn.functional.normalize(sums, dim=-1).float()
 
 
 def draw_nodes(nodes: NodeSet, count: int, rng: np.random.Generator) -> tuple[torch.Tensor, torch.Tensor]:
@@ -267,7 +207,7 @@ def draw_nodes(nodes: NodeSet, count: int, rng: np.random.Generator) -> tuple[to
 
 def train_network(
     pool: Sequence[tuple[torch.Tensor, torch.Tensor]],
-    options: NetworkOptions,
+    options: NetworkSolver,
     num_communities: int,
     graph: Graph,
     seed: int,
@@ -295,10 +235,11 @@ def train_network(
         torch.manual_seed(seed)
         network = ModularityNetwork(z.shape[-1], num_communities, options.hidden).to(z.device)
     optimiser = torch.optim.Adam(network.parameters(), options.learning_rate)
+    collapse_weight = options.collapse_of(graph, quality)
     for step in range(options.train_steps):
         some = torch.from_numpy(rng.integers(len(z), size=options.train_mixtures)).to(z.device)
         nodes = NodeSet.from_embeddings(z[some], weight[some])
-        loss = modularity_loss(nodes, network(nodes.z), graph, options.collapse_weight, quality).mean()
+        loss = modularity_loss(nodes, network(nodes.z), graph, collapse_weight, quality).mean()
         if not torch.isfinite(loss):
             raise ContrasepError(
                 f"modularity network: loss {loss.item()} at step {step + 1}; lower modularity.solver.learning_rate"

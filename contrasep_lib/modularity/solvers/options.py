@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from contrasep_lib.config import LATER, choice
+from contrasep_lib.config import choice
 
 
 def _check(options: object, **least: int) -> None:
@@ -26,12 +26,13 @@ class NetworkOptions:
         train_nodes: nodes drawn from each mixture of the pool.
         learning_rate: of that training.
         collapse_weight: weight of the collapse term in the loss; in refinement it falls linearly to 0, so that the
-            last steps maximise the quality itself. Normalised modularity of a kernel graph needs none.
+            last steps maximise the quality itself. null takes 0 for normalised modularity of a kernel graph, or
+            regularised, and 0.3 elsewhere.
         refine_steps: steps of Adam on the graph itself; 0 takes the network as it is.
         refine_learning_rate: of the refinement.
         refine_nodes: nodes drawn for each step of it; all of a smaller graph.
-        starts: refinements, side by side, of which the best is kept: of the trained network and of new ones. null takes
-            1 for modularity and 4 for another quality.
+        starts: refinements, side by side, of which the best is kept: of the trained network and of such as begin at
+            partitions by k-means.
     """
 
     hidden: tuple[int, ...] = (64,)
@@ -40,22 +41,21 @@ class NetworkOptions:
     train_mixtures: int = 4
     train_nodes: int = 1024
     learning_rate: float = 3e-3
-    collapse_weight: float = 0.3
-    refine_steps: int = 100
-    refine_learning_rate: float = 0.02
-    refine_nodes: int = 2048
-    starts: int | None = dataclasses.field(default=None, metadata=LATER)
+    collapse_weight: float | None = None
+    refine_steps: int = 20
+    refine_learning_rate: float = 0.05
+    refine_nodes: int = 1024
+    starts: int = 4
 
     def __post_init__(self) -> None:
-        _check(self, train_pool=1, train_steps=0, train_mixtures=1, train_nodes=2, refine_steps=0, refine_nodes=1)
+        _check(self, train_pool=1, train_steps=0, train_mixtures=1, train_nodes=2)
+        _check(self, refine_steps=0, refine_nodes=1, starts=1)
         if any(width < 1 for width in self.hidden):
             raise ValueError(f"hidden: expected widths of at least 1, got {list(self.hidden)}")
         for name in ("learning_rate", "refine_learning_rate"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name}: expected a positive number, got {getattr(self, name)}")
-        if self.starts is not None:
-            _check(self, starts=1)
-        if not self.collapse_weight >= 0:
+        if self.collapse_weight is not None and not self.collapse_weight >= 0:
             raise ValueError(f"collapse_weight: expected at least 0, got {self.collapse_weight}")
 
 
