@@ -179,32 +179,31 @@ def report(scores: Sequence[Score], rows: Sequence[str]) -> None:
     """Print the tables."""
     import numpy as np
 
-    from contrasep_lib.score.bootstrap import speaker_interval
+    from contrasep_lib.score.intervals import mean_over_counts, speaker_interval
 
     sets = list(dict.fromkeys(score.set for score in scores))
-    counts = sorted({name.rpartition("_")[2] for name in sets})
-    print("| partition | " + " | ".join(f"{count[:-3]} speakers" for count in counts) + " | CPU time to k-means | real-time factor |")
-    print("| --- |" + " ---: |" * (len(counts) + 2))
     table = {(score.set, score.utterance, score.row): score for score in scores}
     base = [score for score in scores if score.row == BASE]
+    counts = np.array([int(score.set.rpartition("_")[2][: -len("mix")]) for score in base])
+    speakers = [score.speakers.split("_") for score in base]
     spent = sum(score.analysis + score.solving + score.decoding for score in base)
+    heads = [*(f"{count} speakers" for count in np.unique(counts)), "joint"]
+    print(f"| partition | {' | '.join(heads)} | CPU time to k-means | real-time factor |")
+    print("| --- |" + " ---: |" * (len(heads) + 2))
     for row in rows:
+        own = [table[score.set, score.utterance, row] for score in base]
+        gains = np.array([[score.si_snri, score.si_snri - other.si_snri] for score, other in zip(own, base)])
         cells = []
-        for count in counts:
-            pairs = [
-                (table[score.set, score.utterance, row], score) for score in base
-                if score.set.endswith(count) and (score.set, score.utterance, row) in table
-            ]
-            gains = np.array([score.si_snri for score, _ in pairs])
-            differences = gains - [score.si_snri for _, score in pairs]
-            (limits,) = speaker_interval(differences, [score.speakers.split("_") for score, _ in pairs])
-            cell = f"{gains.mean():.2f}"
+        for chosen in (*(counts == count for count in np.unique(counts)), counts > 0):
+            mean, difference = mean_over_counts(gains[chosen], counts[chosen])
+            kept = [names for names, kept in zip(speakers, chosen) if kept]
+            (limits,) = speaker_interval(gains[chosen, 1], kept, counts[chosen])
+            cells.append(f"{mean:.2f}")
             if row != BASE and limits:
-                cell += f" ({differences.mean():+.2f} [{limits[0]:+.2f}, {limits[1]:+.2f}])"
-            cells.append(cell)
-        own = [score for score in scores if score.row == row]
+                cells[-1] += f" ({difference:+.2f} [{limits[0]:+.2f}, {limits[1]:+.2f}])"
         cost = sum(score.analysis + score.solving + score.decoding for score in own)
-        print(f"| {row} | {' | '.join(cells)} | {cost / spent:.2f} | {cost / sum(score.seconds for score in own):.3f} |")
+        cells += [f"{cost / spent:.2f}", f"{cost / sum(score.seconds for score in own):.3f}"]
+        print(f"| {row} | {' | '.join(cells)} |")
     print(f"\n{len(base)} mixtures of {', '.join(sets)}; SI-SNRi in dB, paired differences with 95 % intervals over speakers.")
 
 
