@@ -12,22 +12,21 @@ import torch
 from contrasep_lib.nodes.options import FeatureOptions
 
 LONGEST_PAUSE = 16
-"""A silence that lasts longer is not shown, windows (0.5 s where a window has 32 ms).
+"""A silence that lasts longer is not shown, windows: 0.5 s where a window has 32 ms, longer than most pauses in speech."""
 
-Most pauses within a sentence are shorter (the longest pause of a mixture of two speakers has a median of 0 to 0.08 s, that of
-a single speaker of 0.08 to 0.56 s, on the development sets of `tools/bench/silence.py`).
+LONGEST_GAP = 6
+"""As `LONGEST_PAUSE`, for silence without background: 0.2 s, for a room is hardly ever that quiet."""
+
+EMPTY_DB = 40.0
+"""Silence this far under the bar of silent nodes has no background, dB: zeros and their rounding.
+
+It is left out first, so that zeros before a recording do not take its own quiet beginning with them.
 """
 
-EMPTY_DB = 20.0
-"""A silent frame that lies further than this under the bar of silence holds no background either, dB.
 
-Such silence is left out first, so that zeros before a recording do not take its own quiet beginning with them.
-"""
-
-
-def longest_pause(features: FeatureOptions) -> int:
-    """`LONGEST_PAUSE` in frames."""
-    return LONGEST_PAUSE * features.win // features.hop
+def _longer(length: torch.Tensor, windows: int, features: FeatureOptions) -> torch.Tensor:
+    """Which lengths in frames exceed so many windows."""
+    return length * features.hop > windows * features.win
 
 
 def silent_frames(loudest: torch.Tensor, features: FeatureOptions, further_db: float = 0.0) -> torch.Tensor:
@@ -46,7 +45,7 @@ def silent_frames(loudest: torch.Tensor, features: FeatureOptions, further_db: f
 
 
 def shown_frames(loudest: torch.Tensor, frames: torch.Tensor, features: FeatureOptions) -> torch.Tensor | None:
-    """Frames that networks see: all but those of silences longer than `longest_pause`.
+    """Frames that networks see: all but those of silences longer than `LONGEST_PAUSE`, or `LONGEST_GAP`.
 
     Args:
         loudest, features: as for `silent_frames`.
@@ -56,12 +55,12 @@ def shown_frames(loudest: torch.Tensor, frames: torch.Tensor, features: FeatureO
         ``(batch, frames)`` bool, False behind the end of a recording; None where no silence is that long.
     """
     inside = torch.arange(loudest.shape[1], device=loudest.device) < frames.unsqueeze(1)
-    loudest, most = torch.where(inside, loudest, 0.0), longest_pause(features)
+    loudest = torch.where(inside, loudest, 0.0)
     empty = silent_frames(loudest, features, EMPTY_DB) & inside
     silent = silent_frames(loudest, features) & inside
-    left_out = empty & (_run_length(empty, empty) > most)
+    left_out = empty & _longer(_run_length(empty, empty), LONGEST_GAP, features)
     # what is left of a silence may be a short pause
-    left_out |= silent & (_run_length(silent, silent & ~left_out) > most)
+    left_out |= silent & _longer(_run_length(silent, silent & ~left_out), LONGEST_PAUSE, features)
     return inside & ~left_out if bool(left_out.any()) else None
 
 

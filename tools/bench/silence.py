@@ -56,7 +56,7 @@ SEPARATED: dict[str, Callable[[np.ndarray], tuple[np.ndarray, Places]]] = {
     "60 s of zeros before and behind": lambda mixture: around(mixture, 60, 60),
     "60.0051 s of zeros before": lambda mixture: around(mixture, 60.0051, 0),
     "10 s of noise before and behind": lambda mixture: around(mixture, 10, 10, noise=True),
-    "1 s of zeros in the middle": lambda mixture: around(mixture, 0, 0, 1),
+    "2 s of zeros in the middle": lambda mixture: around(mixture, 0, 0, 2),
     "60 s of zeros in the middle": lambda mixture: around(mixture, 0, 0, 60),
 }
 
@@ -77,12 +77,14 @@ def measure(separator: Any, mixture: np.ndarray, sources: np.ndarray, separated:
     import torch
 
     from contrasep_lib.score.ratios import improvements
+    from contrasep_lib.separate.excerpt import Excerpt
 
     found = {}
     for name, made in {**COUNTED, **(SEPARATED if separated else {})}.items():
         signal, places = made(mixture)
+        excerpt = Excerpt.of(signal, separator.model.granularity)
         with torch.inference_mode():
-            nodes, seen = separator.model.analyse(torch.from_numpy(signal)[None])
+            nodes, seen = separator.model.analyse(torch.from_numpy(excerpt.signal)[None])
             count = separator.clustering.counter.count(nodes, seen, separator.modularity.k_max, 0).number
         gain = float("nan")
         if separated and len(sources) > 1 and name in SEPARATED:
