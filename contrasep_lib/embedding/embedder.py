@@ -14,7 +14,7 @@ from contrasep_lib.embedding.inputs import SpectrumInput, frame_mask, unit_level
 from contrasep_lib.nodes.granularity import GRANULARITIES, Granularity, Nodes
 from contrasep_lib.nodes.nodeset import NodeSet
 from contrasep_lib.nodes.options import FeatureOptions
-from contrasep_lib.nodes.silence import gather_frames, shown_frames, spread_frames
+from contrasep_lib.nodes.silence import gather_frames, shown_frames, shown_samples, spread_frames
 from contrasep_lib.nodes.stft import num_frames, pad, stft
 
 
@@ -110,7 +110,8 @@ class Embedder(torch.nn.Module):
         shown = shown_frames(power.unflatten(1, (count, -1)).amax(2), frames, self.features)
         if self.inputs is None:
             # frames do not see one another, only the level is of all
-            z = self.backbone(pad(unit_level(mixture, lengths, shown, self.features), self.features))
+            samples = None if shown is None else shown_samples(shown, mixture.shape[1], self.features)
+            z = self.backbone(pad(unit_level(mixture, lengths, samples), self.features))
             return Analysis(spectrum, frames, unit_norm(z))
         frames = frames if shown is None else shown.sum(1)
         level = self.inputs(gather_frames(spectrum, shown), frames)

@@ -75,25 +75,15 @@ class SpectrumInput(torch.nn.Module):
         return torch.where(inside, ((values - level) / self.std).clamp_min(_LOWEST), 0.0)
 
 
-def unit_level(
-    signal: torch.Tensor,
-    lengths: torch.Tensor,
-    shown: torch.Tensor | None = None,
-    features: FeatureOptions = FeatureOptions(),
-) -> torch.Tensor:
+def unit_level(signal: torch.Tensor, lengths: torch.Tensor, shown: torch.Tensor | None = None) -> torch.Tensor:
     """Waveforms ``(batch, samples)`` scaled to a mean square of 1 over ``lengths (batch,)`` samples.
 
     Args:
         signal, lengths: the waveforms.
-        shown: ``(batch, frames)`` bool, see `contrasep_lib.nodes.silence.shown_frames`: samples of frames that are not
-            shown do not count; None for all.
-        features: framing.
+        shown: ``(batch, samples)`` bool, samples outside do not count; None for all.
     """
     heard = torch.arange(signal.shape[1], device=signal.device) < lengths.unsqueeze(1)
     if shown is not None:
-        # of each hop of samples the first and the last frame that hold it
-        around = features.win // features.hop - 1
-        hops = shown[:, : shown.shape[1] - around] & shown[:, around:]
-        heard &= hops.repeat_interleave(features.hop, dim=1)[:, : signal.shape[1]]
+        heard &= shown
     power = torch.where(heard, signal, 0.0).square().sum(1) / heard.sum(1).clamp_min(1)
     return signal / torch.where(power > 0, power.sqrt(), 1.0).unsqueeze(1)

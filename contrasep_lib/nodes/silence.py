@@ -12,7 +12,7 @@ import torch
 from contrasep_lib.nodes.options import FeatureOptions
 
 LONGEST_PAUSE = 16
-"""A silence that lasts longer is not shown, windows: 0.5 s where a window has 32 ms, longer than most pauses in speech."""
+"""A silence that lasts longer is not shown, windows: 0.5 s where a window has 32 ms, above most pauses in speech."""
 
 LONGEST_GAP = 6
 """As `LONGEST_PAUSE`, for silence without background: 0.2 s, for a room is hardly ever that quiet."""
@@ -62,6 +62,19 @@ def shown_frames(loudest: torch.Tensor, frames: torch.Tensor, features: FeatureO
     # what is left of a silence may be a short pause
     left_out |= silent & _longer(_run_length(silent, silent & ~left_out), LONGEST_PAUSE, features)
     return inside & ~left_out if bool(left_out.any()) else None
+
+
+def shown_samples(shown: torch.Tensor, samples: int, features: FeatureOptions) -> torch.Tensor:
+    """Samples whose first and whose last frame are shown, ``(batch, samples)`` bool.
+
+    Args:
+        shown: see `shown_frames`.
+        samples: length of the signals.
+        features: framing.
+    """
+    around = features.win // features.hop - 1
+    hops = shown[:, : shown.shape[1] - around] & shown[:, around:]
+    return hops.repeat_interleave(features.hop, dim=1)[:, :samples]
 
 
 def _run_length(silent: torch.Tensor, counted: torch.Tensor) -> torch.Tensor:

@@ -1,8 +1,8 @@
 """Recordings with long silences cut short, and what was found in them at its place again.
 
-Networks do not see long silences, see `contrasep_lib.nodes.silence`. Here they are shortened before anything is computed, so that
-time and memory do not grow with them and that windows hold speech. As what is left is still a long silence, this
-changes nothing else. Zeros before a recording may have any length: frames lie as they would without them.
+Networks do not see long silences, see `contrasep_lib.nodes.silence`. Here they are shortened before anything is
+computed, so that time and memory do not grow with them and that windows hold speech. As what is left is still a long
+silence, this changes nothing else. Zeros before a recording may have any length: frames lie as they would without them.
 """
 
 from __future__ import annotations

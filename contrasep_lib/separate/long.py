@@ -1,7 +1,7 @@
 """Recordings of any length: windows are separated alone, then joined so that a speaker keeps one output.
 
-Long silences are cut short before, see `contrasep_lib.separate.excerpt`. Memory is that of one window, beside the recording itself: windows' outputs wait in a file until
-their speakers are known.
+Long silences are cut short before, see `contrasep_lib.separate.excerpt`. Memory is that of one window, beside the
+recording itself: windows' outputs wait in a file until their speakers are known.
 """
 
 from __future__ import annotations
