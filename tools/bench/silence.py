@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Whether silence around a mixture changes how many speakers are counted and how well they are separated.
 
-    tools/bench/silence.py --data DIR --counted 40 --separated 4 --json docs/experiments/bench_silence.json
+    tools/bench/silence.py --data DIR --counted 40 --separated 4 --json silence.json
 
 DIR/dump holds development sets CORPUS/dev_Kmix, as `tools/long_training.py` makes them. The first mixtures of each set
 are counted as they are and with silence around them, and the first of these are separated with the number given. The
