@@ -113,3 +113,12 @@ def test_wrong_calls_of_the_job_runner(tmp_path, arguments):
 def test_a_missing_program_is_a_failed_job(tmp_path):
     done = run_py(tmp_path, "x.log", "no-such-program")
     assert done.returncode == 1 and "no-such-program" in done.stderr
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["list", "solvers"]], ids=" ".join)
+def test_a_reader_that_has_seen_enough(arguments):
+    process = subprocess.Popen(
+        [sys.executable, "-m", "contrasep_lib.bin.main", *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    process.stdout.close()
+    assert process.stderr.read() == "" and process.wait() == 1

@@ -70,8 +70,19 @@ def main(arguments: list[str] | None = None) -> int:
         exit status: 0, 1 for an error in one line, 2 for a wrong call, 130 when interrupted.
     """
     arguments = sys.argv[1:] if arguments is None else arguments
+    try:
+        return _called(arguments)
+    except BrokenPipeError:
+        # the reader of a pipe has seen enough; keep the interpreter from complaining at exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+
+def _called(arguments: list[str]) -> int:
     if not arguments or arguments[0] in ("-h", "--help", "help"):
-        print(overview())
+        print(overview(), flush=True)
         return 0 if arguments else 2
     if arguments[0] == "--version":
         print(f"contrasep {__version__}")
@@ -100,15 +111,11 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"contrasep {name}: {missing}", file=sys.stderr)
         return 1
     except BrokenPipeError:
-        # the reader of a pipe has seen enough; keep the interpreter from complaining at exit
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
+        raise
     except OSError as error:
         # e.g. no space left, permission denied: an error of the place, not of the program
         print(f"contrasep {name}: {error.filename or 'file'}: {error.strerror or error}", file=sys.stderr)
         return 1
-    except KeyboardInterrupt:
-        return 130
     return 0
 
 

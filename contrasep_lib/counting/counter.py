@@ -19,7 +19,8 @@ from contrasep_lib.embedding.inputs import frame_mask
 class Counter(torch.nn.Module):
     """Moments of embeddings and pooled features to scores of 1, 2, .. speakers.
 
-    All inputs are means over a recording, so its length does not matter, nor what it is padded with.
+    All inputs are means over the frames of a recording that the backbone sees, long silences left out
+    (`contrasep_lib.nodes.silence`), so its length does not matter, nor what it is padded with.
 
     Args:
         dim: of the embeddings.
@@ -74,7 +75,7 @@ class Counter(torch.nn.Module):
             z: ``(batch, nodes, dim)`` of unit norm.
             weight: ``(batch, nodes)``, 0 for nodes that take no part.
             hidden: ``(batch, frames, places, channels)``, the backbone's features; None without any.
-            frames: ``(batch,)`` frames of each recording.
+            frames: ``(batch,)`` of them that each recording has.
 
         Returns:
             ``(batch, most)`` float32, logarithms of probabilities up to a constant.

@@ -7,6 +7,7 @@ import dataclasses
 import torch
 
 from contrasep_lib.nodes.options import FeatureOptions
+from contrasep_lib.nodes.silence import gather_frames, spread_frames
 
 # a source is silent in a part when its power lies this far under that of the whole (20 dB)
 _SILENT = 0.01
@@ -16,14 +17,18 @@ _SILENT = 0.01
 class Analysis:
     """What one pass of the backbone found in a batch of mixtures; a decoder goes on from it.
 
+    Networks do not see long silences (`contrasep_lib.nodes.silence`), so there are fewer shown frames than frames where
+    a mixture has any. Without, the two are the same.
+
     Attributes:
         spectrum: ``(batch, frames, freq)`` complex.
-        frames: ``(batch,)`` frames of each mixture.
-        z: ``(batch, nodes, dim)`` of unit norm.
-        level: ``(batch, frames, freq)``, the backbone's input; None for the encoder, which reads samples.
-        hidden: ``(batch, frames, places, channels)``, its features; None for the encoder.
+        frames: ``(batch,)`` shown frames of each mixture.
+        z: ``(batch, nodes, dim)`` of unit norm; zeros in frames that are not shown.
+        level: ``(batch, shown frames, freq)``, the backbone's input; None for the encoder, which reads samples.
+        hidden: ``(batch, shown frames, places, channels)``, its features; None for the encoder.
         passes: in training, embeddings like ``z`` after the earlier passes of a backbone with several; rows and parts
             of an analysis have none.
+        shown: ``(batch, frames)`` bool, which frames are shown; None for all.
     """
 
     spectrum: torch.Tensor
@@ -32,20 +37,45 @@ class Analysis:
     level: torch.Tensor | None = None
     hidden: torch.Tensor | None = None
     passes: tuple[torch.Tensor, ...] = ()
+    shown: torch.Tensor | None = None
 
     def rows(self, index: torch.Tensor) -> Analysis:
         """Some mixtures of the batch."""
         parts = (self.spectrum, self.frames, self.z, self.level, self.hidden)
-        return Analysis(*(None if part is None else part[index] for part in parts))
+        shown = None if self.shown is None else self.shown[index]
+        return Analysis(*(None if part is None else part[index] for part in parts), shown=shown)
 
     def part(self, start: int, count: int) -> Analysis:
         """Frames ``start`` to ``start + count - 1`` of all mixtures; those that end before have no frames."""
-        def cut(whole: torch.Tensor | None) -> torch.Tensor | None:
-            return None if whole is None else whole[:, start : start + count]
+        among = slice(start, start + count)
+        z = self.z.unflatten(1, (self.spectrum.shape[1], -1))[:, among].flatten(1, 2)
+        if self.shown is None:
+            frames, shown = (self.frames - start).clamp(0, count), None
+            level, hidden = (None if whole is None else whole[:, among] for whole in (self.level, self.hidden))
+        else:
+            inside = torch.zeros_like(self.shown)
+            inside[:, among] = True
+            # those of the shown frames that lie in the part
+            kept = gather_frames(inside & self.shown, self.shown)
+            frames, shown = kept.sum(1), self.shown[:, among]
+            level, hidden = (
+                None if whole is None else gather_frames(whole, kept) for whole in (self.level, self.hidden)
+            )
+        return Analysis(self.spectrum[:, among], frames, z, level, hidden, shown=shown)
 
-        z = cut(self.z.unflatten(1, (self.spectrum.shape[1], -1))).flatten(1, 2)
-        frames = (self.frames - start).clamp(0, count)
-        return Analysis(cut(self.spectrum), frames, z, cut(self.level), cut(self.hidden))
+    def shown_part(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """Spectrum ``(batch, shown frames, freq)`` and embeddings ``(batch, nodes, dim)`` of the shown frames."""
+        z = gather_frames(self.z.unflatten(1, (self.spectrum.shape[1], -1)), self.shown)
+        return gather_frames(self.spectrum, self.shown), z.flatten(1, 2)
+
+    def spread(self, values: torch.Tensor, fill: torch.Tensor | float = 0.0) -> torch.Tensor:
+        """Values of the shown frames, ``(batch, shown frames, ..)``, at their places: ``(batch, frames, ..)``.
+
+        Args:
+            values: by shown frames.
+            fill: what the other frames get.
+        """
+        return spread_frames(values, self.shown, fill)
 
 
 def random_part(

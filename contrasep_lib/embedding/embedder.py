@@ -14,6 +14,7 @@ from contrasep_lib.embedding.inputs import SpectrumInput, frame_mask, unit_level
 from contrasep_lib.nodes.granularity import GRANULARITIES, Granularity, Nodes
 from contrasep_lib.nodes.nodeset import NodeSet
 from contrasep_lib.nodes.options import FeatureOptions
+from contrasep_lib.nodes.silence import gather_frames, shown_frames, shown_samples, spread_frames
 from contrasep_lib.nodes.stft import num_frames, pad, stft
 
 
@@ -100,20 +101,30 @@ class Embedder(torch.nn.Module):
     def analyse_spectrum(
         self, mixture: torch.Tensor, lengths: torch.Tensor, spectrum: torch.Tensor, frames: torch.Tensor
     ) -> Analysis:
-        """Embeddings of mixtures, as `trimmed` gives them, whose spectra are known."""
-        if self.inputs is None:
-            z = self.backbone(pad(unit_level(mixture, lengths), self.features))
-            return Analysis(spectrum, frames, unit_norm(z))
-        level = self.inputs(spectrum, frames)
-        *earlier, hidden = self.backbone.passes(level, frames)
-        passes = tuple(self._nodes(features) for features in earlier)
-        return Analysis(spectrum, frames, self._nodes(hidden), level, hidden, passes)
+        """Embeddings of mixtures, as `trimmed` gives them, whose spectra are known.
 
-    def _nodes(self, hidden: torch.Tensor) -> torch.Tensor:
+        Long silences are not shown to the backbone, so they change nothing elsewhere.
+        """
+        count = spectrum.shape[1]
+        power = self.granularity.pool(spectrum.detach().abs().square())
+        shown = shown_frames(power.unflatten(1, (count, -1)).amax(2), frames, self.features)
+        if self.inputs is None:
+            # frames do not see one another, only the level is of all
+            samples = None if shown is None else shown_samples(shown, mixture.shape[1], self.features)
+            z = self.backbone(pad(unit_level(mixture, lengths, samples), self.features))
+            return Analysis(spectrum, frames, unit_norm(z))
+        frames = frames if shown is None else shown.sum(1)
+        level = self.inputs(gather_frames(spectrum, shown), frames)
+        *earlier, hidden = self.backbone.passes(level, frames)
+        passes = tuple(self._nodes(features, shown) for features in earlier)
+        return Analysis(spectrum, frames, self._nodes(hidden, shown), level, hidden, passes, shown)
+
+    def _nodes(self, hidden: torch.Tensor, shown: torch.Tensor | None) -> torch.Tensor:
         """Embeddings of nodes, ``(batch, nodes, dim)`` of unit norm, from features of the backbone."""
         units = self.backbone.units(hidden)
         # a frame's embedding is the mean over its units
-        return unit_norm(units.float().mean(2) if self.granularity.name == "frame" else units.flatten(1, 2))
+        z = unit_norm(units.float().mean(2, keepdim=True) if self.granularity.name == "frame" else units)
+        return spread_frames(z, shown).flatten(1, 2)
 
     def project(self, z: torch.Tensor) -> torch.Tensor:
         """Embeddings as contrastive losses see them: behind the projection head, where there is one."""

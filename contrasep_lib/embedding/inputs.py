@@ -75,7 +75,15 @@ class SpectrumInput(torch.nn.Module):
         return torch.where(inside, ((values - level) / self.std).clamp_min(_LOWEST), 0.0)
 
 
-def unit_level(signal: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
-    """Waveforms ``(batch, samples)`` scaled to a mean square of 1 over ``lengths (batch,)`` samples."""
-    power = signal.square().sum(1) / lengths.clamp_min(1)
+def unit_level(signal: torch.Tensor, lengths: torch.Tensor, shown: torch.Tensor | None = None) -> torch.Tensor:
+    """Waveforms ``(batch, samples)`` scaled to a mean square of 1 over ``lengths (batch,)`` samples.
+
+    Args:
+        signal, lengths: the waveforms.
+        shown: ``(batch, samples)`` bool, samples outside do not count; None for all.
+    """
+    heard = torch.arange(signal.shape[1], device=signal.device) < lengths.unsqueeze(1)
+    if shown is not None:
+        heard &= shown
+    power = torch.where(heard, signal, 0.0).square().sum(1) / heard.sum(1).clamp_min(1)
     return signal / torch.where(power > 0, power.sqrt(), 1.0).unsqueeze(1)

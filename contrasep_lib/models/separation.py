@@ -70,13 +70,18 @@ class SeparationModel(Embedder):
             present: ``(batch, K)`` bool, which centroids there are; all by default.
 
         Returns:
-            ``(batch, K, samples)``, silence for absent ones; they add up to the mixture.
+            ``(batch, K, samples)``, silence for absent ones; they add up to the mixture. In long silences, which the
+            decoder does not see, each has an equal share of it.
         """
         if present is None:
             present = torch.ones(centroids.shape[:2], dtype=torch.bool, device=centroids.device)
-        masks = self.decoder(
-            analysis.hidden, analysis.spectrum, analysis.level, analysis.frames, analysis.z, centroids, present
-        )
+        spectrum, z = analysis.shown_part()
+        # a recurrence needs a frame
+        frames = analysis.frames if analysis.shown is None else analysis.frames.clamp_min(1)
+        masks = self.decoder(analysis.hidden, spectrum, analysis.level, frames, z, centroids, present)
+        if analysis.shown is not None:
+            shares = (present / present.sum(1, keepdim=True).clamp_min(1))[:, None, :, None]
+            masks = analysis.spread(masks.transpose(1, 2), shares).transpose(1, 2)
         with torch.autocast(masks.device.type, enabled=False):
             return apply_mask(masks, analysis.spectrum, samples, self.features)
 

@@ -24,6 +24,7 @@ from contrasep_lib.counting.counters.base import number_words
 from contrasep_lib.errors import ContrasepError, is_out_of_memory
 from contrasep_lib.io.atomic import write_text
 from contrasep_lib.io.audio import Recording, read_recording, to_int16
+from contrasep_lib.separate.excerpt import Excerpt
 from contrasep_lib.separate.long import LongSeparation, Part
 from contrasep_lib.separate.shipped import NamedSeparator
 
@@ -211,14 +212,15 @@ def _evidence(
         "count": "given" if request.num_spk else "estimated",
         "outputs": list(names),
         "energy_shares": list(shares),
-        "windows": [_window(part, separator.rate) for part in done.parts],
+        "windows": [_window(part, done.excerpt, separator.rate) for part in done.parts],
     }
 
 
-def _window(part: Part, rate: int) -> dict[str, Any]:
+def _window(part: Part, excerpt: Excerpt, rate: int) -> dict[str, Any]:
     found = part.separation
     content: dict[str, Any] = {
-        "start": part.start / rate, "stop": part.stop / rate, "speakers": [speaker + 1 for speaker in part.speakers]
+        "start": excerpt.place(part.start) / rate, "stop": (excerpt.place(part.stop - 1) + 1) / rate,
+        "speakers": [speaker + 1 for speaker in part.speakers],
     }
     if found is None:
         return {**content, "words": "silence"}

@@ -1,7 +1,7 @@
 """Recordings of any length: windows are separated alone, then joined so that a speaker keeps one output.
 
-Memory is that of one window, beside the recording itself: windows' outputs wait in a file until
-their speakers are known.
+Long silences are cut short before, see `contrasep_lib.separate.excerpt`. Memory is that of one window, beside the
+recording itself: windows' outputs wait in a file until their speakers are known.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import numpy as np
 import torch
 
 from contrasep_lib.errors import ContrasepError
+from contrasep_lib.separate.excerpt import Excerpt
 from contrasep_lib.separate.model_separator import ModelSeparator
 from contrasep_lib.separate.separation import Separation
 from contrasep_lib.separate.tracking import Community, join
@@ -33,7 +34,7 @@ class Part:
     """A window of a recording.
 
     Attributes:
-        start, stop: samples.
+        start, stop: samples of the excerpt.
         speakers: the recording's speaker, from 0, of each output of the window.
         separation: of the window, without its outputs; None where nobody is heard.
     """
@@ -73,6 +74,7 @@ class LongSeparation:
         advance: called with the seconds that each step has processed; they add up to the recording's.
 
     Attributes:
+        excerpt: the recording, its long silences cut short.
         num_spk: outputs.
         parts: windows, in order of time.
         peak: no output's magnitude exceeds it.
@@ -93,22 +95,24 @@ class LongSeparation:
         window: float,
         advance: Callable[[float], object] = lambda seconds: None,
     ) -> None:
-        self.separator, self.key, self.mixture, self.rate = separator, key, mixture, rate
+        self.excerpt = Excerpt.of(np.ascontiguousarray(mixture, np.float32), separator.model.granularity)
+        self.separator, self.key, self.mixture, self.rate = separator, key, self.excerpt.signal, rate
         self.fade = round(_FADE * rate)
         step = separator.model.features.hop
-        self.spans = spans_of(len(mixture), max(round(window * rate), 1), step)
+        self.spans = spans_of(len(self.mixture), max(round(window * rate), 1), step)
         self.peak = 0.0
         loudest = [self._power(*span).max(initial=0.0) for span in self.spans]
         bar = max(loudest) * 10 ** (-separator.model.features.silence_db / 10)
         self.sounding = [power > bar for power in loudest]
         if not any(self.sounding):
             raise ContrasepError(f"'{key}': nothing but silence; there is nobody to separate")
+        advance((len(mixture) - len(self.mixture)) / rate)
         self._store: IO[bytes] = tempfile.TemporaryFile()
         # where the outputs of each window begin in it
         self._places: dict[int, int] = {}
         if len(self.spans) == 1:
             whole = self._window(0, num_spk, None)
-            advance(len(mixture) / rate)
+            advance(len(self.mixture) / rate)
             self.num_spk = len(whole.centroids)
             self.parts = [Part(*self.spans[0], tuple(range(self.num_spk)), whole)]
         else:
@@ -126,6 +130,10 @@ class LongSeparation:
         Where a speaker is not heard the output is silent; where nobody is, all share the mixture
         equally. A window passes into the next one in the middle of what they share.
         """
+        return self.excerpt.restored(self._joined())
+
+    def _joined(self) -> Iterator[np.ndarray]:
+        """The outputs for the excerpt, as `blocks`."""
         rise = ((np.arange(self.fade) + 0.5) / max(self.fade, 1)).astype(np.float32)
         low, tail = 0, None
         for number, part in enumerate(self.parts):

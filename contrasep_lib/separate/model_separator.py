@@ -17,7 +17,9 @@ from contrasep_lib.modularity.solvers.kmeans import KMeansSolver
 from contrasep_lib.modularity.solvers.options import KMeansOptions
 from contrasep_lib.nodes.granularity import apply_mask
 from contrasep_lib.nodes.nodeset import NodeSet
+from contrasep_lib.nodes.stft import num_frames
 from contrasep_lib.separate.clustering_state import ClusteringState
+from contrasep_lib.separate.excerpt import Excerpt
 from contrasep_lib.separate.options import SeparateOptions
 from contrasep_lib.separate.separation import Separation
 
@@ -66,7 +68,8 @@ class ModelSeparator:
             ContrasepError: a mixture of silence.
         """
         device = next(self.model.parameters()).device
-        signal = torch.from_numpy(np.ascontiguousarray(mixture, np.float32))[None].to(device)
+        excerpt = Excerpt.of(np.ascontiguousarray(mixture, np.float32), self.model.granularity)
+        signal = torch.from_numpy(excerpt.signal)[None].to(device)
         nodes, seen = self.model.analyse(signal)
         if not nodes.valid.any():
             raise ContrasepError(f"'{key}': nothing but silence; there is nobody to separate")
@@ -83,9 +86,9 @@ class ModelSeparator:
         [diagnosis] = diagnose(nodes, labels, self.clustering.graph, further=further)
         conductance = diagnosis.mean_conductance
         return Separation(
-            outputs=audio[0].cpu().numpy().astype(np.float32),
-            assignment=assign[0].cpu().numpy().astype(np.float32),
-            shape=nodes.shape,
+            outputs=np.concatenate([*excerpt.restored([audio[0].cpu().numpy().astype(np.float32)])], axis=1),
+            assignment=excerpt.nodes_restored(assign[0].cpu().numpy().astype(np.float32)),
+            shape=self.model.granularity.shape(num_frames(len(mixture), self.model.features)),
             num_spk_given=decision is None,
             modularity=diagnosis.modularity,
             normalised_modularity=diagnosis.normalised_modularity,

@@ -35,7 +35,7 @@ def labelled_step(
     mixture, frames = model.trimmed(mixture, lengths)
     known = _sources(model, sources, lengths, num_spk)
     analysis = model.analyse_spectrum(mixture, lengths, stft(mixture, model.features), frames)
-    nodes = _dominated(model, analysis, known, num_spk is not None, speaker)
+    nodes = _dominated(model, analysis, frames, known, num_spk is not None, speaker)
     pooled = nodes.names is not None or model.options.negatives == "batch"
     return Step(model, nodes, analysis, generator, pooled, sources=known)
 
@@ -57,10 +57,15 @@ def _sources(
 
 
 def _dominated(
-    model: SeparationModel, analysis: Analysis, sources: Sources, counted: bool, speaker: torch.Tensor | None
+    model: SeparationModel,
+    analysis: Analysis,
+    frames: torch.Tensor,
+    sources: Sources,
+    counted: bool,
+    speaker: torch.Tensor | None,
 ) -> LabelledNodes:
     """Nodes of mixtures, labelled by the source that dominates them; ``counted``: numbers of speakers are known."""
-    nodes, valid = model.nodes_of(analysis.spectrum, analysis.frames)
+    nodes, valid = model.nodes_of(analysis.spectrum, frames)
     weight, device = model.weights_of(nodes, valid), valid.device
     batch, most = sources.signals.shape[:2]
     if sources.power is None:

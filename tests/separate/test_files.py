@@ -239,9 +239,11 @@ def test_pauses_of_minutes_and_counts_that_windows_miss(tmp_path):
     soundfile.write(tmp_path / "x.wav", mixture, RATE)
     run([tmp_path / "x.wav"], tmp_path / "out", window=4)
     got, content = outputs(tmp_path / "out", "x")
-    assert content["num_spk"] == 2
-    empty = [window for window in content["windows"] if not window["speakers"]]
-    assert empty and all(window["words"] == "silence" for window in empty)
+    assert content["num_spk"] == 2 and all(window["speakers"] for window in content["windows"])
+    # where windows are shorter than what is left of the pause, nobody is heard in some of them
+    run([tmp_path / "x.wav"], tmp_path / "short", window=1)
+    empty = [window for window in outputs(tmp_path / "short", "x")[1]["windows"] if not window["speakers"]]
+    assert empty and all(window["words"] == "silence" and 6 < window["start"] < 14 for window in empty)
     # each window counts fewer, so the number of all is given to them
     run([tmp_path / "x.wav"], tmp_path / "given", separator(threshold=1.0), window=4, num_spk=4)
     assert outputs(tmp_path / "given", "x")[1]["num_spk"] == 4
@@ -365,3 +367,19 @@ def test_what_is_built_holds_the_models(tmp_path):
         for path in files:
             built = tmp_path / "built" / "contrasep_lib" / path
             assert built.read_bytes() == (shipped.FOLDER.parent / path).read_bytes()
+
+
+@pytest.mark.parametrize("before, behind", [(60, 0), (0, 60), (60, 60), (33.3335, 0)])
+def test_minutes_of_zeros_around_a_recording_change_nothing(tmp_path, before, behind):
+    mixture = voice(0, 6) + voice(2, 6)
+    quiet = np.zeros(round(before * RATE)), np.zeros(round(behind * RATE))
+    for name, signal in (("plain", mixture), ("x", np.concatenate([quiet[0], mixture, quiet[1]]))):
+        soundfile.write(tmp_path / f"{name}.wav", signal, RATE)
+        by = separator()
+        run([tmp_path / f"{name}.wav"], tmp_path / "out", by, window=30)
+    expected, (got, content) = outputs(tmp_path / "out", "plain")[0], outputs(tmp_path / "out", "x")
+    assert content["num_spk"] == 2 and content["seconds"] == pytest.approx(got.shape[1] / RATE, abs=1e-6)
+    heard = got[:, len(quiet[0]) : len(quiet[0]) + len(mixture)]
+    order = [int(np.argmax([snr(each, other) for other in heard])) for each in expected]
+    assert sorted(order) == [0, 1] and min(snr(each, heard[number]) for each, number in zip(expected, order)) > 10
+    assert by.separator.model.longest < 20 * RATE
