@@ -117,8 +117,7 @@ def test_a_missing_program_is_a_failed_job(tmp_path):
 
 @pytest.mark.parametrize("arguments", [["--help"], ["list", "solvers"]], ids=" ".join)
 def test_a_reader_that_has_seen_enough(arguments):
-    process = subprocess.Popen(
-        [sys.executable, "-m", "contrasep_lib.bin.main", *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
+    command = [sys.executable, "-m", "contrasep_lib.bin.main", *arguments]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     process.stdout.close()
     assert process.stderr.read() == "" and process.wait() == 1
