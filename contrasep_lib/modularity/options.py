@@ -33,10 +33,10 @@ class ThresholdOptions:
     Attributes:
         tau: threshold on the cosine, in [0, 1), or in [-1, 1) for the binary graph.
         binary: 0/1 edges instead of edges weighted by the cosine.
-        quantile: in [0, 1), in place of ``tau``: the threshold of a recording is this quantile of the cosines of its pairs
-            of nodes, estimated from a sample of them, at least 0 for the weighted graph and at most 0.999.
-        centre: the weighted mean of the recording's embeddings is subtracted first, and what is left has unit norm again,
-            so that a direction that all nodes share joins none.
+        quantile: in [0, 1), in place of ``tau``: the threshold of a recording is this quantile of the cosines of its
+            pairs of nodes, estimated from a sample of them, at least 0 for the weighted graph and at most 0.999.
+        centre: the weighted mean of the recording's embeddings is subtracted first, and what is left has unit norm
+            again, so that a direction that all nodes share joins none.
     """
 
     tau: float = 0.5
