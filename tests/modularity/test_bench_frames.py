@@ -118,7 +118,7 @@ def test_a_file_gives_a_table_and_what_is_read_is_chosen(tmp_path, monkeypatch, 
     sources = tones()
 
     class Dump:
-        keys, utt2spk = ["a", "b"], {"a": "x_y", "b": "x_z"}
+        keys, speakers = ["a", "b"], {"a": ("x", "y"), "b": ("x", "z")}
 
         def __init__(self, folder):
             pass

@@ -207,6 +207,14 @@ def test_a_network_is_trained_and_refined_on_it():
     assert right(found.labels[0], truth) > 0.97
 
 
+def test_the_network_learns_in_inference_mode_too():
+    z, truth = crowded([70, 50])
+    with torch.inference_mode():
+        nodes = NodeSet.from_embeddings(z.clone()[None])
+        found = SOLVERS["network"].solve(nodes, 2, GRAPHS["both"], seed=0)
+    assert right(found.labels[0], truth) > 0.97
+
+
 @every_solver
 @pytest.mark.parametrize("graph", [ThresholdGraph(quantile=0.6), ThresholdGraph(quantile=0.7, centre=True)], ids=str)
 def test_an_isolated_pair_does_not_win_when_regularised(name, graph):

@@ -14,7 +14,7 @@ belongs to the source that dominates it:
                         dB; of a graph also the share of pairs with an edge
     true dominance      SI-SNR improvement of the masks of the truth, which bounds the rows above
 
-Means over mixtures, with 95 % intervals by bootstrap over speakers.
+Means over mixtures, with 95 % intervals over speakers.
 """
 
 from __future__ import annotations
@@ -208,7 +208,7 @@ def rows_of(model: Any, args: argparse.Namespace, by: Clustering) -> Iterator[tu
         for key in dump.keys[: args.mixtures]:
             with torch.inference_mode():
                 found = measures(model, dump.mixture(key), dump.sources(key), zlib.crc32(key.encode()), args, by)
-            yield str(folder), tuple(dump.utt2spk[key].split("_")), found
+            yield str(folder), dump.speakers[key], found
 
 
 def model_at(path: Path, projection: bool, random: bool) -> Any:
@@ -233,7 +233,7 @@ def model_at(path: Path, projection: bool, random: bool) -> Any:
 def run(args: argparse.Namespace) -> None:
     """Entry point."""
     from contrasep_lib.io.atomic import write_text
-    from contrasep_lib.score.bootstrap import speaker_interval
+    from contrasep_lib.score.intervals import speaker_interval
 
     by, written = Clustering(args), []
     for path in args.model:
@@ -242,8 +242,9 @@ def run(args: argparse.Namespace) -> None:
             of = [(speakers, values) for name, speakers, values in found if folder in (name, "all")]
             if not of:
                 raise ContrasepError(f"{folder}: expected mixtures, got none")
-            table = np.array([list(values.values()) for _, values in of])
-            intervals = speaker_interval(table, [speakers for speakers, _ in of])
+            table, speakers = np.array([list(values.values()) for _, values in of]), [names for names, _ in of]
+            known = np.isfinite(table).all()
+            intervals = speaker_interval(table, speakers) if known else [None] * table.shape[1]
             means = dict(zip(of[0][1], zip(table.mean(0).tolist(), intervals)))
             written.append({"model": str(path), "set": folder, "mixtures": len(of), "measures": means})
             print(*lines_of(str(path), folder, len(of), means), sep="\n", flush=True)
