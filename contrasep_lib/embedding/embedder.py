@@ -26,9 +26,11 @@ class Embedder(torch.nn.Module):
         granularity: name of what a node is, see `contrasep_lib.nodes.granularity`.
         backbone: options of the backbone.
         dim: dimension of the embeddings.
-        projection: outputs of the projection head, which only losses see; 0 for none.
+        projection: outputs of the projection head; 0 for none.
         node_weight: ``magnitude`` or ``uniform``.
         stats: Kaldi CMVN statistics of log-magnitude spectra ``(2, freq + 1)``, or None.
+        of_nodes: what the embeddings of nodes are, ``embedding`` (the projection head serves losses alone) or
+            ``projection`` (its outputs, which losses then compare as they are).
 
     Raises:
         ValueError: statistics or backbone do not fit the framing.
@@ -47,6 +49,7 @@ class Embedder(torch.nn.Module):
         projection: int = 0,
         node_weight: str = "magnitude",
         stats: np.ndarray | None = None,
+        of_nodes: str = "embedding",
     ) -> None:
         super().__init__()
         self.features, self.node_weight = features, node_weight
@@ -55,6 +58,7 @@ class Embedder(torch.nn.Module):
         self.inputs = None if made.reads_samples else SpectrumInput(features, stats)
         self.backbone = made
         self.projection = Projection(dim, projection) if projection else None
+        self.projects_nodes = of_nodes == "projection"
 
     def embed(self, mixture: torch.Tensor, lengths: torch.Tensor | None = None) -> NodeSet:
         """Node sets of mixtures, as the modularity engine takes them; see `analyse`."""
@@ -112,7 +116,7 @@ class Embedder(torch.nn.Module):
             # frames do not see one another, only the level is of all
             samples = None if shown is None else shown_samples(shown, mixture.shape[1], self.features)
             z = self.backbone(pad(unit_level(mixture, lengths, samples), self.features))
-            return Analysis(spectrum, frames, unit_norm(z))
+            return Analysis(spectrum, frames, self._of_nodes(unit_norm(z)))
         frames = frames if shown is None else shown.sum(1)
         level = self.inputs(gather_frames(spectrum, shown), frames)
         *earlier, hidden = self.backbone.passes(level, frames)
@@ -124,8 +128,11 @@ class Embedder(torch.nn.Module):
         units = self.backbone.units(hidden)
         # a frame's embedding is the mean over its units
         z = unit_norm(units.float().mean(2, keepdim=True) if self.granularity.name == "frame" else units)
-        return spread_frames(z, shown).flatten(1, 2)
+        return spread_frames(self._of_nodes(z), shown).flatten(1, 2)
+
+    def _of_nodes(self, z: torch.Tensor) -> torch.Tensor:
+        return self.projection(z) if self.projection is not None and self.projects_nodes else z
 
     def project(self, z: torch.Tensor) -> torch.Tensor:
-        """Embeddings as contrastive losses see them: behind the projection head, where there is one."""
-        return z if self.projection is None else self.projection(z)
+        """Embeddings of nodes as contrastive losses see them: behind the projection head, where there is one."""
+        return z if self.projection is None or self.projects_nodes else self.projection(z)

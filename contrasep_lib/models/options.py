@@ -25,7 +25,9 @@ class ModelOptions:
             embedding of a frame is then the mean over its units.
         embedding_dim: dimension of the embeddings.
         projection: outputs of the projection head (an MLP with a hidden layer as wide as the
-            embedding), which only the loss sees; 0 for none.
+            embedding), where contrastive losses compare; 0 for none.
+        nodes: what the graph and all after it read: the ``embedding``, so that the projection head serves the loss
+            alone (Chen et al. 2020), or its ``projection``, the vector that the loss sees.
         decoder: what maps centroids of communities to masks; ``null``: masks are the communities themselves. It
             learns by objective ``si_snr``.
         counter: a network that scores numbers of speakers, by which `modularity.counting: classifier` counts; ``null``:
@@ -51,6 +53,7 @@ class ModelOptions:
     backbone: Any = choice_of("backbone", "blstm")
     embedding_dim: int = 20
     projection: int = 0
+    nodes: Literal["embedding", "projection"] = dataclasses.field(default="embedding", metadata=LATER)
     decoder: Any = choice_of("decoder", None, later=True)
     counter: Any = choice_of("count_network", None, later=True)
     objectives: dict[str, Any] = choices_of("objective", ["deep_clustering"])
@@ -66,6 +69,8 @@ class ModelOptions:
         for name, least in (("embedding_dim", 2), ("projection", 0), ("neighbours", 0)):
             if getattr(self, name) < least:
                 raise ValueError(f"{name}: expected at least {least}, got {getattr(self, name)}")
+        if self.nodes == "projection" and not self.projection:
+            raise ValueError("nodes: expected 'embedding' without a projection head (projection: 0), got 'projection'")
         if not 0 <= self.remix_db <= 30:
             raise ValueError(f"remix_db: expected between 0 and 30 dB, got {self.remix_db}")
         self._check_parts()
@@ -119,6 +124,11 @@ class ModelOptions:
                 raise ValueError(f"centroids.{name}: expected a positive frequency, got {value}")
         if self.centroids is not None and not self.centroids:
             raise ValueError(f"centroids: expected null or at least one of {', '.join(KINDS)}, got none")
+
+    @property
+    def node_dim(self) -> int:
+        """Dimension of what the graph reads."""
+        return self.projection if self.nodes == "projection" else self.embedding_dim
 
     def full_decoder(self) -> Any:
         """Options of the decoder, with what they leave to the backbone filled in; None without a decoder.

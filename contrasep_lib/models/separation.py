@@ -48,10 +48,10 @@ class SeparationModel(Embedder):
     def __init__(self, options: ModelOptions, features: FeatureOptions, stats: np.ndarray | None = None) -> None:
         super().__init__(
             features, options.granularity, options.backbone, options.embedding_dim, options.projection,
-            options.node_weight, stats,
+            options.node_weight, stats, options.nodes,
         )
         self.options = options
-        dim, decoder = options.embedding_dim, options.full_decoder()
+        dim, decoder = options.node_dim, options.full_decoder()
         places, channels = self.backbone.places, self.backbone.channels
         self.decoder = None if decoder is None else create(
             decoder, freq=features.win // 2 + 1, dim=dim, places=places, channels=channels

@@ -2,7 +2,8 @@
 
 They are functions of the cosine ``s_ij = z_i . z_j`` alone, have no self-loops
 (``A_ii = 0``) and only non-negative edges, which the null model of modularity assumes.
-Node weights enter as ``A_ij <- w_i w_j A_ij``.
+Node weights enter as ``A_ij <- w_i w_j A_ij``. A graph may take something from all nodes of its
+recording, a threshold or a centre: it is `fitted` to the recording before sums are made.
 """
 
 from __future__ import annotations
@@ -17,19 +18,31 @@ from typing import Any
 import torch
 
 from contrasep_lib.modularity.options import KernelOptions, ThresholdOptions
+from contrasep_lib.modularity.pairs import quantile_of_cosines
+
+# pairs closer than this are joined whatever the quantile, or nodes that coincide would have no edge
+_HIGHEST = 0.999
+# what rounding leaves of a node at the centre is not a direction
+_NO_DIRECTION = 1e-5
 
 
 class Graph(abc.ABC):
     """A graph over embedded nodes, given by the cosines of pairs.
 
-    An implementation writes `affinity`.
+    An implementation writes `affinity`, and `fitted` where it is ``relative``.
 
     Attributes:
+        relative: whether it has to be fitted to a recording.
         sums: a module whose ``gram``, ``matmul`` and ``cross`` make sums over all pairs of this graph, see
             `contrasep_lib.modularity.dense`, which forms the whole matrix and stands in where there is none.
     """
 
     sums: types.ModuleType | None = None
+
+    @property
+    def relative(self) -> bool:
+        """See `Graph`."""
+        return False
 
     @classmethod
     def from_options(cls, options: Any) -> Graph:
@@ -40,6 +53,19 @@ class Graph(abc.ABC):
     def affinity(self, cosine: torch.Tensor) -> torch.Tensor:
         """Edge weight, at least 0, for each cosine (any shape), not yet weighted by the nodes."""
 
+    def fitted(self, z: torch.Tensor, weight: torch.Tensor) -> Graph:
+        """The graph with what it takes from a recording as a whole; itself where that is nothing.
+
+        Args:
+            z: all nodes of a recording that take part, ``(nodes, dim)`` of unit norm.
+            weight: ``(nodes,)``.
+        """
+        return self
+
+    def points(self, z: torch.Tensor) -> torch.Tensor:
+        """What cosines are taken of, ``(..., dim)``, for embeddings ``(..., dim)``."""
+        return z
+
 
 class ThresholdGraph(ThresholdOptions, Graph):
     """Thresholded similarity graph of the paper (arXiv 2305.10652).
@@ -47,7 +73,9 @@ class ThresholdGraph(ThresholdOptions, Graph):
     ``A_ij = s_ij`` where ``s_ij > tau`` and 0 elsewhere; with ``binary`` the edges are 1.
     Gradients treat the set of edges as fixed: the jump at ``tau`` has none, and the binary
     graph none at all with respect to the embeddings. Its arguments are those of
-    :class:`~contrasep_lib.modularity.options.ThresholdOptions`.
+    :class:`~contrasep_lib.modularity.options.ThresholdOptions`. With ``quantile`` or ``centre`` it is
+    relative to the recording; nodes of weight 0 do not count there, and a quantile counts pairs whatever
+    their weights. Gradients go through the centre and not through the threshold.
 
     Example:
         >>> graph = ThresholdGraph(tau=0.5)
@@ -61,11 +89,59 @@ class ThresholdGraph(ThresholdOptions, Graph):
             return (cosine > self.tau).to(cosine.dtype)
         return torch.nn.functional.threshold(cosine, self.tau, 0.0)
 
+    @property
+    def relative(self) -> bool:
+        """See `Graph`."""
+        return self.quantile is not None or self.centre
+
+    def fitted(self, z: torch.Tensor, weight: torch.Tensor) -> ThresholdGraph:
+        """See `Graph.fitted`."""
+        if not self.relative:
+            return self
+        some = weight > 0
+        z, weight, mean, tau = z[some], weight[some], None, self.tau
+        if self.centre:
+            mean = weight @ z / weight.sum().clamp_min(torch.finfo(z.dtype).tiny)
+        if self.quantile is not None:
+            with torch.no_grad():
+                tau = quantile_of_cosines(z if mean is None else _about(z, mean), self.quantile)
+            tau = min(max(tau, -1.0 if self.binary else 0.0), _HIGHEST)
+        return FittedThresholdGraph(tau, self.binary, mean)
+
     def affinity_(self, cosine: torch.Tensor) -> torch.Tensor:
         """:meth:`affinity` that may overwrite its argument."""
         if self.binary:
             return cosine.gt_(self.tau)
         return torch.threshold_(cosine, self.tau, 0.0)
+
+
+class FittedThresholdGraph(ThresholdGraph):
+    """The threshold graph of one recording.
+
+    Args:
+        tau, binary: see `ThresholdGraph`.
+        mean: ``(dim,)``, subtracted from embeddings; None for embeddings as they are.
+    """
+
+    mean: torch.Tensor | None
+    # of one recording: equal thresholds do not make it that of another
+    __eq__ = object.__eq__
+    __hash__ = object.__hash__
+
+    def __init__(self, tau: float, binary: bool, mean: torch.Tensor | None) -> None:
+        super().__init__(tau, binary)
+        object.__setattr__(self, "mean", mean)
+
+    def points(self, z: torch.Tensor) -> torch.Tensor:
+        """See `Graph.points`; a node at the centre has no direction and becomes zero."""
+        return z if self.mean is None else _about(z, self.mean.to(z))
+
+
+def _about(z: torch.Tensor, mean: torch.Tensor) -> torch.Tensor:
+    away = z - mean
+    norm = torch.linalg.vector_norm(away, dim=-1, keepdim=True)
+    near = norm < _NO_DIRECTION
+    return torch.where(near, 0.0, away) / torch.where(near, 1.0, norm)
 
 
 class KernelGraph(KernelOptions, Graph):

@@ -30,9 +30,11 @@ from contrasep_lib.nodes.nodeset import NodeSet
 
 
 def backend(graph: Graph) -> types.ModuleType:
-    """The module whose ``gram`` and ``matmul`` serve a graph."""
+    """The module whose ``gram`` and ``matmul`` serve a graph, fitted where it is relative."""
     if not isinstance(graph, Graph):
         raise ValueError(f"graph: expected a Graph, e.g. KernelGraph(), got {type(graph).__name__}")
+    if graph.relative:
+        raise ValueError("graph: expected one that is fitted to a recording, got one relative to it")
     if graph.sums is not None:
         return graph.sums
     if isinstance(graph, KernelGraph):
@@ -53,6 +55,17 @@ def check_assign(nodes: NodeSet, assign: torch.Tensor) -> None:
         raise ValueError("assign: NaN or infinite values in valid nodes; all must be finite")
 
 
+def _sums(name: str, packed: Packed, columns: torch.Tensor, graph: Graph) -> torch.Tensor:
+    """``gram`` or ``matmul`` of each graph of a batch; a relative one is fitted to each."""
+    if not (isinstance(graph, Graph) and graph.relative):
+        return getattr(backend(graph), name)(graph.points(packed.z), columns, graph)
+    parts = []
+    for row, real in enumerate(packed.real):
+        one, each = graph.fitted(packed.z[row][real], packed.weight[row][real]), slice(row, row + 1)
+        parts.append(getattr(backend(one), name)(one.points(packed.z[each]), columns[each], one))
+    return torch.cat(parts)
+
+
 def _gram(packed: Packed, assign: torch.Tensor, graph: Graph) -> torch.Tensor:
     """``[C, 1]' A [C, 1]`` in float64: C'AC, the volumes C'd, and 2m in the last corner."""
     weight = packed.weight.unsqueeze(-1)
@@ -63,7 +76,7 @@ def _gram(packed: Packed, assign: torch.Tensor, graph: Graph) -> torch.Tensor:
         mass = packed.weight.double().unsqueeze(1)
         mean = mass @ inside.double() / mass.sum(2, keepdim=True).clamp(min=1e-300)
     columns = torch.cat([(inside - mean.to(inside.dtype)) * weight, weight], dim=-1)
-    gram = backend(graph).gram(packed.z, columns, graph).double()
+    gram = _sums("gram", packed, columns, graph).double()
     shift = torch.eye(gram.shape[-1], dtype=gram.dtype, device=gram.device).repeat(len(gram), 1, 1)
     shift[:, :-1, -1] = mean.to(inside.dtype).squeeze(1)
     return shift @ gram @ shift.transpose(1, 2)
@@ -101,7 +114,7 @@ def degrees(nodes: NodeSet, graph: Graph) -> torch.Tensor:
 
 def _degrees(nodes: NodeSet, packed: Packed, graph: Graph) -> torch.Tensor:
     weight = packed.weight.unsqueeze(-1)
-    column = backend(graph).matmul(packed.z, weight, graph) * weight
+    column = _sums("matmul", packed, weight, graph) * weight
     return packed.scatter(column, nodes.z.shape[1]).squeeze(-1).to(packed.out_dtype)
 
 
@@ -291,7 +304,7 @@ def modularity_matvec(nodes: NodeSet, vector: torch.Tensor, graph: Graph) -> tor
     packed = pack(nodes, columns)
     weight = packed.weight.unsqueeze(-1)
     both = torch.cat([packed.gather(columns) * weight, weight], dim=-1)
-    product = backend(graph).matmul(packed.z, both, graph) * weight
+    product = _sums("matmul", packed, both, graph) * weight
     degree = product[..., -1:]
     two_m = degree.sum(1, keepdim=True)
     safe = torch.where(two_m > 0, two_m, torch.ones_like(two_m))

@@ -20,7 +20,7 @@ class GraphOperator:
     Args:
         z: unit-norm embeddings ``(nodes, dim)``, float32 or float64.
         weight: node weights ``(nodes,)`` of the same dtype.
-        graph: threshold or kernel graph.
+        graph: threshold or kernel graph; fitted to these nodes where it is relative to a recording.
         quality: of its partitions. Where it regularises, what it adds to every pair is part of A here.
 
     Attributes:
@@ -32,12 +32,14 @@ class GraphOperator:
     def __init__(
         self, z: torch.Tensor, weight: torch.Tensor, graph: Graph, quality: Quality = Modularity()
     ) -> None:
-        self.z, self.weight, self.graph, self.quality = z.detach(), weight.detach(), graph, quality
+        self.z, self.weight, self.quality = z.detach(), weight.detach(), quality
+        self.graph = graph = graph.fitted(self.z, self.weight)
+        self._points = graph.points(self.z)
         self._uniform = 0.0
         self._backend = backend(graph)
         self._dense: torch.Tensor | None = None
         if self._backend in (dense, tiled) and z.shape[0] <= DENSE_NODES:
-            edges = graph.affinity(self.z @ self.z.T).fill_diagonal_(0)
+            edges = graph.affinity(self._points @ self._points.T).fill_diagonal_(0)
             self._dense = edges.mul_(self.weight.unsqueeze(0)).mul_(self.weight.unsqueeze(1))
         self.degrees = self.matmul(torch.ones_like(self.weight).unsqueeze(-1)).squeeze(-1)
         if isinstance(graph, KernelGraph):
@@ -71,7 +73,7 @@ class GraphOperator:
             return (columns.T.contiguous() @ self._dense).T
         weight = self.weight.unsqueeze(-1)
         with torch.no_grad():
-            product = self._backend.matmul(self.z[None], (columns * weight)[None], self.graph)
+            product = self._backend.matmul(self._points[None], (columns * weight)[None], self.graph)
         return product[0] * weight
 
     def spread_matmul(self, columns: torch.Tensor) -> torch.Tensor:
@@ -116,7 +118,7 @@ class GraphOperator:
         else:
             columns = ones * self.weight.unsqueeze(-1)
             with torch.no_grad():
-                gram = self._backend.gram(self.z[None], columns[None], self.graph).double()
+                gram = self._backend.gram(self._points[None], columns[None], self.graph).double()
         mass = (self.weight.double() @ ones.double())[None]
         return values_of_gram(gram, mass, len(assign), quality)[0]
 
@@ -133,7 +135,7 @@ class GraphOperator:
         ones = torch.cat([assign, torch.ones_like(assign[:, :1])], dim=-1)
         columns = ones * sample.weight.unsqueeze(-1)
         with torch.no_grad():
-            edges = self._backend.cross(self.z[None], sample.z[None], columns[None], self.graph)[0]
+            edges = self._backend.cross(self._points[None], sample._points[None], columns[None], self.graph)[0]
         if sample._uniform:
             edges = edges + sample._uniform * columns.sum(0)
         _, inside, volume = sample.sums(assign)

@@ -6,7 +6,7 @@ import dataclasses
 import math
 from typing import Any
 
-from contrasep_lib.config import choice, choice_of
+from contrasep_lib.config import LATER, choice, choice_of
 
 
 @choice("graph", "kernel", target="contrasep_lib.modularity.graphs:KernelGraph")
@@ -33,16 +33,24 @@ class ThresholdOptions:
     Attributes:
         tau: threshold on the cosine, in [0, 1), or in [-1, 1) for the binary graph.
         binary: 0/1 edges instead of edges weighted by the cosine.
+        quantile: in [0, 1), in place of ``tau``: the threshold of a recording is this quantile of the cosines of its
+            pairs of nodes, estimated from a sample of them, at least 0 for the weighted graph and at most 0.999.
+        centre: the weighted mean of the recording's embeddings is subtracted first, and what is left has unit norm
+            again, so that a direction that all nodes share joins none.
     """
 
     tau: float = 0.5
     binary: bool = False
+    quantile: float | None = dataclasses.field(default=None, metadata=LATER)
+    centre: bool = dataclasses.field(default=False, metadata=LATER)
 
     def __post_init__(self) -> None:
         low = -1.0 if self.binary else 0.0
         if not low <= self.tau < 1.0:
             kind = "binary" if self.binary else "weighted"
             raise ValueError(f"tau: expected a value in [{low:g}, 1) for the {kind} graph, got {self.tau}")
+        if self.quantile is not None and not 0 <= self.quantile < 1:
+            raise ValueError(f"quantile: expected null or a value in [0, 1), got {self.quantile}")
 
 
 @choice("quality", "modularity", target="contrasep_lib.modularity.quality:Modularity")

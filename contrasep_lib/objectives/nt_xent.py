@@ -32,7 +32,8 @@ def nt_xent_loss(
     ``l_ij = -log exp(z_i.z_j/t) / sum_{k != i} exp(z_i.z_k/t)`` for the pair (i, j) and for
     (j, i), k over both members of all pairs of the pool (Chen et al., ICML 2020, eq. 1); the
     mean over pairs and orders. Pools are the elements of the batch. With labels, nodes of the
-    anchor's label other than its partner are left out of the sum over k: they are no negatives.
+    anchor's label other than its partner are left out of the sum over k: they are no negatives
+    (option ``denominator: labelled``); without, they are (``denominator: all``).
 
     Costs ``O(batch * pairs^2 * dim)`` time and ``O(batch * pairs^2)`` memory.
 
@@ -94,6 +95,7 @@ class NTXent(Objective):
     def forward(self, step: Step) -> Losses:
         """See `Objective.forward`."""
         first, second, labels, valid = self._pairs(step) if step.remix is None else self._views(step)
+        labels = labels if self.options.denominator == "labelled" else None
         return nt_xent_loss(first, second, labels, valid, self.options.temperature, step.gather), {}
 
     def _pairs(self, step: Step) -> tuple[torch.Tensor, ...]:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import ClassVar
+from typing import ClassVar, Literal
 
-from contrasep_lib.config import choice
+from contrasep_lib.config import LATER, choice
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,7 +54,14 @@ class ContrastiveOptions(ObjectiveOptions):
 @choice("objective", "nt_xent", target="contrasep_lib.objectives.nt_xent:NTXent")
 @dataclasses.dataclass(frozen=True)
 class NTXentOptions(ContrastiveOptions):
-    """Normalised temperature-scaled cross entropy between pairs of nodes (SimCLR)."""
+    """Normalised temperature-scaled cross entropy between pairs of nodes (SimCLR).
+
+    Attributes:
+        denominator: what an anchor's partner is compared with: ``labelled``, the partner and nodes of other labels;
+            ``all``, all nodes but the anchor, so that other nodes of its label are negatives too (Chen et al. 2020).
+    """
+
+    denominator: Literal["labelled", "all"] = dataclasses.field(default="labelled", metadata=LATER)
 
 
 @choice("objective", "supcon", target="contrasep_lib.objectives.supcon:SupCon")

@@ -13,6 +13,8 @@ from contrasep_lib.models.options import ModelOptions
 ROOT = Path(__file__).resolve().parents[2]
 # the configurations of version 1 as they were
 OLD = Path(__file__).parent / "version1"
+# what has another value today, and the one it had
+CHANGED = {"paper": ["model.projection=64", "modularity.graph={name: threshold, tau: 0.5, centre: false}"]}
 
 
 def today(name):
@@ -26,7 +28,7 @@ def today(name):
 
 @pytest.mark.parametrize("name", sorted(path.stem for path in OLD.glob("*.yaml")))
 def test_configurations_of_version_1_mean_the_same(name):
-    old, new = load_config(OLD / f"{name}.yaml"), load_config(today(name))
+    old, new = load_config(OLD / f"{name}.yaml"), load_config(today(name), CHANGED.get(name, ()))
     # normalised modularity by the network took the place of what separated then
     chosen = {part: getattr(new["modularity"], part) for part in ("solver", "quality")}
     assert {**old, "modularity": dataclasses.replace(old["modularity"], **chosen)} == new
