@@ -26,6 +26,9 @@ from contrasep_lib.nodes.nodeset import NodeSet
 NODES = 1024
 """Of a recording's nodes so many are measured at most, drawn by weight."""
 
+LEAST_EXCESS = 0.25
+"""Of the mean. Recordings as alike as planted clouds would otherwise leave no room for what a sum of few nodes adds."""
+
 
 @dataclasses.dataclass(frozen=True)
 class SingleSpeakers:
@@ -34,10 +37,10 @@ class SingleSpeakers:
     Attributes:
         mean: of them.
         excess: by which their upper quantile exceeds the mean, at least 0.
-        recordings: that were measured; 0 for the values that stand in where there are none.
+        recordings: that were measured; 0 for the values of a narrow cloud, which stand in where there are none.
     """
 
-    mean: float = 1.2
+    mean: float = 1.0
     excess: float = 0.4
     recordings: int = 0
 
@@ -90,7 +93,7 @@ class EffectiveNumber(CountEstimator):
         return cls(options, graph)
 
     def fitted(self, speech: KnownSpeech | None, seed: int) -> EffectiveNumber:
-        """See `CountEstimator.fitted`; the values of the model ``best`` without any speech."""
+        """See `CountEstimator.fitted`; the values of a narrow cloud without any speech."""
         options = self.options
         if speech is None or options.utterances == 0:
             return self._with_single(SingleSpeakers())
@@ -110,7 +113,7 @@ class EffectiveNumber(CountEstimator):
         """The counter after it has seen the effective numbers of single-speaker recordings, at least one."""
         mean = float(np.mean(values))
         upper = float(np.quantile(values, 1 - self.options.level))
-        return self._with_single(SingleSpeakers(mean, max(upper - mean, 0.0), len(values)))
+        return self._with_single(SingleSpeakers(mean, max(upper - mean, LEAST_EXCESS * mean), len(values)))
 
     def state(self) -> dict[str, Any]:
         """See `CountEstimator.state`."""

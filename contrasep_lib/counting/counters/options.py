@@ -64,7 +64,7 @@ class EffectiveNumberOptions:
     """The effective number of communities against that of single-speaker recordings; takes no labels of counts.
 
     Attributes:
-        utterances: single-speaker recordings that are measured; 0 takes the values of the model ``best``.
+        utterances: single-speaker recordings that are measured; 0 takes the values of a narrow cloud.
         seconds: of each at most.
         level: share of single-speaker recordings that may exceed the bar for one speaker, in (0, 1).
         power: of the cosine, the edges of the graph; above 0.
