@@ -3,12 +3,12 @@
 
     tools/bench/community_counts.py --data build/long/data/dump --cache build/community_counts
 
-The data are dumped sets DATA/CORPUS/{tr_single,dev_1mix,dev_2mix,..}, as `tools/long_training.py` makes them. Counters
-and statistics that learn see single-speaker pieces of all corpora together (tr_single), and of them only that they have
-one speaker; recursive_split and classifier are as the model's folder has them, fitted on mixtures of known counts. There
-is one threshold for all counts and corpora. Each recording is embedded once; --cache keeps the embeddings.
+The data are dumped sets DATA/CORPUS/{tr_single,dev_1mix,dev_2mix,..}, as `tools/long_training.py` makes them.
+effective_number and the statistics see single-speaker pieces of all corpora together (tr_single), and of them only that
+they have one speaker; recursive_split and classifier are as the model's folder has them, fitted on mixtures of known
+counts. There is one threshold for all counts and corpora. Each recording is embedded once; --cache keeps the embeddings.
 
-Statistics (--statistics), each with the bar that `--level` of the single-speaker pieces exceed, on 1,024 nodes:
+Statistics, each with the bar that `--level` of the single-speaker pieces exceed, on 1,024 nodes:
 
     eigenvalues      how many eigenvalues of the normalised kernel graph exceed the bar of the second
     eigengap         the largest gap between them; one speaker below the bar of the first gap
@@ -22,6 +22,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+import typing
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -32,9 +33,12 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from contrasep_lib.bin.common import positive  # noqa: E402
 from contrasep_lib.errors import ContrasepError  # noqa: E402
+from contrasep_lib.io.atomic import write_text  # noqa: E402
 
-LEARNED = ("effective_number", "largest_modularity")
-SHIPPED = ("recursive_split", "classifier")
+if typing.TYPE_CHECKING:
+    from contrasep_lib.nodes.nodeset import NodeSet
+
+COUNTERS = ("effective_number", "recursive_split", "classifier", "largest_modularity")
 STATISTICS = ("eigenvalues", "eigengap", "qn_excess", "closest_pair", "mean_square")
 
 
@@ -49,7 +53,10 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--singles", type=positive, default=100, metavar="N", help="pieces of each corpus (100)")
     parser.add_argument("--counts", type=positive, nargs="+", default=[1, 2, 3, 4, 5], metavar="K")
     parser.add_argument("--level", type=float, default=0.05, help="share of single speakers over the bar (0.05)")
-    parser.add_argument("--statistics", action="store_true", help="statistics too, not only counters")
+    parser.add_argument(
+        "--counters", nargs="+", choices=COUNTERS + STATISTICS, default=COUNTERS, metavar="NAME",
+        help=f"counters and statistics ({', '.join(COUNTERS)}; {', '.join(STATISTICS)})",
+    )
     parser.add_argument("--save-state", type=Path, metavar="DIR", help="write what effective_number learned there")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all confusion matrices there")
     return parser.parse_args(arguments)
@@ -76,7 +83,7 @@ class Recordings:
         dump = DumpSet(self.args.data / corpus / f"dev_{count}mix")
         for number in np.random.default_rng(0).permutation(len(dump.keys))[: self.args.mixtures]:
             key = dump.keys[int(number)]
-            yield self._embedded(corpus, f"dev_{count}mix", key, lambda key=key: dump.mixture(key))
+            yield self._embedded(corpus, f"dev_{count}mix", f"{number:04d}", lambda key=key: dump.mixture(key))
 
     def singles(self, corpus: str) -> Iterator[dict[str, np.ndarray]]:
         """Pieces of single speakers of the training set, of 6 s at most."""
@@ -112,36 +119,42 @@ class Recordings:
 
 def counts(args: argparse.Namespace, recordings: Recordings) -> dict[str, dict[tuple[str, int], list[int]]]:
     """Counts of each method, by corpus and true count."""
-    import torch
     from tqdm import tqdm
 
-    from contrasep_lib.nodes.nodeset import NodeSet
-
     single = [item for corpus in args.corpora for item in recordings.singles(corpus)]
-    counters = learned_counters(args, recordings, single)
-    statistics = Statistics(single, args) if args.statistics else None
+    counters = chosen_counters(args, recordings, single)
+    statistics = Statistics(single, args) if set(args.counters) & set(STATISTICS) else None
     most, found = recordings.separator.modularity.k_max, {}
     for corpus in args.corpora:
         for count in args.counts:
             for item in tqdm(recordings.mixtures(corpus, count), f"{corpus} {count}", args.mixtures, disable=None):
-                nodes = NodeSet.from_embeddings(torch.from_numpy(item["z"])[None], torch.from_numpy(item["weight"])[None])
+                nodes = node_set(item)
                 got = {name: counter.count(nodes, None, most, 0).number for name, counter in counters.items()}
                 if len(item["scores"]):
                     got["classifier"] = int(item["scores"][:most].argmax()) + 1
                 if statistics is not None:
                     got |= {name: min(number, most) for name, number in statistics.counts(item).items()}
-                for name, number in got.items():
-                    found.setdefault(name, {}).setdefault((corpus, count), []).append(number)
+                for name in args.counters:
+                    if name in got:
+                        found.setdefault(name, {}).setdefault((corpus, count), []).append(got[name])
     return found
 
 
-def learned_counters(args: argparse.Namespace, recordings: Recordings, single: list[dict[str, np.ndarray]]) -> dict[str, Any]:
-    """Counters by name, fitted; the classifier's scores come with the embeddings."""
+def node_set(item: dict[str, np.ndarray]) -> NodeSet:
+    """Nodes of an embedded recording."""
     import torch
 
+    from contrasep_lib.nodes.nodeset import NodeSet
+
+    return NodeSet.from_embeddings(torch.from_numpy(item["z"])[None], torch.from_numpy(item["weight"])[None])
+
+
+def chosen_counters(
+    args: argparse.Namespace, recordings: Recordings, single: list[dict[str, np.ndarray]]
+) -> dict[str, Any]:
+    """Counters by name, fitted; the classifier's scores come with the embeddings."""
     from contrasep_lib.config import build, load_config
     from contrasep_lib.modularity.options import ModularityOptions
-    from contrasep_lib.nodes.nodeset import NodeSet
     from contrasep_lib.separate.clustering_state import ClusteringState
     from contrasep_lib.separate.shipped import folder_of
 
@@ -149,23 +162,23 @@ def learned_counters(args: argparse.Namespace, recordings: Recordings, single: l
         section = build(ModularityOptions, {"counting": {"name": name, **options}, "solver": "kmeans"}, "modularity")
         return ClusteringState.from_options(section).counter
 
-    effective = made("effective_number", level=args.level)
-    effective = effective.calibrated([
-        effective.number(
-            NodeSet.from_embeddings(torch.from_numpy(item["z"])[None], torch.from_numpy(item["weight"])[None]), 0
-        ) for item in single
-    ])
-    print(f"effective_number: {effective.single}")
-    if args.save_state:
-        from contrasep_lib.io.atomic import write_text
-
-        args.save_state.mkdir(parents=True, exist_ok=True)
-        state = json.dumps(effective.state(), indent=2, sort_keys=True) + "\n"
-        write_text(args.save_state / effective.state_file, state)
+    counters = {}
+    if "effective_number" in args.counters:
+        counter = made("effective_number", level=args.level)
+        counter = counters["effective_number"] = counter.calibrated([counter.number(node_set(item), 0) for item in single])
+        print(f"effective_number: {counter.single}", flush=True)
+        if args.save_state:
+            args.save_state.mkdir(parents=True, exist_ok=True)
+            state = json.dumps(counter.state(), indent=2, sort_keys=True) + "\n"
+            write_text(args.save_state / counter.state_file, state)
+    if "largest_modularity" in args.counters:
+        counters["largest_modularity"] = made("largest_modularity")
+    if "recursive_split" not in args.counters:
+        return counters
     folder = folder_of(args.model)
     options = load_config(folder / "config.yaml", ["modularity.counting=recursive_split"])["modularity"]
-    split = ClusteringState.load(folder / "modularity", options).counter
-    return {"effective_number": effective, "recursive_split": split, "largest_modularity": made("largest_modularity")}
+    counters["recursive_split"] = ClusteringState.load(folder / "modularity", options).counter
+    return counters
 
 
 class Statistics:
@@ -181,6 +194,7 @@ class Statistics:
     def __init__(self, single: list[dict[str, np.ndarray]], args: argparse.Namespace) -> None:
         from contrasep_lib.counting.counters.effective_number import SingleSpeakers
 
+        self.cuts = bool({"qn_excess", "closest_pair"} & set(args.counters))
         measured = [self._measure(item) for item in single]
 
         def bar(values: list[float]) -> float:
@@ -188,8 +202,9 @@ class Statistics:
 
         self.second = bar([each["spectrum"][0] for each in measured])
         self.gap = bar([each["spectrum"][0] - each["spectrum"][1] for each in measured])
-        self.excess = bar([max(each["excess"]) for each in measured])
-        self.pair = bar([each["pair"][0] for each in measured])
+        if self.cuts:
+            self.excess = bar([max(each["excess"]) for each in measured])
+            self.pair = bar([each["pair"][0] for each in measured])
         squares = [each["square"] for each in measured]
         mean = float(np.mean(squares))
         self.square = SingleSpeakers(mean, bar(squares) - mean, len(squares))
@@ -198,43 +213,54 @@ class Statistics:
         """The count by each statistic."""
         each = self._measure(item)
         gaps = -np.diff(each["spectrum"])
-        over = [place for place, value in enumerate(each["pair"], 2) if value > self.pair]
-        return {
+        found = {
             "eigenvalues": 1 + int((each["spectrum"] > self.second).sum()),
             "eigengap": 2 + int(gaps.argmax()) if gaps.max() > self.gap else 1,
+            "mean_square": self.square.count(each["square"]),
+        }
+        if not self.cuts:
+            return found
+        over = [place for place, value in enumerate(each["pair"], 2) if value > self.pair]
+        return found | {
             "qn_excess": 2 + int(np.argmax(each["excess"])) if max(each["excess"]) > self.excess else 1,
             "closest_pair": max(over, default=1),
-            "mean_square": self.square.count(each["square"]),
         }
 
     def _measure(self, item: dict[str, np.ndarray]) -> dict[str, Any]:
         import torch
 
         from contrasep_lib.counting.drawing import drawn
+        from contrasep_lib.modularity.graphs import KernelGraph
+
+        z, weight, _ = drawn(node_set(item), 0, 0, 1024)
+        share = weight / weight.sum()
+        features = KernelGraph().features(torch.from_numpy(z)).numpy()
+        measured = {
+            "spectrum": _spectrum(features, share, self.MOST),
+            "square": 1 / float(np.square((z * share[:, None]).T @ z).sum()),
+        }
+        return measured | (self._cuts(z, weight, features) if self.cuts else {})
+
+    def _cuts(self, z: np.ndarray, weight: np.ndarray, features: np.ndarray) -> dict[str, list[float]]:
+        """Excess of Qn, and Qn of the two closest communities, for 2, 3, .. communities."""
+        import torch
+
         from contrasep_lib.counting.evidence import one_speaker_clouds
         from contrasep_lib.modularity.graphs import KernelGraph
         from contrasep_lib.modularity.soft import best_of
-        from contrasep_lib.nodes.nodeset import NodeSet
 
-        nodes = NodeSet.from_embeddings(torch.from_numpy(item["z"])[None], torch.from_numpy(item["weight"])[None])
-        z, weight, _ = drawn(nodes, 0, 0, 1024)
-        share = weight / weight.sum()
-        features = KernelGraph().features(torch.from_numpy(z)).numpy()
-        rng = np.random.default_rng(0)
+        share, rng = weight / weight.sum(), np.random.default_rng(0)
         [cloud] = one_speaker_clouds(z, weight, 1, 0)
         null = KernelGraph().features(torch.from_numpy(cloud)).numpy()
         excess, pair = [], []
         for count in range(2, self.MOST + 1):
-            labels = best_of(z, weight, count, [], 2, rng, 30).labels(z)
+            labels = best_of(z, weight, count, [], 2, rng, 12).labels(z)
             turned = best_of(cloud, weight, count, [], 1, rng, 12).labels(cloud)
             gram = _gram(features, share, labels, count)
             excess.append(_normalised(gram) - _normalised(_gram(null, share, turned, count)))
             pairs = [(a, b) for a in range(count) for b in range(a)]
             pair.append(min(_normalised(gram[np.ix_(each, each)]) for each in pairs))
-        return {
-            "spectrum": _spectrum(features, share, self.MOST), "excess": excess, "pair": pair,
-            "square": 1 / float(np.square((z * share[:, None]).T @ z).sum()),
-        }
+        return {"excess": excess, "pair": pair}
 
 
 def _gram(features: np.ndarray, weight: np.ndarray, labels: np.ndarray, count: int) -> np.ndarray:
@@ -280,8 +306,6 @@ def run(args: argparse.Namespace) -> None:
         for line in table(numbers, args.counts, args.corpora):
             print(f"| {name} | {line}")
     if args.json:
-        from contrasep_lib.io.atomic import write_text
-
         rows = {
             name: {f"{corpus} {count}": numbers for (corpus, count), numbers in by_set.items()}
             for name, by_set in found.items()

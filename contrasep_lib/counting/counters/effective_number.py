@@ -16,7 +16,7 @@ from contrasep_lib.counting.counters.options import EffectiveNumberOptions
 from contrasep_lib.counting.cuts import MIN_NODES
 from contrasep_lib.counting.drawing import check_countable, drawn
 from contrasep_lib.counting.effective import effective_number
-from contrasep_lib.counting.evidence import evidence_of
+from contrasep_lib.counting.evidence import Evidence, evidence_of
 from contrasep_lib.embedding.analysis import Analysis
 from contrasep_lib.errors import ContrasepError
 from contrasep_lib.modularity.diagnostics import FurtherSplit
@@ -82,7 +82,9 @@ class EffectiveNumber(CountEstimator):
 
     state_file = "effective_number.json"
 
-    def __init__(self, options: EffectiveNumberOptions, graph: Graph, single: SingleSpeakers = SingleSpeakers()) -> None:
+    def __init__(
+        self, options: EffectiveNumberOptions, graph: Graph, single: SingleSpeakers = SingleSpeakers()
+    ) -> None:
         self.options, self.graph, self.single = options, graph, single
 
     @classmethod
@@ -152,7 +154,7 @@ class EffectiveNumber(CountEstimator):
             words = f"{number_words(count)}: the graph has {number:.2f} effective communities, "
             words += f"which would be {number_words(found)}, but k_max is {most}"
         bar = self.single.excess
-        evidence = ()
+        evidence: tuple[Evidence, ...] = ()
         if with_evidence:
             rows = [(score, below, bar) for score, below in zip(scores, [math.nan, *scores])]
             evidence = evidence_of(nodes, most, self.graph, rows, seed, self.quality)

@@ -9,11 +9,15 @@ import torch
 from contrasep_lib.counting.counters.base import CountDecision, CountEstimator, number_words
 from contrasep_lib.counting.counters.options import LargestModularityOptions
 from contrasep_lib.counting.drawing import check_countable, drawn
-from contrasep_lib.counting.evidence import evidence_of
+from contrasep_lib.counting.evidence import Evidence, evidence_of
 from contrasep_lib.embedding.analysis import Analysis
 from contrasep_lib.modularity.graphs import Graph
 from contrasep_lib.modularity.solvers.spectral import SpectralSolver
 from contrasep_lib.nodes.nodeset import NodeSet
+
+
+NODES = 1024
+"""Of a recording's nodes so many are partitioned at most, drawn by weight."""
 
 
 class LargestModularity(CountEstimator):
@@ -43,7 +47,7 @@ class LargestModularity(CountEstimator):
     ) -> CountDecision:
         """See `CountEstimator.count`."""
         check_countable(nodes)
-        z, weight, _ = drawn(nodes, 0, seed)
+        z, weight, _ = drawn(nodes, 0, seed, NODES)
         some = NodeSet.from_embeddings(
             torch.from_numpy(z).float()[None], weight=torch.from_numpy(weight).float()[None]
         )
@@ -54,7 +58,7 @@ class LargestModularity(CountEstimator):
         words += f"{self.options.outputs} communities non-empty"
         if number > most:
             words += f", but k_max is {most}"
-        evidence = ()
+        evidence: tuple[Evidence, ...] = ()
         if with_evidence:
             evidence = evidence_of(nodes, most, self.graph, [(math.nan,) * 3] * most, seed, self.quality)
         return CountDecision(count, words, None, evidence)
