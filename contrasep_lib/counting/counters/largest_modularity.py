@@ -15,7 +15,6 @@ from contrasep_lib.modularity.graphs import Graph
 from contrasep_lib.modularity.solvers.spectral import SpectralSolver
 from contrasep_lib.nodes.nodeset import NodeSet
 
-
 NODES = 1024
 """Of a recording's nodes so many are partitioned at most, drawn by weight."""
 
