@@ -85,3 +85,13 @@ def test_the_largest_q_finds_groups_but_never_says_one(planted):
     assert made.count(node_set(np.eye(20)[:1].repeat(50, 0)), None, 5, 0).number == 1
     with pytest.raises(ValueError, match="outputs: expected at least 1, got 0"):
         LargestModularityOptions(outputs=0)
+
+
+def test_the_shipped_model_counts_by_the_effective_number_of_single_speakers():
+    from contrasep_lib.config import load_config
+    from contrasep_lib.separate.shipped import folder_of
+
+    folder = folder_of("best")
+    options = load_config(folder / "config.yaml", ["modularity.counting=effective_number"])["modularity"]
+    single = ClusteringState.load(folder / "modularity", options).counter.single
+    assert single.recordings == 200 and single.count(1.1) == 1 and single.count(2.3) == 2
