@@ -18,8 +18,8 @@ import scipy.optimize
 import torch
 
 from contrasep_lib.counting.cuts import Cut, CutTest
+from contrasep_lib.counting.drawing import check_countable, drawn
 from contrasep_lib.counting.null import FEATURES, Null
-from contrasep_lib.counting.recursive import check_countable, drawn
 from contrasep_lib.modularity.soft import best_of, unit, whole
 from contrasep_lib.nodes.nodeset import NodeSet
 

@@ -6,7 +6,7 @@ all borders are found anew (:mod:`.soft`). In the end each pair of communities h
 the same test, or is joined again: a poor start must not add a speaker.
 
 The largest Q alone cannot answer "one", see ``docs/concepts/counting.md``. It is reported as
-evidence, beside Q of one-speaker surrogates cut into as many communities.
+evidence, beside that of one-speaker surrogates cut into as many communities.
 """
 
 from __future__ import annotations
@@ -18,15 +18,14 @@ import numpy as np
 import torch
 
 from contrasep_lib.counting.cuts import Cut, CutTest
+from contrasep_lib.counting.drawing import check_countable, drawn, padded, taking_part
 from contrasep_lib.counting.evidence import Evidence, measure
 from contrasep_lib.counting.null import Null
 from contrasep_lib.modularity.graphs import Graph, KernelGraph
+from contrasep_lib.modularity.quality import Modularity, Quality
 from contrasep_lib.modularity.soft import SoftPartition, best_of, unit, whole
 from contrasep_lib.modularity.solvers.base import Solver
 from contrasep_lib.nodes.nodeset import NodeSet
-
-MAX_TEST_NODES = 4096
-"""Counting looks at this many nodes at most, drawn without replacement by weight from the seed."""
 
 _RESTARTS = 4
 
@@ -67,6 +66,7 @@ def count_communities(
     null: Null | None = None,
     min_share: float = 0.02,
     with_evidence: bool = True,
+    quality: Quality = Modularity(),
 ) -> list[SplitDecision]:
     """Count the communities of each utterance of a batch.
 
@@ -78,7 +78,7 @@ def count_communities(
         nodes: node set with unit-norm embeddings ``(batch, nodes, dim)``; its gradient is
             not followed.
         k_max: the largest count considered, at least 1.
-        graph: in which Q and conductance of the evidence are measured;
+        graph: in which qualities and conductance of the evidence are measured;
             ``KernelGraph(power=2)`` when None. The decision itself is made on angles.
         solver: its partition into K is one more starting point for each K; without it,
             splits of the partition into K - 1 and k-means++ are the starts.
@@ -88,6 +88,7 @@ def count_communities(
         min_share: least share of the weight that counts as a speaker, in (0, 0.5).
         with_evidence: whether to fill ``evidence``, which takes half of the time; the
             decision is the same without.
+        quality: whose null and excess the evidence gives.
 
     Returns:
         One decision per utterance.
@@ -102,7 +103,7 @@ def count_communities(
     graph = KernelGraph() if graph is None else graph
     null = Null() if null is None else null
     return [
-        _Search(nodes, row, k_max, graph, solver, seed, null, min_share).decide(with_evidence)
+        _Search(nodes, row, k_max, graph, solver, seed, null, min_share, quality).decide(with_evidence)
         for row in range(nodes.z.shape[0])
     ]
 
@@ -120,9 +121,10 @@ class _Search:
         seed: int,
         null: Null,
         min_share: float,
+        quality: Quality,
     ) -> None:
         self.nodes, self.row, self.k_max, self.graph, self.null = nodes, row, k_max, graph, null
-        self.solver, self.seed, self.min_share = solver, seed, min_share
+        self.solver, self.seed, self.min_share, self.quality = solver, seed, min_share, quality
         # odds are calibrated for at most so many speakers
         self.most = min(k_max, null.known) if null.odds and null.known else k_max
         self.z, self.weight, _ = drawn(nodes, row, seed)
@@ -222,14 +224,14 @@ class _Search:
             for k in range(1, self.k_max + 1)
         ]
         fits = [self.fits[k] for k in range(1, self.k_max + 1)]
-        return measure(self.z, self.weight, self.graph, fits, scores, self.seed)
+        return measure(self.z, self.weight, self.graph, fits, scores, self.seed, self.quality)
 
     def _decision(
         self, count: int, at_limit: bool, joined: bool, evidence: tuple[Evidence, ...]
     ) -> SplitDecision:
         fit = self.fits[count]
-        valid = _taking_part(self.nodes, self.row)
-        z = _padded(self.nodes.z.detach()[self.row][valid].to("cpu", torch.float64).numpy())
+        valid = taking_part(self.nodes, self.row)
+        z = padded(self.nodes.z.detach()[self.row][valid].to("cpu", torch.float64).numpy())
         weight = self.nodes.weight.detach()[self.row][valid].to("cpu", torch.float64).numpy()
         soft = fit.assign(z)
         hard = soft.argmax(1)
@@ -272,41 +274,3 @@ class _Search:
         else:
             words.append(f"no cut exceeds one speaker's cloud ({cut}, needed {limit})")
         return " ".join(words)
-
-
-def check_countable(nodes: NodeSet, min_share: float) -> None:
-    """Raise ValueError unless each utterance can be counted, see :func:`count_communities`."""
-    if not 0 < min_share < 0.5:
-        raise ValueError(f"min_share: expected a value in (0, 0.5), got {min_share}")
-    nodes.require_unit_norm()
-    for row in range(nodes.z.shape[0]):
-        if not bool(_taking_part(nodes, row).any()):
-            raise ValueError(
-                f"nodes: utterance {row} of the batch has no valid node of positive weight (all silent); "
-                "at least one is needed to count speakers"
-            )
-
-
-def _taking_part(nodes: NodeSet, row: int) -> torch.Tensor:
-    return nodes.valid[row] & (nodes.weight[row] > 0)
-
-
-def drawn(nodes: NodeSet, row: int, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Embeddings and weights of the nodes that counting looks at, in float64, and their indices.
-
-    Among more than :data:`MAX_TEST_NODES` the draw is by weight and without replacement
-    (exponential clocks, Efraimidis and Spirakis 2006); those drawn then count alike.
-    """
-    index = torch.nonzero(_taking_part(nodes, row)).squeeze(1).cpu().numpy()
-    weight = nodes.weight.detach()[row].to("cpu", torch.float64).numpy()[index]
-    if len(index) > MAX_TEST_NODES:
-        clocks = np.random.default_rng(seed).exponential(size=len(index)) / weight
-        chosen = np.sort(np.argpartition(clocks, MAX_TEST_NODES)[:MAX_TEST_NODES])
-        index, weight = index[chosen], np.ones(MAX_TEST_NODES)
-    z = nodes.z.detach()[row][torch.from_numpy(index).to(nodes.z.device)].to("cpu", torch.float64).numpy()
-    return unit(_padded(z)), weight / weight.mean(), index
-
-
-def _padded(z: np.ndarray) -> np.ndarray:
-    """At least two dimensions, so that there are bearings."""
-    return np.pad(z, ((0, 0), (0, max(2 - z.shape[1], 0))))

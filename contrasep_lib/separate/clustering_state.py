@@ -48,8 +48,9 @@ class ClusteringState:
         """
         graph = create(options.graph)
         solver = create(options.solver, num_communities=options.k_max)
-        counter = create(options.counting, graph=graph, most=options.k_max, network=network)
-        return cls(graph, solver, counter, create(options.quality))
+        quality = create(options.quality)
+        counter = create(options.counting, graph=graph, most=options.k_max, network=network).with_quality(quality)
+        return cls(graph, solver, counter, quality)
 
     @classmethod
     def load(

@@ -120,7 +120,7 @@ def test_a_file_is_separated_as_its_samples_are(tmp_path):
     assert evidence[2]["normalised_modularity"] > 0.1
     assert sorted(evidence) == [1, 2, 3, 4, 5] and evidence[1]["mean_conductance"] is None
     assert evidence[2]["joint_score"] > evidence[2]["threshold"] > evidence[2]["split_score"]
-    assert evidence[2]["excess"] == pytest.approx(evidence[2]["modularity"] - evidence[2]["null_mean"], abs=2e-6)
+    assert evidence[2]["excess"] == pytest.approx(evidence[2]["quality"] - evidence[2]["null_mean"], abs=2e-6)
 
     # again: the same bytes, but only when asked to replace them
     before = {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()}

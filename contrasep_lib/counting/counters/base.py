@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import abc
+import copy
 import dataclasses
 from collections.abc import Iterable, Mapping
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol, TypeVar
 
 import torch
 
@@ -13,7 +14,10 @@ from contrasep_lib.counting.evidence import Evidence
 from contrasep_lib.embedding.analysis import Analysis
 from contrasep_lib.modularity.diagnostics import FurtherSplit
 from contrasep_lib.modularity.graphs import Graph
+from contrasep_lib.modularity.quality import Modularity, Quality
 from contrasep_lib.nodes.nodeset import NodeSet
+
+Estimator = TypeVar("Estimator", bound="CountEstimator")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,9 +69,11 @@ class CountEstimator(abc.ABC):
     Attributes:
         state_file: name of that file in ``exp/<tag>/modularity``, ``.json`` (plain values) or ``.pth`` (plain values
             and tensors); empty for a counter that learns nothing.
+        quality: whose null and excess evidence gives, see `with_quality`.
     """
 
     state_file: ClassVar[str] = ""
+    quality: Quality = Modularity()
 
     @classmethod
     @abc.abstractmethod
@@ -86,6 +92,12 @@ class CountEstimator(abc.ABC):
         Raises:
             ContrasepError: the counter needs a network and there is none.
         """
+
+    def with_quality(self: Estimator, quality: Quality) -> Estimator:
+        """The counter with evidence of the quality that solvers maximise."""
+        made = copy.copy(self)
+        made.quality = quality
+        return made
 
     def fitted(self, speech: KnownSpeech | None, seed: int) -> CountEstimator:
         """The counter after it has learned from known speech; itself where it learns nothing.

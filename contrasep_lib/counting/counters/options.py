@@ -54,3 +54,50 @@ class ClassifierOptions(RecursiveSplitOptions):
     Attributes:
         null_model, utterances, seconds, threshold: as for ``recursive_split``, by whose null evidence is measured.
     """
+
+
+@choice(
+    "counter", "effective_number", target="contrasep_lib.counting.counters.effective_number:EffectiveNumber"
+)
+@dataclasses.dataclass(frozen=True)
+class EffectiveNumberOptions:
+    """The effective number of communities against that of single-speaker recordings; takes no labels of counts.
+
+    Attributes:
+        utterances: single-speaker recordings that are measured; 0 takes the values of a narrow cloud.
+        seconds: of each at most.
+        level: share of single-speaker recordings that may exceed the bar for one speaker, in (0, 1).
+        power: of the cosine, the edges of the graph; above 0.
+    """
+
+    utterances: int = 100
+    seconds: float = 6.0
+    level: float = 0.05
+    power: float = 4.0
+
+    def __post_init__(self) -> None:
+        if self.utterances < 0:
+            raise ValueError(f"utterances: expected at least 0, got {self.utterances}")
+        if not 0 < self.level < 1:
+            raise ValueError(f"level: expected a value in (0, 1), got {self.level}")
+        for name in ("seconds", "power"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name}: expected a positive number, got {getattr(self, name)}")
+
+
+@choice(
+    "counter", "largest_modularity", target="contrasep_lib.counting.counters.largest_modularity:LargestModularity"
+)
+@dataclasses.dataclass(frozen=True)
+class LargestModularityOptions:
+    """The communities that the largest Q leaves non-empty, the count of arXiv 2305.10652; hardly ever one.
+
+    Attributes:
+        outputs: communities that the partition may have.
+    """
+
+    outputs: int = 12
+
+    def __post_init__(self) -> None:
+        if self.outputs < 1:
+            raise ValueError(f"outputs: expected at least 1, got {self.outputs}")

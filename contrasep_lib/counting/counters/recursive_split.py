@@ -75,7 +75,9 @@ class RecursiveSplit(CountEstimator):
         self, nodes: NodeSet, analysis: Analysis, most: int, seed: int, with_evidence: bool = False
     ) -> CountDecision:
         """See `CountEstimator.count`."""
-        [found] = count_communities(nodes, most, self.graph, None, seed, self.null, with_evidence=with_evidence)
+        [found] = count_communities(
+            nodes, most, self.graph, None, seed, self.null, with_evidence=with_evidence, quality=self.quality
+        )
         further = FurtherSplit(found.split_score, found.threshold, found.at_limit)
         return CountDecision(found.count, found.reason, None, found.evidence, further)
 
