@@ -50,7 +50,10 @@ def supervision(config: Mapping[str, Any]) -> str:
     """
     separator = config["separate"].separator
     if separator == "model":
-        stated = MODEL_SUPERVISION["decoder" if config["model"].decoder is not None else config["model"].labels]
+        known = "decoder" if config["model"].decoder is not None else config["model"].labels
+        stated = MODEL_SUPERVISION[known]
+        if known == "none" and getattr(config["modularity"].solver, "supervised", False):
+            stated += ", sources for the modularity network (which unit is dominated by whom)"
         speakers = config["model"].labels != "none" and config["pretrain"].epochs > 0
         return f"speaker labels in pretraining{_shares(config['pretrain'].balance)}, {stated}" if speakers else stated
     return oracle_options(separator).supervision

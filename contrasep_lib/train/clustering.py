@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 import numpy as np
 import torch
 
+from contrasep_lib.errors import ContrasepError
 from contrasep_lib.io.dumpset import DumpSet
 from contrasep_lib.mix.options import MixOptions
 from contrasep_lib.modularity.options import ModularityOptions
@@ -74,6 +75,54 @@ class SingleSpeakers:
                 yield nodes, dominant
 
 
+class DumpedMixtures:
+    """Dumped sets of mixtures, used evenly, as solvers learn from them.
+
+    See `contrasep_lib.modularity.solvers.base.TrainingMixtures`.
+
+    Args:
+        model: trained, in evaluation mode.
+        sets: of mixtures.
+        seed: of drawn mixtures.
+    """
+
+    def __init__(self, model: SeparationModel, sets: Sequence[DumpSet], seed: int) -> None:
+        self.model, self.sets, self.seed = model, sets, seed
+
+    def __call__(self, count: int) -> Iterator[NodeSet]:
+        """Node sets of about so many mixtures."""
+        for dump, keys in self._drawn(count):
+            yield from embedded(self.model, dump, keys)
+
+    def labelled(self, count: int) -> Iterator[tuple[NodeSet, torch.Tensor]]:
+        """As `__call__`, with the source that dominates each node ``(1, nodes)`` int64.
+
+        Raises:
+            ContrasepError: a set without sources, or sources of another length than their mixture.
+        """
+        device = next(self.model.parameters()).device
+        for dump, keys in self._drawn(count):
+            if not dump.spk:
+                raise ContrasepError(f"{dump.folder}: expected a set of mixtures with spk1.scp .., got single speakers")
+            for key in keys:
+                mixture, sources = dump.mixture(key), dump.sources(key)
+                if sources.shape[1] != len(mixture):
+                    raise ContrasepError(
+                        f"{dump.folder}: sources of '{key}': expected {len(mixture)} samples, as the mixture has, "
+                        f"got {sources.shape[1]}; run stage 2 again"
+                    )
+                with torch.no_grad():
+                    dominant = self.model.granularity.targets(torch.from_numpy(sources)[None].to(device))
+                    nodes = self.model.embed(torch.from_numpy(mixture)[None].to(device))
+                if nodes.valid.any():
+                    yield nodes, dominant
+
+    def _drawn(self, count: int) -> Iterator[tuple[DumpSet, list[str]]]:
+        share = -(-count // len(self.sets))
+        for dump in self.sets:
+            yield dump, drawn_keys(dump, share, self.seed)
+
+
 def train_clustering(
     model: SeparationModel,
     mixtures: Sequence[DumpSet],
@@ -96,12 +145,6 @@ def train_clustering(
         ContrasepError: sets of nothing but silence, or a training that diverged.
     """
     made = ClusteringState.from_options(options, model.counter)
-
-    def pool(count: int) -> Iterator[NodeSet]:
-        share = -(-count // len(mixtures))
-        for dump in mixtures:
-            yield from embedded(model, dump, drawn_keys(dump, share, options.seed))
-
-    solver = made.solver.trained(pool, made.graph, options.seed, made.quality)
+    solver = made.solver.trained(DumpedMixtures(model, mixtures, options.seed), made.graph, options.seed, made.quality)
     speech = None if singles is None else SingleSpeakers(model, singles, mix, options.seed, most)
     return dataclasses.replace(made, solver=solver, counter=made.counter.fitted(speech, options.seed))

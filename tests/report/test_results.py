@@ -12,6 +12,8 @@ import soundfile
 from contrasep_lib.config import SECTIONS, build, names
 from contrasep_lib.errors import ContrasepError
 from contrasep_lib.models.options import ModelOptions
+from contrasep_lib.modularity.options import ModularityOptions
+from contrasep_lib.modularity.solvers.options import SlotsOptions
 from contrasep_lib.oracles.base import separator_of
 from contrasep_lib.report.plots import assigned_source, read_assignment
 from contrasep_lib.report.results import REQUIRED_KEYS, read_results, supervision
@@ -224,6 +226,9 @@ def test_every_separator_states_its_supervision():
     learned = {**config, "separate": SeparateOptions("model")}
     assert "sources in training" in supervision(learned)
     assert supervision({**learned, "model": ModelOptions(labels="none")}).startswith("utterance")
+    slots = {**learned, "model": ModelOptions(labels="none"), "modularity": ModularityOptions(solver=SlotsOptions())}
+    assert ", sources for the modularity network (which" in supervision(slots)
+    assert supervision({**slots, "model": ModelOptions()}) == supervision(learned)
     pretrained = {**learned, "pretrain": TrainOptions(balance={"wsj0": 3, "audiomnist": 1})}
     assert supervision(pretrained).startswith(
         "speaker labels in pretraining on audiomnist (25 %) and wsj0 (75 %), sources"

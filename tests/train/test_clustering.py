@@ -1,10 +1,12 @@
 """Stage 4 after the embedding: known speech for the counter, a pool of mixtures for the solver."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
 
-from contrasep_lib.config import create
+from contrasep_lib.config import build, create
 from contrasep_lib.counting.counters.options import RecursiveSplitOptions
 from contrasep_lib.errors import ContrasepError
 from contrasep_lib.io.dumpset import DumpSet
@@ -16,7 +18,7 @@ from contrasep_lib.nodes.granularity import TimeFrequency
 from contrasep_lib.nodes.nodeset import NodeSet
 from contrasep_lib.nodes.options import FeatureOptions
 from contrasep_lib.separate.clustering_state import ClusteringState
-from contrasep_lib.train.clustering import SingleSpeakers, drawn_keys, train_clustering
+from contrasep_lib.train.clustering import DumpedMixtures, SingleSpeakers, drawn_keys, train_clustering
 
 from .conftest import write_dump
 
@@ -106,3 +108,45 @@ def test_the_pool_is_drawn_evenly_from_all_sets(single_dump, monkeypatch):
     model.embed = lambda mixture: NodeSet.from_embeddings(torch.eye(8)[None])
     trained = train_clustering(model, [DumpSet(single_dump)] * 2, None, ModularityOptions(), MixOptions(), 2)
     assert Asking.given == [6] and trained.solver is made.solver
+
+
+def test_labelled_mixtures_are_those_of_the_pool_with_their_sources(mixture_dumps):
+    model, sets = Planted(), [DumpSet(mixture_dumps[count]) for count in (2, 3)]
+    known = list(DumpedMixtures(model, sets, seed=3).labelled(5))
+    assert [int(dominant.max()) + 1 for _, dominant in known] == [2] * 3 + [3] * 3
+    keys = [(dump, key) for dump in sets for key in drawn_keys(dump, 3, 3)]
+    for (nodes, dominant), (dump, key) in zip(known, keys):
+        expected = TimeFrequency(FEATURES).targets(torch.from_numpy(dump.sources(key))[None])
+        assert torch.equal(dominant, expected) and nodes.z.shape[:2] == dominant.shape
+
+
+def test_sets_without_fitting_sources_are_reported(single_dump, mixture_dumps, monkeypatch):
+    with pytest.raises(ContrasepError, match="tr_single: expected a set of mixtures with spk1.scp .., got single sp"):
+        next(DumpedMixtures(Planted(), [DumpSet(single_dump)], 0).labelled(1))
+    dump = DumpSet(mixture_dumps[2])
+    monkeypatch.setattr(DumpSet, "sources", lambda self, key: np.zeros((2, 7), np.float32))
+    with pytest.raises(ContrasepError, match=r"sources of '.*': expected \d+ samples, as the mixture has, got 7; run"):
+        next(DumpedMixtures(Planted(), [dump], 0).labelled(1))
+
+
+def test_slots_are_trained_saved_and_loaded(mixture_dumps, tmp_path):
+    options = build(ModularityOptions, {
+        "solver": {"name": "slots", "train_pool": 4, "train_nodes": 64, "step_nodes": 32, "train_steps": 2,
+                   "train_mixtures": 2, "width": 8, "layers": 1},
+        "counting": {"name": "recursive_split", "utterances": 0}, "quality": "normalised", "k_max": 3,
+    }, "modularity")
+    sets = [DumpSet(mixture_dumps[count]) for count in (2, 3)]
+    trained = train_clustering(Planted(), sets, None, options, MixOptions(), 3)
+    trained.save(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["null.json", "slots.pth"]
+    loaded = ClusteringState.load(tmp_path, options)
+    nodes, _ = next(DumpedMixtures(Planted(), sets, 0).labelled(2))
+    one, other = (
+        state.solver.solve(nodes, 2, state.graph, 0, state.quality).assign for state in (trained, loaded)
+    )
+    assert torch.equal(one, other)
+    (tmp_path / "slots.pth").unlink()
+    with pytest.raises(ContrasepError, match="slots.pth: no such checkpoint; run the training that makes it first"):
+        ClusteringState.load(tmp_path, options)
+    with pytest.raises(ContrasepError, match="modularity.k_max: expected at least 3, .*, got 2"):
+        train_clustering(Planted(), sets, None, dataclasses.replace(options, k_max=2), MixOptions(), 3)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import abc
 import dataclasses
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any, ClassVar
+from collections.abc import Iterable, Mapping
+from typing import Any, ClassVar, Protocol
 
 import torch
 
@@ -36,6 +36,20 @@ class Solution:
     quality: torch.Tensor
 
 
+class TrainingMixtures(Protocol):
+    """Training mixtures, embedded as they are asked for."""
+
+    def __call__(self, count: int) -> Iterable[NodeSet]:
+        """Node sets, one mixture each, of about so many mixtures."""
+
+    def labelled(self, count: int) -> Iterable[tuple[NodeSet, torch.Tensor]]:
+        """As `__call__`, with the source that dominates each node, ``(1, nodes)`` int64.
+
+        Raises:
+            ContrasepError: the sources are not there.
+        """
+
+
 class Solver(abc.ABC):
     """Finds communities of high modularity, or of another quality; one call serves one graph or a padded batch.
 
@@ -60,12 +74,12 @@ class Solver(abc.ABC):
         return cls(**vars(options))
 
     def trained(
-        self, mixtures: Callable[[int], Iterable[NodeSet]], graph: Graph, seed: int, quality: Quality = Modularity()
+        self, mixtures: TrainingMixtures, graph: Graph, seed: int, quality: Quality = Modularity()
     ) -> Solver:
         """The solver after training; itself where it has nothing to learn.
 
         Args:
-            mixtures: gives the node sets, one mixture each, of about so many training mixtures.
+            mixtures: that it learns from.
             graph: that it will be asked to partition.
             seed: of all random choices.
             quality: of partitions, which it will be asked to maximise.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import ClassVar
 
 from contrasep_lib.config import choice
 
@@ -120,3 +121,56 @@ class DirectOptions:
 
     def __post_init__(self) -> None:
         _check(self, restarts=1, steps=1, sample=1, full_steps=1)
+
+
+@choice("solver", "slots", target="contrasep_lib.modularity.solvers.slots:SlotsSolver")
+@dataclasses.dataclass(frozen=True)
+class SlotsOptions:
+    """Slots that attend to the whole graph, trained over labelled mixtures; their partition is refined on the graph.
+
+    Training reads which source dominates a node, so it needs sets of mixtures with their sources.
+
+    Attributes:
+        width: of slots and of the features of nodes.
+        layers: of attention.
+        train_pool: training mixtures that are embedded for its training.
+        train_nodes: nodes kept of each.
+        train_steps: steps of Adam over the mixtures.
+        train_mixtures: mixtures in a step.
+        step_nodes: nodes drawn of each mixture for a step.
+        learning_rate: of that training.
+        dominance_weight: of the cross entropy with the source that dominates a node.
+        quality_weight: of the negative quality.
+        existence_weight: of the binary cross entropy of each slot's existence.
+        refine_steps: steps of ascent of the quality on the graph itself; 0 takes the slots' partition as it is.
+        sample: slots attend to at most this many nodes, drawn at random; all nodes are assigned.
+    """
+
+    supervised: ClassVar[bool] = True
+
+    width: int = 64
+    layers: int = 3
+    train_pool: int = 1500
+    train_nodes: int = 4096
+    train_steps: int = 2000
+    train_mixtures: int = 8
+    step_nodes: int = 2048
+    learning_rate: float = 1e-3
+    dominance_weight: float = 1.0
+    quality_weight: float = 1.0
+    existence_weight: float = 1.0
+    refine_steps: int = 0
+    sample: int = 65536
+
+    def __post_init__(self) -> None:
+        _check(
+            self, width=2, layers=1, train_pool=1, train_nodes=2, train_steps=0, train_mixtures=1, step_nodes=2,
+            refine_steps=0, sample=1,
+        )
+        if not self.learning_rate > 0:
+            raise ValueError(f"learning_rate: expected a positive number, got {self.learning_rate}")
+        for name in ("dominance_weight", "quality_weight", "existence_weight"):
+            if not 0 <= getattr(self, name) < float("inf"):
+                raise ValueError(f"{name}: expected at least 0, got {getattr(self, name)}")
+        if not self.dominance_weight + self.quality_weight > 0:
+            raise ValueError("dominance_weight, quality_weight: expected one of them above 0, got 0 for both")
