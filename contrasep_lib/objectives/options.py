@@ -85,6 +85,45 @@ class WhitenedDeepClusteringOptions(ObjectiveOptions):
     """Share of the labels that no linear function of the embeddings explains."""
 
 
+@choice("objective", "slots", target="contrasep_lib.objectives.slots:Slots")
+@dataclasses.dataclass(frozen=True)
+class SlotsObjectiveOptions(ObjectiveOptions):
+    """Slots that attend to the graph find the sources of a mixture, and the embedding learns from their partition.
+
+    Attributes:
+        slots: at least as many as a mixture has speakers.
+        width: of slots and of the features of nodes.
+        layers: of attention.
+        sampled_nodes: nodes that are drawn from each mixture.
+        power: of the kernel graph.
+        dominance_weight: of the cross entropy with the source that dominates a node.
+        quality_weight: of the negative normalised modularity.
+        existence_weight: of the binary cross entropy of each slot's existence.
+    """
+
+    supervised: ClassVar[bool] = True
+
+    slots: int = 6
+    width: int = 64
+    layers: int = 3
+    sampled_nodes: int = 2048
+    power: int = 2
+    dominance_weight: float = 1.0
+    quality_weight: float = 1.0
+    existence_weight: float = 1.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name, least in (("slots", 2), ("width", 2), ("layers", 1), ("sampled_nodes", 2), ("power", 1)):
+            if getattr(self, name) < least:
+                raise ValueError(f"{name}: expected at least {least}, got {getattr(self, name)}")
+        for name in ("dominance_weight", "quality_weight", "existence_weight"):
+            if not 0 <= getattr(self, name) < float("inf"):
+                raise ValueError(f"{name}: expected at least 0, got {getattr(self, name)}")
+        if not self.dominance_weight + self.quality_weight > 0:
+            raise ValueError("dominance_weight, quality_weight: expected one of them above 0, got 0 for both")
+
+
 @choice("objective", "si_snr", target="contrasep_lib.objectives.si_snr:SISNR")
 @dataclasses.dataclass(frozen=True)
 class SISNROptions(ObjectiveOptions):

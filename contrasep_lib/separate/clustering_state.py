@@ -44,13 +44,13 @@ class ClusteringState:
             network: the model's classifier of the number of speakers; None for a model that has none.
 
         Raises:
-            ContrasepError: the counter needs a network and there is none.
+            ContrasepError: the counter needs a network and there is none, or another solver.
         """
         graph = create(options.graph)
         solver = create(options.solver, num_communities=options.k_max)
         quality = create(options.quality)
         counter = create(options.counting, graph=graph, most=options.k_max, network=network).with_quality(quality)
-        return cls(graph, solver, counter, quality)
+        return cls(graph, solver, counter.with_solver(solver), quality)
 
     @classmethod
     def load(
@@ -70,6 +70,7 @@ class ClusteringState:
                     parts[name] = part.with_state(_read(path))
                 except (ValueError, TypeError) as error:
                     raise ContrasepError(f"{path}: {error}; run stage 4 again") from None
+        parts["counter"] = parts["counter"].with_solver(parts["solver"])
         return dataclasses.replace(made, **parts)
 
     def save(self, folder: str | Path) -> None:

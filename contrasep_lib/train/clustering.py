@@ -147,4 +147,5 @@ def train_clustering(
     made = ClusteringState.from_options(options, model.counter)
     solver = made.solver.trained(DumpedMixtures(model, mixtures, options.seed), made.graph, options.seed, made.quality)
     speech = None if singles is None else SingleSpeakers(model, singles, mix, options.seed, most)
-    return dataclasses.replace(made, solver=solver, counter=made.counter.fitted(speech, options.seed))
+    counter = made.counter.with_solver(solver).fitted(speech, options.seed)
+    return dataclasses.replace(made, solver=solver, counter=counter)

@@ -205,7 +205,7 @@ def judge(args: argparse.Namespace) -> None:
         dump = DumpSet(folder)
         most = round(args.seconds * dump.rate)
         for key in tqdm(drawn_keys(dump, args.mixtures, args.seed), desc=str(folder), disable=None):
-            with torch.inference_mode():
+            with torch.no_grad():
                 found = measures(model, solvers, dump.mixture(key)[:most], dump.sources(key)[:, :most])
             rows.append({"set": f"{folder.parent.name}/{folder.name}", "key": key, **found})
     write_text(args.out, json.dumps(rows, indent=1) + "\n")

@@ -15,6 +15,7 @@ from contrasep_lib.embedding.analysis import Analysis
 from contrasep_lib.modularity.diagnostics import FurtherSplit
 from contrasep_lib.modularity.graphs import Graph
 from contrasep_lib.modularity.quality import Modularity, Quality
+from contrasep_lib.modularity.solvers.base import Solver
 from contrasep_lib.nodes.nodeset import NodeSet
 
 Estimator = TypeVar("Estimator", bound="CountEstimator")
@@ -108,6 +109,14 @@ class CountEstimator(abc.ABC):
 
         Raises:
             ContrasepError: the speech does not serve.
+        """
+        return self
+
+    def with_solver(self, solver: Solver) -> CountEstimator:
+        """The counter beside the solver of its configuration, trained or not; itself where it does not ask it.
+
+        Raises:
+            ContrasepError: it needs another solver.
         """
         return self
 

@@ -101,3 +101,9 @@ class LargestModularityOptions:
     def __post_init__(self) -> None:
         if self.outputs < 1:
             raise ValueError(f"outputs: expected at least 1, got {self.outputs}")
+
+
+@choice("counter", "slots", target="contrasep_lib.counting.counters.slots:SlotCount")
+@dataclasses.dataclass(frozen=True)
+class SlotCountOptions:
+    """The number of slots that exist, by the probabilities of the solver ``slots``."""

@@ -104,7 +104,7 @@ def match_slots(overlap: torch.Tensor) -> torch.Tensor:
     """
     table = overlap.detach().double().cpu().numpy()
     matched = np.full(table.shape[::2], -1, np.int64)
-    for row, (entry, present) in enumerate(zip(table, (table > 0).any(axis=1).tolist())):
+    for row, (entry, present) in enumerate(zip(table, np.any(table > 0, axis=1))):
         sources = np.flatnonzero(present)
         mine, theirs = linear_sum_assignment(entry[:, sources], maximize=True)
         matched[row, sources[theirs]] = mine
