@@ -124,6 +124,34 @@ class SlotsObjectiveOptions(ObjectiveOptions):
             raise ValueError("dominance_weight, quality_weight: expected one of them above 0, got 0 for both")
 
 
+@choice("objective", "gap", target="contrasep_lib.objectives.gap:Gap")
+@dataclasses.dataclass(frozen=True)
+class GapOptions(ObjectiveOptions):
+    """By how much a wrong partition is worth more than the true one, in normalised modularity, with a margin.
+
+    Attributes:
+        margin: of the value for each unit of weight on a wrong speaker; without it collapsed embeddings have no loss.
+        sampled_nodes: nodes that are drawn from each mixture.
+        moves: sweeps of moves that raise the value of the partition of k-means; 0 takes that partition.
+        power: of the kernel graph.
+    """
+
+    supervised: ClassVar[bool] = True
+
+    margin: float = 0.2
+    sampled_nodes: int = 1024
+    moves: int = 20
+    power: int = 2
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name, least in (("sampled_nodes", 2), ("moves", 0), ("power", 1)):
+            if getattr(self, name) < least:
+                raise ValueError(f"{name}: expected at least {least}, got {getattr(self, name)}")
+        if not 0 < self.margin < float("inf"):
+            raise ValueError(f"margin: expected a positive number, got {self.margin}")
+
+
 @choice("objective", "si_snr", target="contrasep_lib.objectives.si_snr:SISNR")
 @dataclasses.dataclass(frozen=True)
 class SISNROptions(ObjectiveOptions):

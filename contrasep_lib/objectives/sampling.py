@@ -57,3 +57,21 @@ def pair_nodes(labels: torch.Tensor, valid: torch.Tensor) -> tuple[torch.Tensor,
     paired = even[:, :-1] & (ranked[:, :-1] == ranked[:, 1:]) & valid.gather(1, order[:, 1:])
     kept = paired.int().argsort(dim=1, descending=True, stable=True)[:, : labels.shape[1] // 2]
     return order[:, :-1].gather(1, kept), order[:, 1:].gather(1, kept), paired.gather(1, kept)
+
+
+def own_labels(labels: torch.Tensor, valid: torch.Tensor) -> tuple[torch.Tensor, int, torch.Tensor]:
+    """Labels of each mixture from 0 on, whatever they mean in the batch.
+
+    Args:
+        labels: ``(batch, nodes)`` integers.
+        valid: ``(batch, nodes)`` bool, where they are read.
+
+    Returns:
+        ``(batch, nodes)`` int64, 0 where not valid; the largest number of labels of a mixture, at least 1; that of
+        each, ``(batch,)``.
+    """
+    own, counts = torch.zeros_like(labels), torch.zeros_like(labels[:, 0])
+    for row, read in enumerate(valid):
+        names, own[row, read] = labels[row, read].unique(return_inverse=True)
+        counts[row] = len(names)
+    return own, max(int(counts.max()), 1), counts

@@ -13,7 +13,7 @@ from contrasep_lib.modularity.solvers.slot_network import SlotNetwork
 from contrasep_lib.nodes.nodeset import NodeSet
 from contrasep_lib.objectives.base import Losses, Objective, Step
 from contrasep_lib.objectives.options import SlotsObjectiveOptions
-from contrasep_lib.objectives.sampling import sample_nodes, take
+from contrasep_lib.objectives.sampling import own_labels, sample_nodes, take
 
 if typing.TYPE_CHECKING:
     from contrasep_lib.models.separation import SeparationModel
@@ -58,21 +58,3 @@ class Slots(Objective):
             nodes = NodeSet.from_embeddings(z, weight, drawn & (counts > 1).unsqueeze(1))
             value, terms = self.loss(self.network(nodes.z, weight, nodes.valid), nodes, labels, number)
         return value, {f"slots_{name}": term for name, term in terms.items()}
-
-
-def own_labels(labels: torch.Tensor, valid: torch.Tensor) -> tuple[torch.Tensor, int, torch.Tensor]:
-    """Labels of each mixture from 0 on, whatever they mean in the batch.
-
-    Args:
-        labels: ``(batch, nodes)`` integers.
-        valid: ``(batch, nodes)`` bool, where they are read.
-
-    Returns:
-        ``(batch, nodes)`` int64, 0 where not valid; the largest number of labels of a mixture, at least 1; that of
-        each, ``(batch,)``.
-    """
-    own, counts = torch.zeros_like(labels), torch.zeros_like(labels[:, 0])
-    for row, read in enumerate(valid):
-        names, own[row, read] = labels[row, read].unique(return_inverse=True)
-        counts[row] = len(names)
-    return own, max(int(counts.max()), 1), counts

@@ -8,7 +8,8 @@ from contrasep_lib.models.options import ModelOptions
 from contrasep_lib.nodes.labels import LabelledNodes
 from contrasep_lib.objectives.base import Step
 from contrasep_lib.objectives.options import SlotsObjectiveOptions
-from contrasep_lib.objectives.slots import Slots, own_labels
+from contrasep_lib.objectives.sampling import own_labels
+from contrasep_lib.objectives.slots import Slots
 
 
 class Model:

@@ -152,10 +152,10 @@ class SlotsOptions:
     layers: int = 3
     train_pool: int = 1500
     train_nodes: int = 4096
-    train_steps: int = 2000
+    train_steps: int = 1500
     train_mixtures: int = 8
-    step_nodes: int = 2048
-    learning_rate: float = 1e-3
+    step_nodes: int = 1024
+    learning_rate: float = 2e-3
     dominance_weight: float = 1.0
     quality_weight: float = 1.0
     existence_weight: float = 1.0
