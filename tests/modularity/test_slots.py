@@ -66,7 +66,7 @@ def small():
 
 @pytest.fixture(scope="module")
 def trained():
-    solver = SlotsSolver(width=16, layers=2, train_steps=150, step_nodes=60, learning_rate=8e-3)
+    solver = SlotsSolver(width=16, layers=2, train_steps=150, step_nodes=60, learning_rate=8e-3, refine_steps=0)
     pool = [planted(count, seed) for seed in range(60) for count in (2, 3, 4, 5)]
     return solver.trained_on(pool, GRAPH, 0, QN)
 

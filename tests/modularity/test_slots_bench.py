@@ -40,7 +40,8 @@ def test_partitions_of_a_mixture_are_judged():
 
     model.analyse = learned
     pool = [DrawnMixture(torch.eye(6)[[0, 0, 1, 1, 1]], torch.ones(5), torch.tensor([0, 0, 1, 1, 1]))]
-    trained = SlotsSolver(width=8, layers=1, train_steps=1).trained_on(pool, KernelGraph(), 0, NormalisedModularity())
+    trained = SlotsSolver(width=8, layers=1, train_steps=1, refine_steps=0)
+    trained = trained.trained_on(pool, KernelGraph(), 0, NormalisedModularity())
     solvers = {bench.KMEANS: KMeansSolver(), "slots, both": trained}
     with torch.no_grad():
         found = bench.measures(model, solvers, sources.sum(0), sources)

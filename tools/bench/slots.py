@@ -132,10 +132,10 @@ def solvers_in(folder: Path, refine: int) -> dict[str, Any]:
 
     found: dict[str, Any] = {KMEANS: KMeansSolver(), DIRECT: DirectSolver()}
     if (folder / "MLP.pth").is_file():
-        found[MLP] = NetworkSolver(collapse_weight=0.0, starts=2).with_state(read_states(folder / "MLP.pth"))
+        found[MLP] = NetworkSolver(collapse_weight=0.0).with_state(read_states(folder / "MLP.pth"))
     for name in VARIANTS:
         if (folder / f"{name}.pth").is_file():
-            found[f"slots, {name}"] = SlotsSolver().with_state(read_states(folder / f"{name}.pth"))
+            found[f"slots, {name}"] = SlotsSolver(refine_steps=0).with_state(read_states(folder / f"{name}.pth"))
             found[f"slots, {name}, refined"] = dataclasses.replace(found[f"slots, {name}"], refine_steps=refine)
     return found
 

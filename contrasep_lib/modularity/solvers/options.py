@@ -159,7 +159,7 @@ class SlotsOptions:
     dominance_weight: float = 1.0
     quality_weight: float = 1.0
     existence_weight: float = 1.0
-    refine_steps: int = 0
+    refine_steps: int = 10
     sample: int = 65536
 
     def __post_init__(self) -> None:
