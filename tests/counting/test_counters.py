@@ -13,6 +13,8 @@ from contrasep_lib.counting.null import Null
 from contrasep_lib.embedding.analysis import Analysis
 from contrasep_lib.errors import ContrasepError
 from contrasep_lib.modularity.graphs import KernelGraph
+from contrasep_lib.modularity.solvers.slot_network import SlotOutput
+from contrasep_lib.modularity.solvers.slots import SlotsSolver
 from contrasep_lib.nodes.nodeset import NodeSet
 
 ANALYSIS = Analysis(spectrum=torch.zeros(1, 1, 1), frames=torch.tensor([1]), z=torch.zeros(1, 1, 1))
@@ -55,9 +57,18 @@ def counter(options, network=None, most=5):
     return create(options, graph=KernelGraph(), most=most, network=network)
 
 
+class ThreeSlots(SlotsSolver):
+    """Three of its six slots exist, whatever it reads."""
+
+    def read(self, z, weight, generator):
+        return SlotOutput(torch.zeros(1, len(z), 6), torch.tensor([[3.0, -3.0, 3.0, -3.0, 3.0, -3.0]]))
+
+
 @pytest.mark.parametrize("name", names("counter"))
 def test_every_counter_keeps_the_contract(planted, name):
     made = counter(options_class("counter", name)(), Known(0.1, 0.2, 0.6, 0.1))
+    if name == "slots":
+        made = made.with_solver(ThreeSlots())
     nodes, _ = nodes_of(planted, [300, 300, 300], 0)
     bare, full = (made.count(nodes, ANALYSIS, 4, 0, with_evidence) for with_evidence in (False, True))
     assert bare.number == full.number == 3 and bare.words == full.words and bare.words.startswith("3 speakers")

@@ -7,8 +7,10 @@ import pytest
 import torch
 
 from contrasep_lib.config import build
+from contrasep_lib.counting.counters.options import SlotCountOptions
 from contrasep_lib.counting.counters.slots import SlotCount, number_chances
 from contrasep_lib.errors import ContrasepError
+from contrasep_lib.modularity.graphs import KernelGraph
 from contrasep_lib.modularity.options import ModularityOptions
 from contrasep_lib.modularity.solvers.slot_network import SlotNetwork
 from contrasep_lib.modularity.solvers.slots import SlotsSolver
@@ -24,6 +26,10 @@ def solver(logits):
     network.exists.bias = None
     network.exists.forward = lambda slots: torch.tensor(logits).expand(len(slots), -1).unsqueeze(-1)
     return SlotsSolver(num_communities=len(logits) - 1, network=network)
+
+
+def counter():
+    return SlotCount(SlotCountOptions(), KernelGraph(), 5)
 
 
 def test_numbers_of_independent_slots():
@@ -42,7 +48,7 @@ def test_numbers_of_independent_slots():
 def test_the_most_probable_number_from_one_to_the_most(logits, most, number):
     valid = torch.tensor([[True, True, False]])
     nodes = NodeSet.from_embeddings(torch.eye(3)[None], valid=valid)
-    decision = SlotCount(solver(logits)).count(nodes, None, most, 0)
+    decision = counter().with_solver(solver(logits)).count(nodes, None, most, 0)
     assert decision.number == number and len(decision.probabilities) == most
     assert sum(decision.probabilities) == pytest.approx(1) and f"{number} speaker" in decision.words
 
@@ -50,9 +56,9 @@ def test_the_most_probable_number_from_one_to_the_most(logits, most, number):
 def test_it_goes_with_the_solver_of_slots_alone():
     options = build(ModularityOptions, {"solver": "slots", "counting": "slots"}, "modularity")
     made = ClusteringState.from_options(options)
-    assert made.counter.solver is made.solver and not made.counter.state_file
+    assert made.counter.solver is made.solver and made.counter.state_file == "null.json"
     other = dataclasses.replace(options, solver=build(ModularityOptions, {"solver": "kmeans"}, "modularity").solver)
     with pytest.raises(ContrasepError, match="modularity.counting: 'slots' needs modularity.solver 'slots', got K"):
         ClusteringState.from_options(other)
     with pytest.raises(ContrasepError, match="needs modularity.solver 'slots', got none"):
-        SlotCount().count(NodeSet.from_embeddings(torch.eye(3)[None]), None, 2, 0)
+        counter().count(NodeSet.from_embeddings(torch.eye(3)[None]), None, 2, 0)

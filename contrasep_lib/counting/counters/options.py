@@ -105,5 +105,9 @@ class LargestModularityOptions:
 
 @choice("counter", "slots", target="contrasep_lib.counting.counters.slots:SlotCount")
 @dataclasses.dataclass(frozen=True)
-class SlotCountOptions:
-    """The number of slots that exist, by the probabilities of the solver ``slots``."""
+class SlotCountOptions(RecursiveSplitOptions):
+    """The number of slots that exist, by the probabilities of the solver ``slots``.
+
+    Attributes:
+        null_model, utterances, seconds, threshold: as for ``recursive_split``, by whose null evidence is measured.
+    """

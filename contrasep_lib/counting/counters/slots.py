@@ -2,37 +2,30 @@
 
 from __future__ import annotations
 
-from typing import Any
+import copy
 
 import torch
 
-from contrasep_lib.counting.counters.base import CountDecision, CountEstimator, number_words
+from contrasep_lib.counting.counters.base import CountDecision, number_words
+from contrasep_lib.counting.counters.recursive_split import RecursiveSplit
 from contrasep_lib.embedding.analysis import Analysis
 from contrasep_lib.errors import ContrasepError
-from contrasep_lib.modularity.graphs import Graph
 from contrasep_lib.modularity.solvers.base import Solver
 from contrasep_lib.modularity.solvers.slots import SlotsSolver
 from contrasep_lib.nodes.nodeset import NodeSet
 
 
-class SlotCount(CountEstimator):
+class SlotCount(RecursiveSplit):
     """The most probable number of slots that exist, each independent of the others.
 
     It knows the numbers of speakers that the solver was trained on, and no single speakers where those were left out.
+    The null of the recursive split gives the evidence where it is asked for; it decides nothing.
 
-    Args:
-        solver: from which the probabilities come; `with_solver` gives one.
+    Attributes:
+        solver: from which the probabilities come; `with_solver` sets it.
     """
 
-    def __init__(self, solver: SlotsSolver | None = None) -> None:
-        self.solver = solver
-
-    @classmethod
-    def from_options(
-        cls, options: Any, graph: Graph, most: int, network: torch.nn.Module | None
-    ) -> SlotCount:
-        """See `CountEstimator.from_options`."""
-        return cls()
+    solver: SlotsSolver | None = None
 
     def with_solver(self, solver: Solver) -> SlotCount:
         """See `CountEstimator.with_solver`."""
@@ -40,22 +33,26 @@ class SlotCount(CountEstimator):
             raise ContrasepError(
                 f"modularity.counting: 'slots' needs modularity.solver 'slots', got {type(solver).__name__}"
             )
-        return SlotCount(solver)
+        made = copy.copy(self)
+        made.solver = solver
+        return made
 
     @torch.no_grad()
     def count(
         self, nodes: NodeSet, analysis: Analysis, most: int, seed: int, with_evidence: bool = False
     ) -> CountDecision:
-        """See `CountEstimator.count`; it has no evidence."""
+        """See `CountEstimator.count`."""
         if self.solver is None:
             raise ContrasepError("modularity.counting: 'slots' needs modularity.solver 'slots', got none")
+        evidence = super().count(nodes, analysis, most, seed, True).evidence if with_evidence else ()
         kept = nodes.valid[0]
         said = self.solver.read(nodes.z[0, kept], nodes.weight[0, kept], torch.Generator().manual_seed(seed))
         chance = number_chances(said.existence[0].double().sigmoid())[1 : most + 1]
         chance = chance / chance.sum().clamp_min(torch.finfo(chance.dtype).tiny)
         number = int(chance.argmax()) + 1
         shares = ", ".join(f"{k} {share:.0%}" for k, share in enumerate(chance.tolist(), 1))
-        return CountDecision(number, f"{number_words(number)} by the slots ({shares})", tuple(chance.tolist()))
+        words = f"{number_words(number)} by the slots ({shares})"
+        return CountDecision(number, words, tuple(chance.tolist()), evidence)
 
 
 def number_chances(chance: torch.Tensor) -> torch.Tensor:
