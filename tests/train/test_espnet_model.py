@@ -251,3 +251,19 @@ def test_a_model_of_the_trained_weights_needs_no_espnet():
     plain.load_state_dict(model.state_dict())
     mixture, *_ = speakers()
     assert torch.equal(plain.embed(mixture).z, model.embed(mixture).z)
+
+
+@pytest.mark.parametrize("negatives, projection", [("utterance", 0), ("batch", 5)])
+def test_objectives_of_partitions_teach_the_embedding_and_their_slots(negatives, projection):
+    objectives = {"slots": 1.0, "gap": 0.5}
+    model = make(objectives=objectives, negatives=negatives, projection=projection)
+    loss, stats, _ = model(*speakers(most=3))
+    loss.backward()
+    assert loss.isfinite() and {"slots", "slots_dominance", "slots_quality", "gap", "gap_wrong"} < set(stats)
+    assert torch.allclose(stats["loss"], stats["slots"] + 0.5 * stats["gap"])
+    for name, parameter in model.named_parameters():
+        assert parameter.grad is not None and parameter.grad.isfinite().all(), name
+    # single speakers have no partition to learn from, and the batch still goes backward
+    loss, stats, _ = model(*speakers(most=1))
+    loss.backward()
+    assert loss.item() == 0 == stats["slots"].item()
