@@ -65,7 +65,7 @@ class ModelSeparator:
             with_evidence: whether to fill the evidence of an estimate, which takes as long as the estimate.
 
         Raises:
-            ContrasepError: a mixture of silence.
+            ContrasepError: a mixture of silence, or one that the solver cannot partition.
         """
         device = next(self.model.parameters()).device
         excerpt = Excerpt.of(np.ascontiguousarray(mixture, np.float32), self.model.granularity)
@@ -77,7 +77,11 @@ class ModelSeparator:
         decision = None
         if num_spk is None:
             decision = self.clustering.counter.count(nodes, seen, most or self.modularity.k_max, seed, with_evidence)
-        labels, solver, fallback = self._labels(nodes, num_spk or decision.number, seed)
+        try:
+            labels, solver, fallback = self._labels(nodes, num_spk or decision.number, seed)
+        except ValueError as error:
+            # more speakers than a trained solver has outputs, or embeddings of another model
+            raise ContrasepError(f"'{key}': {error}") from None
         hard = hard_shares(nodes, labels, num_spk or decision.number)
         centroids = centroids_of(nodes.z, hard, nodes.weight * nodes.valid)
         assign = soft_shares(nodes, hard, centroids) if self.options.mask == "soft" else hard

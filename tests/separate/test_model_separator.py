@@ -219,6 +219,15 @@ def test_silence_is_refused():
         separator.separate("utt", np.zeros(4000, np.float32), None)
 
 
+def test_what_a_solver_cannot_partition_is_one_line():
+    """Slots for two speakers are asked for three."""
+    separator = separator_of("slots", k_max=2)
+    mixture, sources = talkers(3)
+    separator.model.sources = torch.from_numpy(sources)
+    with pytest.raises(ContrasepError, match=r"'utt': num_communities: expected at most 2 \(modularity.k_max\), got 3"):
+        separator.separate("utt", mixture, 3)
+
+
 def test_training_raises_modularity_over_mixtures():
     model, pool = Planted(), []
     for seed in range(6):
