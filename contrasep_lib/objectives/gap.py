@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 
 from contrasep_lib.modularity.graphs import KernelGraph
@@ -13,7 +15,7 @@ from contrasep_lib.modularity.solvers.refine import sweep
 from contrasep_lib.modularity.solvers.slot_loss import match_slots
 from contrasep_lib.nodes.nodeset import NodeSet
 from contrasep_lib.objectives.base import Losses, Objective, Step
-from contrasep_lib.objectives.sampling import own_labels, sample_nodes, take
+from contrasep_lib.objectives.sampling import all_finite, own_labels, sample_nodes, take
 
 _RESTARTS, _ITERATIONS = 2, 30
 
@@ -34,6 +36,8 @@ class Gap(Objective):
         z = step.model.project(take(step.nodes.z, index))
         with torch.autocast(z.device.type, enabled=False):
             z = torch.nn.functional.normalize(z.float(), dim=-1)
+            if not all_finite(z, drawn):
+                return math.nan * z.sum(), {}
             weight = take(step.nodes.weight, index).float().masked_fill(~drawn, 0)
             labels, number, counts = own_labels(take(step.nodes.labels, index), drawn & (weight > 0))
             nodes = NodeSet.from_embeddings(z, weight, drawn & (counts > 1).unsqueeze(1))
@@ -49,7 +53,8 @@ class Gap(Objective):
             worth = -starts_loss(nodes, torch.stack([found, truth], dim=1), graph, 0.0, quality)
             gap = (worth[:, 0] - worth[:, 1] + options.margin * wrong).clamp_min(0)
             share = (counts > 1).to(gap.dtype) / (counts > 1).sum().clamp_min(1)
-        return share @ gap, {"gap_wrong": share @ wrong}
+            # in here: autocast would take the product in half precision
+            return share @ gap, {"gap_wrong": share @ wrong}
 
     def _found(self, operator: GraphOperator, count: int, generator: torch.Generator) -> torch.Tensor:
         with torch.no_grad():

@@ -59,6 +59,14 @@ def pair_nodes(labels: torch.Tensor, valid: torch.Tensor) -> tuple[torch.Tensor,
     return order[:, :-1].gather(1, kept), order[:, 1:].gather(1, kept), paired.gather(1, kept)
 
 
+def all_finite(z: torch.Tensor, valid: torch.Tensor) -> bool:
+    """Whether embeddings ``(batch, nodes, dim)`` are finite where ``valid (batch, nodes)``.
+
+    What partitions nodes refuses others; an objective then has the loss NaN, at which training stops.
+    """
+    return bool((z.detach().isfinite().all(-1) | ~valid).all())
+
+
 def own_labels(labels: torch.Tensor, valid: torch.Tensor) -> tuple[torch.Tensor, int, torch.Tensor]:
     """Labels of each mixture from 0 on, whatever they mean in the batch.
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import typing
 
 import torch
 
+from contrasep_lib.errors import ContrasepError
 from contrasep_lib.modularity.graphs import KernelGraph
 from contrasep_lib.modularity.quality import NormalisedModularity
 from contrasep_lib.modularity.solvers.slot_loss import SlotLoss
@@ -13,7 +15,7 @@ from contrasep_lib.modularity.solvers.slot_network import SlotNetwork
 from contrasep_lib.nodes.nodeset import NodeSet
 from contrasep_lib.objectives.base import Losses, Objective, Step
 from contrasep_lib.objectives.options import SlotsObjectiveOptions
-from contrasep_lib.objectives.sampling import own_labels, sample_nodes, take
+from contrasep_lib.objectives.sampling import all_finite, own_labels, sample_nodes, take
 
 if typing.TYPE_CHECKING:
     from contrasep_lib.models.separation import SeparationModel
@@ -47,14 +49,21 @@ class Slots(Objective):
         """See `Objective.forward`; the statistics are the terms of the loss, ``slots_dominance`` and so on.
 
         Raises:
-            ValueError: a mixture of more speakers than there are slots.
+            ContrasepError: a mixture of more speakers than there are slots.
         """
         index, drawn = sample_nodes(step.nodes.valid, self.options.sampled_nodes, step.generator)
         z = step.model.project(take(step.nodes.z, index))
         with torch.autocast(z.device.type, enabled=False):
             z = torch.nn.functional.normalize(z.float(), dim=-1)
+            if not all_finite(z, drawn):
+                return math.nan * z.sum(), {}
             weight = take(step.nodes.weight, index).float()
             labels, number, counts = own_labels(take(step.nodes.labels, index), drawn & (weight > 0))
+            if number > self.options.slots:
+                raise ContrasepError(
+                    f"model.objectives.slots.slots: expected at least {number}, the speakers of a mixture, "
+                    f"got {self.options.slots}"
+                )
             nodes = NodeSet.from_embeddings(z, weight, drawn & (counts > 1).unsqueeze(1))
             value, terms = self.loss(self.network(nodes.z, weight, nodes.valid), nodes, labels, number)
         return value, {f"slots_{name}": term for name, term in terms.items()}

@@ -75,9 +75,10 @@ class ModelSeparator:
             raise ContrasepError(f"'{key}': nothing but silence; there is nobody to separate")
         seed = (zlib.crc32(key.encode()) + self.modularity.seed) % 2**31
         decision = None
-        if num_spk is None:
-            decision = self.clustering.counter.count(nodes, seen, most or self.modularity.k_max, seed, with_evidence)
         try:
+            if num_spk is None:
+                most = most or self.modularity.k_max
+                decision = self.clustering.counter.count(nodes, seen, most, seed, with_evidence)
             labels, solver, fallback = self._labels(nodes, num_spk or decision.number, seed)
         except ValueError as error:
             # more speakers than a trained solver has outputs, or embeddings of another model

@@ -10,6 +10,7 @@ import torch
 from contrasep_lib.errors import ContrasepError
 from contrasep_lib.modularity.graphs import KernelGraph
 from contrasep_lib.modularity.quality import Modularity, NormalisedModularity
+from contrasep_lib.modularity.solvers.network import NetworkSolver
 from contrasep_lib.modularity.solvers.slot_loss import SlotLoss, match_slots, restricted
 from contrasep_lib.modularity.solvers.slot_network import SlotNetwork, SlotOutput
 from contrasep_lib.modularity.solvers.slots import DrawnMixture, SlotsSolver, draw_mixture
@@ -251,6 +252,9 @@ def test_what_slots_learned_is_kept(tmp_path):
         dataclasses.replace(solver, num_communities=3).with_state(state)
     with pytest.raises(ValueError, match="expected a network of slots 6, width 9, .*, got slots 6, width 8, layers 1"):
         dataclasses.replace(solver, width=9).with_state(state)
+    spoilt = {**state["state"], "queries": state["state"]["queries"] * torch.nan}
+    with pytest.raises(ValueError, match="expected finite weights, got NaN or infinite ones"):
+        solver.with_state({**state, "state": spoilt})
     for other in ({}, {**state, "state": {}}, {**state, "dim": "x"}, {**state, "state": 3}):
         with pytest.raises(ValueError, match="no network of slots in it"):
             solver.with_state(other)
@@ -275,6 +279,7 @@ def test_errors_of_solving_and_training(trained):
 @pytest.mark.parametrize("values, says", [
     ({"width": 1}, "width: expected at least 2, got 1"), ({"layers": 0}, "layers"), ({"step_nodes": 1}, "step_nodes"),
     ({"learning_rate": 0.0}, "learning_rate: expected a positive number"), ({"refine_steps": -1}, "refine_steps"),
+    ({"existence_weight": 0.0}, "existence_weight: expected a positive number, got 0"),
     ({"quality_weight": -1.0}, "quality_weight: expected at least 0, got -1"),
     ({"quality_weight": 0.0, "dominance_weight": 0.0}, "expected one of them above 0, got 0 for both"),
 ])
@@ -299,3 +304,19 @@ def test_slots_of_one_output_follow_their_logits():
     _, terms = SlotLoss(GRAPH, QN)([output], nodes, torch.tensor([[1, 0, 1]]), 2)
     assert terms["dominance"].item() == pytest.approx(np.log1p(np.exp(-4)), rel=1e-5)
     assert terms["existence"].item() == pytest.approx((np.log1p(np.exp(-3)) + np.log1p(np.exp(3))) / 2, rel=1e-5)
+
+
+def test_a_new_network_leaves_the_generators_of_gpus_alone(monkeypatch):
+    seeds = []
+    monkeypatch.setattr(torch.cuda, "manual_seed_all", seeds.append)
+    solver = SlotsSolver(width=8, layers=1, train_steps=1, step_nodes=20).trained_on([planted(2, 0)], GRAPH, 0, QN)
+    NetworkSolver(starts=1, refine_steps=1).solve(NodeSet.from_embeddings(planted(2, 0).z[None]), 2, GRAPH)
+    solver.with_state(solver.state())
+    assert not seeds
+
+
+@pytest.mark.parametrize("weights", [{}, {"dominance_weight": 0.0}])
+def test_a_training_that_diverges_is_one_line(weights):
+    solver = SlotsSolver(learning_rate=1e30, train_steps=4, **weights)
+    with pytest.raises(ContrasepError, match="slots: loss nan at step 2; lower modularity.solver.learning_rate"):
+        solver.trained_on([planted(2, 0)], GRAPH, 0, QN)

@@ -97,3 +97,22 @@ def test_single_speakers_and_silence_take_no_part():
 def test_bad_options_are_named(values, says):
     with pytest.raises(ValueError, match=says):
         GapOptions(**values)
+
+
+def test_half_precision_around_it_changes_nothing():
+    labels = torch.arange(40)[None] % 2
+    truth = torch.where(torch.arange(40)[None] < 6, 1 - labels, labels)
+    losses = []
+    for enabled in (False, True):
+        with torch.autocast("cpu", torch.bfloat16, enabled=enabled):
+            loss, stats = Gap(GapOptions())(step(clouds(labels), truth, 2))
+        assert loss.dtype == stats["gap_wrong"].dtype == torch.float32
+        losses.append(loss)
+    assert torch.equal(*losses)
+
+
+def test_embeddings_that_are_not_finite_have_no_finite_loss():
+    labels = torch.arange(40)[None] % 2
+    z = clouds(labels)
+    z[0, 3] = torch.nan
+    assert Gap(GapOptions())(step(z, labels, 2))[0].isnan()

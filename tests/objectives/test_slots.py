@@ -4,7 +4,11 @@ import pytest
 import torch
 
 from contrasep_lib.config import build
+from contrasep_lib.errors import ContrasepError
 from contrasep_lib.models.options import ModelOptions
+from contrasep_lib.modularity.graphs import KernelGraph
+from contrasep_lib.modularity.quality import NormalisedModularity
+from contrasep_lib.modularity.solvers.slot_loss import SlotLoss
 from contrasep_lib.nodes.labels import LabelledNodes
 from contrasep_lib.objectives.base import Step
 from contrasep_lib.objectives.options import SlotsObjectiveOptions
@@ -75,6 +79,27 @@ def test_single_speakers_and_silence_take_no_part():
         assert loss.item() == 0 and not quiet.nodes.z.grad.any()
 
 
+def test_embeddings_that_are_not_finite_have_no_finite_loss():
+    """The training then stops in one line, as with every objective."""
+    given = step(LABELS, 3)
+    with torch.no_grad():
+        given.nodes.z[1, 4] = torch.inf
+    assert made()(given)[0].isnan()
+    spoilt = made()
+    with torch.no_grad():
+        spoilt.network.straight.weight[0, 0] = torch.nan
+    for weights in ({}, {"dominance_weight": 0.0}):
+        spoilt.loss = SlotLoss(KernelGraph(), NormalisedModularity(), **weights)
+        assert spoilt(step(LABELS, 3))[0].isnan()
+    # not what is left out
+    given = step(LABELS, 3, valid=torch.arange(12).expand(2, -1) != 4)
+    with torch.no_grad():
+        given.nodes.z[1, 4] = torch.inf
+    loss, _ = made()(given)
+    loss.backward()
+    assert loss.isfinite() and given.nodes.z.grad[:, :4].isfinite().all()
+
+
 def test_slots_and_embeddings_learn_together():
     objective, given = made(sampled_nodes=12), step(LABELS, 3)
     z = given.nodes.z.detach().clone().requires_grad_()
@@ -92,7 +117,8 @@ def test_slots_and_embeddings_learn_together():
 
 
 def test_more_speakers_than_slots_and_bad_options_are_reported():
-    with pytest.raises(ValueError, match="num_spk: expected at most 2 sources in a mixture, the slots, got 3"):
+    says = "model.objectives.slots.slots: expected at least 3, the speakers of a mixture, got 2"
+    with pytest.raises(ContrasepError, match=says):
         made(slots=2)(step(LABELS, 3))
     for values, says in (
         ({"slots": 1}, "slots: expected at least 2, got 1"), ({"weight": 0}, "weight: expected a positive number"),

@@ -16,6 +16,7 @@ from contrasep_lib.modularity.objective import modularity, normalised_modularity
 from contrasep_lib.modularity.options import ModularityOptions
 from contrasep_lib.modularity.quality import Modularity, NormalisedModularity
 from contrasep_lib.modularity.solvers.network import ModularityNetwork, NetworkSolver
+from contrasep_lib.modularity.solvers.slot_network import SlotNetwork
 from contrasep_lib.nodes.granularity import TimeFrequency
 from contrasep_lib.nodes.nodeset import NodeSet
 from contrasep_lib.nodes.options import FeatureOptions
@@ -226,6 +227,18 @@ def test_what_a_solver_cannot_partition_is_one_line():
     separator.model.sources = torch.from_numpy(sources)
     with pytest.raises(ContrasepError, match=r"'utt': num_communities: expected at most 2 \(modularity.k_max\), got 3"):
         separator.separate("utt", mixture, 3)
+
+
+def test_a_count_that_fails_is_one_line():
+    """The counter asks slots that were trained on other embeddings."""
+    separator = separator_of("slots", counting="slots")
+    solver = dataclasses.replace(separator.clustering.solver, network=SlotNetwork(3, 6))
+    counter = separator.clustering.counter.with_solver(solver)
+    separator.clustering = dataclasses.replace(separator.clustering, solver=solver, counter=counter)
+    mixture, sources = talkers(2)
+    separator.model.sources = torch.from_numpy(sources)
+    with pytest.raises(ContrasepError, match="'utt': z: expected embeddings of the network's dimension 3, got 8"):
+        separator.separate("utt", mixture, None)
 
 
 def test_training_raises_modularity_over_mixtures():

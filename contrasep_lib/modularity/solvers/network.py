@@ -148,7 +148,8 @@ class NetworkSolver(NetworkOptions, Solver):
             found = [self._restricted(self.network, z, weight, num_communities)]
             hidden = tuple(self.network.hidden)
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
+            # not torch.manual_seed, which seeds GPUs too
+            torch.default_generator.manual_seed(seed)
             while len(found) < starts:
                 if starts == 1 or min(hidden, default=num_communities) < num_communities:
                     found.append(ModularityNetwork(z.shape[1], num_communities, hidden).to(z.device))
@@ -232,7 +233,8 @@ def train_network(
     z = torch.stack([z for z, _ in pool]).float()
     weight = torch.stack([weight for _, weight in pool]).float()
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+        # not torch.manual_seed, which seeds GPUs too
+        torch.default_generator.manual_seed(seed)
         network = ModularityNetwork(z.shape[-1], num_communities, options.hidden).to(z.device)
     optimiser = torch.optim.Adam(network.parameters(), options.learning_rate)
     collapse_weight = options.collapse_of(graph, quality)

@@ -141,7 +141,7 @@ class SlotsOptions:
         learning_rate: of that training.
         dominance_weight: of the cross entropy with the source that dominates a node.
         quality_weight: of the negative quality.
-        existence_weight: of the binary cross entropy of each slot's existence.
+        existence_weight: of the binary cross entropy of each slot's existence, by which slots are chosen; positive.
         refine_steps: steps of ascent of the quality on the graph itself; 0 takes the slots' partition as it is.
         sample: slots attend to at most this many nodes, drawn at random; all nodes are assigned.
     """
@@ -167,9 +167,10 @@ class SlotsOptions:
             self, width=2, layers=1, train_pool=1, train_nodes=2, train_steps=0, train_mixtures=1, step_nodes=2,
             refine_steps=0, sample=1,
         )
-        if not self.learning_rate > 0:
-            raise ValueError(f"learning_rate: expected a positive number, got {self.learning_rate}")
-        for name in ("dominance_weight", "quality_weight", "existence_weight"):
+        for name in ("learning_rate", "existence_weight"):
+            if not 0 < getattr(self, name) < float("inf"):
+                raise ValueError(f"{name}: expected a positive number, got {getattr(self, name)}")
+        for name in ("dominance_weight", "quality_weight"):
             if not 0 <= getattr(self, name) < float("inf"):
                 raise ValueError(f"{name}: expected at least 0, got {getattr(self, name)}")
         if not self.dominance_weight + self.quality_weight > 0:

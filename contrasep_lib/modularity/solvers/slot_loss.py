@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -54,7 +55,7 @@ class SlotLoss:
 
         Returns:
             The loss, a scalar, and its terms after the last layer as scalars without gradient. A graph without weight
-            adds nothing.
+            adds nothing. NaN, and no terms, where slots say anything that is not finite.
 
         Raises:
             ValueError: a graph with more sources than slots.
@@ -65,6 +66,8 @@ class SlotLoss:
         most, slots = int((sizes > 0).sum(1).max()), outputs[-1].existence.shape[1]
         if most > slots:
             raise ValueError(f"num_spk: expected at most {slots} sources in a mixture, the slots, got {most}")
+        if not all(bool(output.logits.isfinite().all()) for output in outputs):
+            return math.nan * outputs[-1].existence.sum(), {}
         share = counted.to(truth.dtype) / counted.sum().clamp_min(1)
         total, terms = truth.new_zeros(()), {}
         for output in outputs:

@@ -115,6 +115,8 @@ class SlotsSolver(SlotsOptions, Solver):
             network.load_state_dict(state["state"])
         except (KeyError, TypeError, ValueError, AttributeError, RuntimeError):
             raise ValueError("no network of slots in it") from None
+        if not all(bool(part.isfinite().all()) for part in network.parameters()):
+            raise ValueError("expected finite weights, got NaN or infinite ones")
         return dataclasses.replace(self, network=network.eval())
 
     def read(self, z: torch.Tensor, weight: torch.Tensor, generator: torch.Generator) -> SlotOutput:
@@ -172,7 +174,8 @@ def draw_mixture(nodes: NodeSet, labels: torch.Tensor, count: int, rng: np.rando
 def _new(dim: int, slots: int, options: SlotsOptions, seed: int) -> SlotNetwork:
     """A new network; the draw leaves torch's own state alone."""
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+        # not torch.manual_seed, which seeds GPUs too
+        torch.default_generator.manual_seed(seed)
         return SlotNetwork(dim, slots, options.width, options.layers)
 
 
