@@ -41,10 +41,18 @@ stage_4() {
     else
         train_when_due finetune "$init_param" ${init_param:+"$init_param"}
     fi
+    local word drawn=()
+    if [ "$finetune_data" = dynamic ]; then
+        drawn=(--train-singles)
+        for word in $(phase_sets finetune tr | tr , ' '); do
+            if [[ $word == *=* ]]; then drawn+=("${word%%=*}=$dumpdir/${word#*=}"); else drawn+=("$dumpdir/$word"); fi
+        done
+    fi
     if due modularity "$communities" clear "" "$model/finetune/.done" "$dumpdir/tr_${num_spk}mix/.done" "$dumpdir/cv_single/.done"; then
         $train_cmd "$communities/log/train.log" \
             contrasep train-modularity "${settings[@]}" --model "$model/finetune/model.pth" \
-            --mixtures "$dumpdir/tr_${num_spk}mix" --singles "$dumpdir/cv_single" --out "$communities"
+            --mixtures "$dumpdir/tr_${num_spk}mix" --singles "$dumpdir/cv_single" ${drawn+"${drawn[@]}"} \
+            --out "$communities"
         mark "$communities"
     fi
 }

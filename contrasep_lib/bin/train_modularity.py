@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import typing
 
 from contrasep_lib.bin.common import add_config, read_config
+
+if typing.TYPE_CHECKING:
+    from contrasep_lib.models.separation import SeparationModel
+    from contrasep_lib.train.clustering import DrawnMixtures
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -14,6 +19,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", required=True, metavar="FILE", help="model.pth of stage 4")
     parser.add_argument("--mixtures", required=True, nargs="+", metavar="DIR", help="dumped training mixtures")
     parser.add_argument("--singles", metavar="DIR", help="dumped single speakers, from which the counter learns")
+    parser.add_argument(
+        "--train-singles", nargs="+", metavar="DIR",
+        help="dumped single speakers, of which solvers that learn from sources draw mixtures as finetuning does, "
+        "in the place of --mixtures; CORPUS=DIR names its corpus",
+    )
     parser.add_argument("--out", required=True, metavar="DIR", help="exp/TAG/modularity")
 
 
@@ -34,8 +44,9 @@ def run(args: argparse.Namespace) -> None:
     options = config["modularity"]
     trained = config["finetune"]
     most = max([dump.num_spk for dump in mixtures] if trained.data == "fixed" else trained.num_spk)
+    drawn = _drawn(args.train_singles, model, config) if args.train_singles else None
     try:
-        clustering = train_clustering(model, mixtures, singles, options, config["mix"], max(most, 2))
+        clustering = train_clustering(model, mixtures, singles, options, config["mix"], max(most, 2), drawn)
     except (MemoryError, RuntimeError) as error:
         if not is_out_of_memory(error):
             raise
@@ -44,6 +55,22 @@ def run(args: argparse.Namespace) -> None:
             f"{_words(options.counting)}; lower the sizes among these"
         ) from None
     clustering.save(args.out)
+
+
+def _drawn(words: list[str], model: SeparationModel, config: dict[str, typing.Any]) -> DrawnMixtures:
+    """Mixtures of single speakers, of words ``DIR`` or ``CORPUS=DIR``."""
+    from contrasep_lib.errors import ContrasepError
+    from contrasep_lib.io.dumpset import DumpSet
+    from contrasep_lib.train.clustering import DrawnMixtures
+
+    options = config["finetune"]
+    if options.data != "dynamic":
+        raise ContrasepError(f"--train-singles: expected finetune.data 'dynamic' with it, got '{options.data}'")
+    named = [word.partition("=") if "/" not in word.partition("=")[0] else ("", "", word) for word in words]
+    pairs = [(corpus, folder) if equals else (None, corpus or folder) for corpus, equals, folder in named]
+    sets = [DumpSet(folder) for _, folder in pairs]
+    corpora = [corpus for corpus, _ in pairs]
+    return DrawnMixtures(model, sets, options, config["mix"], config["modularity"].seed, corpora)
 
 
 def _words(options: object) -> str:

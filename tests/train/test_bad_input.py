@@ -174,6 +174,19 @@ def test_a_dump_of_another_rate(call, name):
     assert_one_line(done, name, "8000 Hz, mix.rate is 16000 Hz; run stage 2 again", "tr_")
 
 
+def test_slots_learn_from_drawn_mixtures(call, place, tmp_path):
+    singles = place / "dump/tr_single"
+    done = call("train-modularity", "--train-singles", singles)
+    assert_one_line(done, "train-modularity", "--train-singles: expected finetune.data 'dynamic' with it, got 'single'")
+    slots = "modularity.solver={name: slots, width: 4, layers: 1, train_pool: 6, train_steps: 1, train_mixtures: 2}"
+    data = ["--set", "finetune.data=dynamic", "--set", "finetune.num_spk=[1, 3]", "--set", slots]
+    for corpus, more in ("", ()), ("one=", ("--set", "finetune.balance={one: 1.0}")):
+        call("train-modularity", *data, *more, "--train-singles", f"{corpus}{singles}", check=True)
+        assert (tmp_path / "out/slots.pth").is_file()
+    done = call("train-modularity", *data, "--set", "modularity.k_max=2", "--train-singles", singles)
+    assert_one_line(done, "train-modularity", "modularity.k_max: expected at least 3", "got 2")
+
+
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")
 @pytest.mark.parametrize("name", ["train", "separate-set"])
 def test_a_gpu_that_is_absent(call, name):

@@ -18,7 +18,8 @@ from contrasep_lib.nodes.granularity import TimeFrequency
 from contrasep_lib.nodes.nodeset import NodeSet
 from contrasep_lib.nodes.options import FeatureOptions
 from contrasep_lib.separate.clustering_state import ClusteringState
-from contrasep_lib.train.clustering import DumpedMixtures, SingleSpeakers, drawn_keys, train_clustering
+from contrasep_lib.train.clustering import DrawnMixtures, DumpedMixtures, SingleSpeakers, drawn_keys, train_clustering
+from contrasep_lib.train.options import TrainOptions
 
 from .conftest import write_dump
 
@@ -150,3 +151,32 @@ def test_slots_are_trained_saved_and_loaded(mixture_dumps, tmp_path):
         ClusteringState.load(tmp_path, options)
     with pytest.raises(ContrasepError, match="modularity.k_max: expected at least 3, .*, got 2"):
         train_clustering(Planted(), sets, None, dataclasses.replace(options, k_max=2), MixOptions(), 3)
+
+
+def drawn_from(dump, **values):
+    options = TrainOptions(num_spk=(1, 2, 3), segment_seconds=0.4, **values)
+    return DrawnMixtures(Planted(), [DumpSet(dump)], options, MixOptions(), 7, ("one",))
+
+
+def test_mixtures_are_drawn_of_all_counts_of_finetuning(single_dump):
+    known = list(drawn_from(single_dump, balance={"one": 1.0}).labelled(24))
+    counts = [len(dominant[0][nodes.valid[0]].unique()) for nodes, dominant in known]
+    assert len(known) == 24 and {1, 2, 3} <= set(counts)
+    again = [nodes.z for nodes in drawn_from(single_dump, balance={"one": 1.0}, seed=3)(2)]
+    assert len(again) == 2 and all(torch.equal(one, nodes.z) for one, (nodes, _) in zip(again, known))
+
+
+@pytest.mark.parametrize("solver, expected", [("slots", 3), ("kmeans", 2)])
+def test_solvers_that_learn_from_sources_take_drawn_mixtures(mixture_dumps, single_dump, monkeypatch, solver, expected):
+    """Others keep the pool of dumped mixtures."""
+    options = build(ModularityOptions, {"solver": solver, "counting": "recursive_split", "k_max": 3}, "modularity")
+    made, given = ClusteringState.from_options(options), []
+
+    def trained(self, mixtures, *arguments):
+        given.extend(len(dominant[0][nodes.valid[0]].unique()) for nodes, dominant in mixtures.labelled(12))
+        return self
+
+    monkeypatch.setattr(type(made.solver), "trained", trained)
+    sets = [DumpSet(mixture_dumps[2])]
+    train_clustering(Planted(), sets, None, options, MixOptions(), 3, drawn_from(single_dump))
+    assert max(given) == expected
