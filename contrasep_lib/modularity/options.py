@@ -110,3 +110,8 @@ class ModularityOptions:
         for name, least in (("k_max", 1), ("seed", 0)):
             if getattr(self, name) < least:
                 raise ValueError(f"{name}: expected at least {least}, got {getattr(self, name)}")
+        needed: Any = getattr(self.counting, "needs_solver", object)
+        if not isinstance(self.solver, needed):
+            raise ValueError(
+                f"counting: '{self.counting.name}' needs the solver '{needed.name}', got '{self.solver.name}'"
+            )

@@ -1,6 +1,5 @@
 """Counting by slots: the distribution of independent slots, and what the counter asks for."""
 
-import dataclasses
 import itertools
 
 import pytest
@@ -12,6 +11,7 @@ from contrasep_lib.counting.counters.slots import SlotCount, number_chances
 from contrasep_lib.errors import ContrasepError
 from contrasep_lib.modularity.graphs import KernelGraph
 from contrasep_lib.modularity.options import ModularityOptions
+from contrasep_lib.modularity.solvers.kmeans import KMeansSolver
 from contrasep_lib.modularity.solvers.slot_network import SlotNetwork
 from contrasep_lib.modularity.solvers.slots import SlotsSolver
 from contrasep_lib.nodes.nodeset import NodeSet
@@ -57,8 +57,9 @@ def test_it_goes_with_the_solver_of_slots_alone():
     options = build(ModularityOptions, {"solver": "slots", "counting": "slots"}, "modularity")
     made = ClusteringState.from_options(options)
     assert made.counter.solver is made.solver and made.counter.state_file == "null.json"
-    other = dataclasses.replace(options, solver=build(ModularityOptions, {"solver": "kmeans"}, "modularity").solver)
+    with pytest.raises(ContrasepError, match="modularity: counting: 'slots' needs the solver 'slots', got 'kmeans'"):
+        build(ModularityOptions, {"solver": "kmeans", "counting": "slots"}, "modularity")
     with pytest.raises(ContrasepError, match="modularity.counting: 'slots' needs modularity.solver 'slots', got K"):
-        ClusteringState.from_options(other)
+        made.counter.with_solver(KMeansSolver())
     with pytest.raises(ContrasepError, match="needs modularity.solver 'slots', got none"):
         counter().count(NodeSet.from_embeddings(torch.eye(3)[None]), None, 2, 0)

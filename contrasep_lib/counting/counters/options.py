@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Literal
+from typing import ClassVar, Literal
 
 from contrasep_lib.config import choice
+from contrasep_lib.modularity.solvers.options import SlotsOptions
 
 ISOTROPIC_THRESHOLD = 7.5
 """The threshold of the isotropic null where none is set, standard deviations."""
@@ -111,3 +112,5 @@ class SlotCountOptions(RecursiveSplitOptions):
     Attributes:
         null_model, utterances, seconds, threshold: as for ``recursive_split``, by whose null evidence is measured.
     """
+
+    needs_solver: ClassVar[type] = SlotsOptions
