@@ -202,7 +202,7 @@ def test_recordings_too_short_to_measure_do_not_lower_the_bar(planted):
     short.mixtures = lambda *given: itertools.chain([few] * 5, singles.mixtures(*given))
     assert made.fitted(short, 0).single == made.fitted(singles, 0).single
     short.mixtures = lambda *_: [few] * 5
-    with pytest.raises(ContrasepError, match="dump/cv_single: nothing but silence, or recordings of fewer than 24 nodes"):
+    with pytest.raises(ContrasepError, match="nothing but silence, or recordings of fewer than 24 nodes"):
         made.fitted(short, 0)
 
 

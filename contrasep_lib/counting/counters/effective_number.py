@@ -104,8 +104,8 @@ class EffectiveNumber(CountEstimator):
         values = [number for nodes, _ in pieces if (number := self.number(nodes, seed)) > 0]
         if not values:
             raise ContrasepError(
-                f"{speech.name}: nothing but silence, or recordings of fewer than {MIN_NODES} nodes; look at the dump of "
-                "stage 2"
+                f"{speech.name}: nothing but silence, or recordings of fewer than {MIN_NODES} nodes; look at the dump "
+                "of stage 2"
             )
         made = self.calibrated(values)
         single = made.single
