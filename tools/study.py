@@ -159,7 +159,7 @@ def write_scores(path: Path, scores: Sequence[Score]) -> None:
     names = [field.name for field in dataclasses.fields(Score)]
     lines = ["\t".join(names)]
     for score in scores:
-        values = {**vars(score), "speakers": "_".join(score.speakers)}
+        values = {**vars(score), "speakers": ",".join(score.speakers)}
         lines.append("\t".join(f"{value:.4f}" if isinstance(value, float) else str(value) for value in values.values()))
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
 

@@ -25,10 +25,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Entry point of ``contrasep compare``."""
+    from contrasep_lib.errors import ContrasepError
     from contrasep_lib.io.atomic import write_text
     from contrasep_lib.report.paired import compare, comparison_text, comparison_tree
     from contrasep_lib.report.results import to_json
 
+    if args.plot is not None and not args.plot.endswith(".png"):
+        raise ContrasepError(f"--plot: expected a file name that ends in .png, got '{args.plot}'")
     comparison = compare(args.a, args.b, args.sets, args.metric)
     if args.json is not None:
         write_text(args.json, to_json(comparison_tree(comparison)))

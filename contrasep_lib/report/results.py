@@ -108,6 +108,8 @@ def build_results(
     everything: list[Row] = []
     for folder in dumps:
         dump = DumpSet(folder)
+        if dump.name == JOINT:
+            raise ContrasepError(f"--sets: expected another name than '{JOINT}', which is that of all sets together")
         if dump.name in sets:
             raise ContrasepError(f"--sets: '{dump.name}' stands twice")
         table = Path(exp) / f"score_{dump.name}" / "scores.tsv"

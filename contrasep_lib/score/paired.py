@@ -116,7 +116,8 @@ def pair_scores(a: Scores, b: Scores, metric: str, names: tuple[str, str] = ("a"
         if None not in pair:
             values.append(pair)
             counts.append(row.num_spk)
-            speakers.append(row.speakers)
+            # tables of earlier versions cut names at _
+            speakers.append(row.speakers if len(row.speakers) == row.num_spk else other.speakers)
     if not values:
         have = [", ".join(metrics_in(scores)) or "none" for scores in (a, b)]
         raise ContrasepError(f"--metric: no '{metric}' in both; {names[0]} has {have[0]}; {names[1]} has {have[1]}")
@@ -125,7 +126,8 @@ def pair_scores(a: Scores, b: Scores, metric: str, names: tuple[str, str] = ("a"
 
 
 def _require_same_mixture(row: Row, other: Row, where: str, first: str) -> None:
-    if sorted(row.speakers) != sorted(other.speakers):
+    alike = sorted(row.speakers) == sorted(other.speakers) or "_".join(row.speakers) == "_".join(other.speakers)
+    if not alike or row.num_spk != other.num_spk:
         expected, got = " ".join(row.speakers), " ".join(other.speakers)
         raise ContrasepError(f"{where}: expected the speakers of {first}, {expected}, got {got}")
     levels = value_of(row, FINGERPRINT), value_of(other, FINGERPRINT)

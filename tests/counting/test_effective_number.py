@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import math
 
 import numpy as np
@@ -193,6 +194,16 @@ def test_it_learns_of_single_speakers_alone_and_keeps_it(planted, capsys):
     assert counter().with_state(fitted.state()).single == fitted.single
     assert counter(utterances=0).fitted(Singles(planted), 0).single == SingleSpeakers()
     assert made.fitted(None, 0).single == SingleSpeakers()
+
+
+def test_recordings_too_short_to_measure_do_not_lower_the_bar(planted):
+    made, singles, short = counter(utterances=15), Singles(planted), Singles(planted)
+    few = node_set(np.eye(20)[:10]), torch.zeros(1, 10, dtype=torch.int64)
+    short.mixtures = lambda *given: itertools.chain([few] * 5, singles.mixtures(*given))
+    assert made.fitted(short, 0).single == made.fitted(singles, 0).single
+    short.mixtures = lambda *_: [few] * 5
+    with pytest.raises(ContrasepError, match="nothing but silence, or recordings of fewer than 24 nodes"):
+        made.fitted(short, 0)
 
 
 def test_bad_speech_options_and_states_are_named(planted):

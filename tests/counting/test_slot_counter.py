@@ -43,7 +43,8 @@ def test_numbers_of_independent_slots():
 
 @pytest.mark.parametrize("logits, most, number", [
     ([4.0, 4.0, -4.0, -4.0], 3, 2), ([4.0, 4.0, 4.0, 4.0], 3, 3), ([-9.0, -9.0, -9.0, -8.0], 3, 1),
-    ([4.0, 4.0, 4.0, -4.0], 2, 2),
+    ([4.0, 4.0, 4.0, -4.0], 2, 2), ([90.0, 90.0, 90.0, 90.0], 3, 3), ([90.0, -90.0, -90.0, -90.0], 3, 1),
+    ([-900.0, -900.0, -900.0, -900.0], 3, 1),
 ])
 def test_the_most_probable_number_from_one_to_the_most(logits, most, number):
     valid = torch.tensor([[True, True, False]])

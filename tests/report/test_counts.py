@@ -2,8 +2,12 @@
 
 import dataclasses
 
+import pytest
+
+from contrasep_lib.errors import ContrasepError
 from contrasep_lib.report.counts import confusion_of, confusion_rows
 from contrasep_lib.report.counts_plot import draw_confusion
+from contrasep_lib.report.results import build_results
 from contrasep_lib.score.means import aggregate
 from contrasep_lib.score.options import ScoreOptions
 from contrasep_lib.score.tables import Row
@@ -22,6 +26,14 @@ def results_of(*sets):
     means = {f"tt_{index}": aggregate(each, ScoreOptions()) for index, each in enumerate(rows)}
     means["joint"] = aggregate([each for part in rows for each in part], ScoreOptions())
     return {"sets": means}
+
+
+def test_a_set_named_as_all_sets_together_is_refused(tmp_path):
+    # it would be overwritten by the means of all, and its counts left out
+    (tmp_path / "joint").mkdir()
+    (tmp_path / "joint/wav.scp").write_text("a a.wav\n")
+    with pytest.raises(ContrasepError, match="--sets: expected another name than 'joint'"):
+        build_results(tmp_path, [tmp_path / "joint"], "egs", "train.yaml", {"score": ScoreOptions()}, "speech")
 
 
 def test_mixtures_are_counted_once_whatever_their_sets():

@@ -110,6 +110,22 @@ def test_count_accuracy_and_a_given_count_beside_an_estimated_one(experiments, c
     assert json.loads((tmp_path / "out.json").read_text())["metric"] == "si_snr"
 
 
+def test_a_table_that_cut_names_at_the_joining_sign_is_paired_with_one_that_did_not(contrasep, tmp_path):
+    import dataclasses
+
+    new = [row((f"f_{a}", f"m_{b}"), 5.0 + a) for a, b in itertools.product(range(4), range(4))]
+    old = [dataclasses.replace(each, speakers=tuple("_".join(each.speakers).split("_"))) for each in new]
+    for name, rows in (("a", old), ("b", new)):
+        write_rows(tmp_path / name / "score_x/scores.tsv", rows)
+    found = {}
+    for a, b in (("a", "b"), ("b", "a"), ("a", "a")):
+        contrasep("compare", a, b, "--json", "out.json", check=True)
+        found[a + b] = json.loads((tmp_path / "out.json").read_text())["rows"][0]
+    assert [(each["n"], each["speakers"], each["ci95"]) for each in (found["ab"], found["ba"])] == [(16, 8, [0, 0])] * 2
+    # where neither knows who speaks there is no interval
+    assert found["aa"]["ci95"] is None and found["aa"]["ties"] == 16
+
+
 def test_no_interval_where_a_speaker_is_in_all_mixtures(contrasep, tmp_path):
     for name in "ab":
         rows = [row(speakers, 5.0) for speakers in (("a", "b"), ("a", "c"))]
@@ -145,6 +161,21 @@ def test_errors_are_one_line(experiments, contrasep, tmp_path, change, arguments
     done = contrasep("compare", "exp/a", "exp/b", "--json", "out.json", *arguments)
     assert done.returncode == 1 and done.stderr.count("\n") == 1 and says in done.stderr, done.stderr
     assert not (tmp_path / "out.json").exists() and done.stdout == ""
+
+
+@pytest.mark.parametrize("arguments, says", [
+    (["--plot", "x"], "--plot: expected a file name that ends in .png, got 'x'"),
+    (["--plot", "x.foo"], "--plot: expected a file name that ends in .png, got 'x.foo'"),
+    (["--json", "."], "contrasep compare: .: Is a directory"),
+])
+def test_places_that_cannot_be_written_are_one_line(experiments, contrasep, arguments, says):
+    done = contrasep("compare", "exp/a", "exp/b", *arguments)
+    assert done.returncode == 1 and done.stderr.count("\n") == 1 and says in done.stderr, done.stderr
+
+
+def test_files_are_written_into_folders_that_are_made(experiments, contrasep, tmp_path):
+    contrasep("compare", "exp/a", "exp/b", "--json", "new/one/x.json", "--plot", "new/two/x.png", check=True)
+    assert (tmp_path / "new/one/x.json").is_file() and (tmp_path / "new/two/x.png").is_file()
 
 
 def test_other_speakers_and_no_common_set_are_refused(contrasep, tmp_path):

@@ -177,6 +177,29 @@ def test_no_interval_where_a_speaker_is_in_all_mixtures(speakers):
         assert speaker_interval(np.arange(len(counts)), [*speakers, *further], counts) == [None]
 
 
+def test_no_interval_where_names_are_not_as_many_as_speakers():
+    # tables of earlier versions cut "spk_1 spk_2" into four, of which one is in all mixtures or, worse, in some
+    cut = [("f", "1", "m", "2"), ("f", "2", "m", "1"), ("f", "3", "f", "1"), ("m", "1", "m", "3"), ("m", "4", "x", "5")]
+    assert speaker_interval(np.arange(5), cut, [2] * 5) == [None]
+    assert speaker_interval(np.arange(5), cut)[0] is not None
+    with_joint = [*cut, ("a",), ("b",), ("c",)]
+    assert speaker_interval(np.zeros((8, 2)), with_joint, [2] * 5 + [1] * 3) == [None, None]
+
+
+@pytest.mark.parametrize("groups, least, most", [
+    # one speaker in most mixtures: too narrow
+    ([(0, other) for other in range(1, 12) for _ in range(3)] + [(1, 2), (3, 4), (5, 6)], 0.90, 0.96),
+    # two mixtures of five speakers who never meet: too narrow
+    ([tuple(range(5)), tuple(range(5, 10))], 0.88, 0.92),
+    # every speaker once: too wide
+    ([(2 * pair, 2 * pair + 1) for pair in range(30)], 0.98, 1.0),
+], ids=["one in most", "two mixtures", "every speaker once"])
+def test_how_often_uneven_draws_cover(groups, least, most):
+    for effects in (normal, skewed):
+        values = simulate(np.random.default_rng(8), groups, effects) - TRUTH[len(groups[0])]
+        assert least <= coverage(ours(values, groups), 0.0) <= most
+
+
 def test_few_mixtures_give_a_wide_interval():
     low, high = speaker_interval(np.array([1.0, 2.0]), [("a",), ("b",)])[0]
     # one degree of freedom: t is 12.7

@@ -109,7 +109,7 @@ def scores_of(model: Any, ways: Mapping[str, tuple[Any, Any, Any]], dump: Any, k
             decoding = time.process_time() - clock
             [diagnosis] = diagnose(nodes, solution.labels, graph)
             yield Score(
-                name, key, dump.utt2spk[key], row, float(improvements(outputs, mixture, sources).mean()),
+                name, key, ",".join(dump.speakers[key]), row, float(improvements(outputs, mixture, sources).mean()),
                 _right(solution.labels, dominant, nodes.weight, len(sources)), diagnosis.normalised_modularity,
                 len(mixture) / dump.rate, analysis, solving, decoding,
             )
@@ -175,6 +175,11 @@ def score_all(args: argparse.Namespace) -> list[Score]:
     return [score for score in found if (score.set, score.utterance) in wanted and score.row in ways]
 
 
+def names_of(speakers: str, count: int) -> list[str]:
+    """The speakers of a line; earlier tables join them by ``_``, which names may hold too."""
+    return speakers.split("," if "," in speakers or count == 1 else "_")
+
+
 def report(scores: Sequence[Score], rows: Sequence[str]) -> None:
     """Print the tables."""
     import numpy as np
@@ -185,7 +190,7 @@ def report(scores: Sequence[Score], rows: Sequence[str]) -> None:
     table = {(score.set, score.utterance, score.row): score for score in scores}
     base = [score for score in scores if score.row == BASE]
     counts = np.array([int(score.set.rpartition("_")[2][: -len("mix")]) for score in base])
-    speakers = [score.speakers.split("_") for score in base]
+    speakers = [names_of(score.speakers, count) for score, count in zip(base, counts)]
     spent = sum(score.analysis + score.solving + score.decoding for score in base)
     heads = [*(f"{count} speakers" for count in np.unique(counts)), "joint"]
     print(f"| partition | {' | '.join(heads)} | CPU time to k-means | real-time factor |")

@@ -100,9 +100,13 @@ class EffectiveNumber(CountEstimator):
         if speech is None or options.utterances == 0:
             return self._with_single(SingleSpeakers())
         pieces = speech.mixtures(1, options.utterances, options.seconds)
-        values = [self.number(nodes, seed) for nodes, _ in pieces]
+        # 0 where there are too few nodes or no edges: that says nothing of one speaker
+        values = [number for nodes, _ in pieces if (number := self.number(nodes, seed)) > 0]
         if not values:
-            raise ContrasepError(f"{speech.name}: nothing but silence; look at the dump of stage 2")
+            raise ContrasepError(
+                f"{speech.name}: nothing but silence, or recordings of fewer than {MIN_NODES} nodes; look at the dump "
+                "of stage 2"
+            )
         made = self.calibrated(values)
         single = made.single
         print(
@@ -112,7 +116,7 @@ class EffectiveNumber(CountEstimator):
         return made
 
     def calibrated(self, values: Sequence[float]) -> EffectiveNumber:
-        """The counter after it has seen the effective numbers of single-speaker recordings, at least one."""
+        """The counter after it has seen effective numbers above 0 of single-speaker recordings, at least one."""
         mean = float(np.mean(values))
         upper = float(np.quantile(values, 1 - self.options.level))
         return self._with_single(SingleSpeakers(mean, max(upper - mean, LEAST_EXCESS * mean), len(values)))

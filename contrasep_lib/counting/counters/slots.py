@@ -14,6 +14,9 @@ from contrasep_lib.modularity.solvers.base import Solver
 from contrasep_lib.modularity.solvers.slots import SlotsSolver
 from contrasep_lib.nodes.nodeset import NodeSet
 
+_CERTAIN = 20.0
+"""Largest logit of an existence."""
+
 
 class SlotCount(RecursiveSplit):
     """The most probable number of slots that exist, each independent of the others.
@@ -47,7 +50,9 @@ class SlotCount(RecursiveSplit):
         evidence = super().count(nodes, analysis, most, seed, True).evidence if with_evidence else ()
         kept = nodes.valid[0]
         said = self.solver.read(nodes.z[0, kept], nodes.weight[0, kept], torch.Generator().manual_seed(seed))
-        chance = number_chances(said.existence[0].double().sigmoid())[1 : most + 1]
+        # a certain slot would leave no chance at all for numbers below that of the certain ones
+        exist = said.existence[0].double().clamp(-_CERTAIN, _CERTAIN).sigmoid()
+        chance = number_chances(exist)[1 : most + 1]
         chance = chance / chance.sum().clamp_min(torch.finfo(chance.dtype).tiny)
         number = int(chance.argmax()) + 1
         shares = ", ".join(f"{k} {share:.0%}" for k, share in enumerate(chance.tolist(), 1))
