@@ -148,7 +148,7 @@ class NetworkSolver(NetworkOptions, Solver):
             found = [self._restricted(self.network, z, weight, num_communities)]
             hidden = tuple(self.network.hidden)
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
+            torch.default_generator.manual_seed(seed)
             while len(found) < starts:
                 if starts == 1 or min(hidden, default=num_communities) < num_communities:
                     found.append(ModularityNetwork(z.shape[1], num_communities, hidden).to(z.device))
@@ -174,7 +174,7 @@ class NetworkSolver(NetworkOptions, Solver):
 
 
 def _samples(nodes: int, size: int, steps: int, generator: torch.Generator) -> Iterator[torch.Tensor]:
-    """Indices of ``size`` of the nodes for each step, or of all; every node has its turn before one comes again."""
+    """Indices of ``size`` of the nodes for each step, or of all: the next of a random order, or of a new one."""
     left = torch.arange(0)
     for _ in range(steps):
         if nodes <= size:
@@ -232,7 +232,7 @@ def train_network(
     z = torch.stack([z for z, _ in pool]).float()
     weight = torch.stack([weight for _, weight in pool]).float()
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+        torch.default_generator.manual_seed(seed)
         network = ModularityNetwork(z.shape[-1], num_communities, options.hidden).to(z.device)
     optimiser = torch.optim.Adam(network.parameters(), options.learning_rate)
     collapse_weight = options.collapse_of(graph, quality)

@@ -172,7 +172,7 @@ def draw_mixture(nodes: NodeSet, labels: torch.Tensor, count: int, rng: np.rando
 def _new(dim: int, slots: int, options: SlotsOptions, seed: int) -> SlotNetwork:
     """A new network; the draw leaves torch's own state alone."""
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+        torch.default_generator.manual_seed(seed)
         return SlotNetwork(dim, slots, options.width, options.layers)
 
 
