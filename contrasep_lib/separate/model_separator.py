@@ -52,20 +52,27 @@ class ModelSeparator:
 
     @torch.no_grad()
     def separate(
-        self, key: str, mixture: np.ndarray, num_spk: int | None, most: int | None = None, with_evidence: bool = False
+        self,
+        key: str,
+        mixture: np.ndarray,
+        num_spk: int | None,
+        most: int | None = None,
+        with_evidence: bool = False,
+        draw: int | None = None,
     ) -> Separation:
         """Separate one mixture.
 
         Args:
-            key: utterance id; seeds counting and refinement, so that the result does not depend on
-                what else is separated.
+            key: utterance id; see ``draw``.
             mixture: ``(samples,)`` float32.
             num_spk: the number of speakers, or None to estimate it.
             most: the largest estimate; ``modularity.k_max`` when None.
             with_evidence: whether to fill the evidence of an estimate, which takes as long as the estimate.
+            draw: seeds counting and refinement, with ``modularity.seed``; by default that of the key, so that the
+                result does not depend on what else is separated.
 
         Raises:
-            ContrasepError: a mixture of silence, or one that the solver cannot partition.
+            ContrasepError: a mixture of silence, or one that solver or counter cannot partition.
         """
         device = next(self.model.parameters()).device
         excerpt = Excerpt.of(np.ascontiguousarray(mixture, np.float32), self.model.granularity)
@@ -73,11 +80,12 @@ class ModelSeparator:
         nodes, seen = self.model.analyse(signal)
         if not nodes.valid.any():
             raise ContrasepError(f"'{key}': nothing but silence; there is nobody to separate")
-        seed = (zlib.crc32(key.encode()) + self.modularity.seed) % 2**31
+        seed = ((zlib.crc32(key.encode()) if draw is None else draw) + self.modularity.seed) % 2**31
         decision = None
-        if num_spk is None:
-            decision = self.clustering.counter.count(nodes, seen, most or self.modularity.k_max, seed, with_evidence)
         try:
+            if num_spk is None:
+                most = most or self.modularity.k_max
+                decision = self.clustering.counter.count(nodes, seen, most, seed, with_evidence)
             labels, solver, fallback = self._labels(nodes, num_spk or decision.number, seed)
         except ValueError as error:
             # more speakers than a trained solver has outputs, or embeddings of another model

@@ -228,6 +228,18 @@ def test_what_a_solver_cannot_partition_is_one_line():
         separator.separate("utt", mixture, 3)
 
 
+def test_what_a_counter_cannot_read_is_one_line():
+    def count(*_):
+        raise ValueError("z: expected embeddings of the network's dimension 20, got 8")
+
+    separator = separator_of("spectral")
+    separator.clustering = dataclasses.replace(separator.clustering, counter=types.SimpleNamespace(count=count))
+    mixture, sources = talkers(2)
+    separator.model.sources = torch.from_numpy(sources)
+    with pytest.raises(ContrasepError, match="^'utt': z: expected embeddings"):
+        separator.separate("utt", mixture, None)
+
+
 def test_training_raises_modularity_over_mixtures():
     model, pool = Planted(), []
     for seed in range(6):
