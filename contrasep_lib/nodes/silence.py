@@ -67,13 +67,17 @@ def shown_frames(loudest: torch.Tensor, frames: torch.Tensor, features: FeatureO
 def shown_samples(shown: torch.Tensor, samples: int, features: FeatureOptions) -> torch.Tensor:
     """Samples whose first and whose last frame are shown, ``(batch, samples)`` bool.
 
+    Of a recording without such samples (a click) those whose first or last frame is.
+
     Args:
         shown: see `shown_frames`.
         samples: length of the signals.
         features: framing.
     """
     around = features.win // features.hop - 1
-    hops = shown[:, : shown.shape[1] - around] & shown[:, around:]
+    first, last = shown[:, : shown.shape[1] - around], shown[:, around:]
+    both = first & last
+    hops = torch.where(both.any(1, keepdim=True), both, first | last)
     return hops.repeat_interleave(features.hop, dim=1)[:, :samples]
 
 

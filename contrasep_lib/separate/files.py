@@ -145,7 +145,9 @@ def _separate_file(
             separator.separator, name, recording.samples, separator.rate, request.num_spk, request.window, advance
         )
     except ContrasepError as error:
-        raise ContrasepError(f"{file}: {str(error).partition(': ')[2]}") from None
+        # the key, which stands in quotes before the message, is in the path
+        words = str(error).partition("': ")[2] or str(error)
+        raise ContrasepError(f"{file}: {words}") from None
     # outputs that PCM16 cannot hold are all scaled by one gain
     gain = 1.0 if done.peak < 1 else 0.999 / done.peak
     out.mkdir(parents=True, exist_ok=True)
@@ -218,8 +220,10 @@ def _evidence(
 
 def _window(part: Part, excerpt: Excerpt, rate: int) -> dict[str, Any]:
     found = part.separation
+    # an excerpt may begin within the first hop
+    start = excerpt.place(part.start) if part.start else 0
     content: dict[str, Any] = {
-        "start": excerpt.place(part.start) / rate, "stop": (excerpt.place(part.stop - 1) + 1) / rate,
+        "start": start / rate, "stop": (excerpt.place(part.stop - 1) + 1) / rate,
         "speakers": [speaker + 1 for speaker in part.speakers],
     }
     if found is None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import tempfile
+import zlib
 from collections.abc import Callable, Iterator
 from typing import IO
 
@@ -66,7 +67,7 @@ class LongSeparation:
 
     Args:
         separator: of the windows.
-        key: seeds counting and refinement.
+        key: names the recording in errors; counting and refinement are seeded from the samples.
         mixture: ``(samples,)`` float32.
         rate: Hz.
         num_spk: speakers of the whole recording, or None to estimate them.
@@ -181,7 +182,10 @@ class LongSeparation:
             return None
         start, stop = self.spans[number]
         key = self.key if len(self.spans) == 1 else f"{self.key}-{start}"
-        separation = self.separator.separate(key, self.mixture[start:stop], num_spk, most, with_evidence=True)
+        samples = self.mixture[start:stop]
+        # of the samples, so that a copy under another name is separated alike
+        draw = zlib.crc32(np.trim_zeros(samples).tobytes())
+        separation = self.separator.separate(key, samples, num_spk, most, with_evidence=True, draw=draw)
         if not np.isfinite(separation.outputs).all():
             raise ContrasepError(f"'{self.key}': an output has NaN or infinite samples")
         self.peak = max(self.peak, float(np.abs(separation.outputs).max()))

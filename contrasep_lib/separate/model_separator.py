@@ -52,20 +52,27 @@ class ModelSeparator:
 
     @torch.no_grad()
     def separate(
-        self, key: str, mixture: np.ndarray, num_spk: int | None, most: int | None = None, with_evidence: bool = False
+        self,
+        key: str,
+        mixture: np.ndarray,
+        num_spk: int | None,
+        most: int | None = None,
+        with_evidence: bool = False,
+        draw: int | None = None,
     ) -> Separation:
         """Separate one mixture.
 
         Args:
-            key: utterance id; seeds counting and refinement, so that the result does not depend on
-                what else is separated.
+            key: utterance id; see ``draw``.
             mixture: ``(samples,)`` float32.
             num_spk: the number of speakers, or None to estimate it.
             most: the largest estimate; ``modularity.k_max`` when None.
             with_evidence: whether to fill the evidence of an estimate, which takes as long as the estimate.
+            draw: seeds counting and refinement, with ``modularity.seed``; by default that of the key, so that the
+                result does not depend on what else is separated.
 
         Raises:
-            ContrasepError: a mixture of silence, or one that the solver cannot partition.
+            ContrasepError: a mixture of silence, or one that solver or counter cannot partition.
         """
         device = next(self.model.parameters()).device
         excerpt = Excerpt.of(np.ascontiguousarray(mixture, np.float32), self.model.granularity)
@@ -73,7 +80,7 @@ class ModelSeparator:
         nodes, seen = self.model.analyse(signal)
         if not nodes.valid.any():
             raise ContrasepError(f"'{key}': nothing but silence; there is nobody to separate")
-        seed = (zlib.crc32(key.encode()) + self.modularity.seed) % 2**31
+        seed = ((zlib.crc32(key.encode()) if draw is None else draw) + self.modularity.seed) % 2**31
         decision = None
         try:
             if num_spk is None:

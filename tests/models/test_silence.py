@@ -92,6 +92,15 @@ def test_zeros_around_a_mixture_change_nothing_where_nodes_are_frames(backbone):
             torch.testing.assert_close(value, reference, atol=1e-5, rtol=0)
 
 
+@pytest.mark.parametrize("place", [4800, 4808, 4815])
+def test_a_click_in_silence_has_no_level(place):
+    model = make("encoder", granularity="frame", decoder=None, objectives={"deep_clustering": 1.0, "count": 0.2})
+    click = torch.zeros(1, 1, 9600)
+    click[..., place] = 1.0
+    for value, reference in zip(found(model, 0.01 * click), found(model, click)):
+        torch.testing.assert_close(value, reference, atol=1e-5, rtol=0)
+
+
 def test_silence_between_is_as_long_as_it_likes():
     model, sources = make(), sounds()
     short, long = (

@@ -239,6 +239,18 @@ def test_network_restricted_to_fewer_communities():
         NetworkSolver(network=ModularityNetwork(9, 5)).solve(nodes, 2, KernelGraph())
 
 
+def test_random_states_of_devices_are_left_alone(monkeypatch):
+    def seeded(seed):
+        raise AssertionError("the CUDA generators were seeded")
+
+    monkeypatch.setattr(torch.cuda, "manual_seed_all", seeded)
+    z, state = torch.nn.functional.normalize(torch.randn(1, 60, 6), dim=-1), torch.get_rng_state()
+    nodes, graph = NodeSet.from_embeddings(z), KernelGraph()
+    solver = NetworkSolver(hidden=(8,), refine_steps=1, train_steps=1, train_pool=1, train_nodes=16)
+    solver.trained(lambda count: [nodes], graph, 0).solve(nodes, 2, graph)
+    assert torch.equal(torch.get_rng_state(), state)
+
+
 def test_a_solver_that_learns_nothing_is_itself():
     for name in ("spectral", "direct", "kmeans"):
         solver = SOLVERS[name]

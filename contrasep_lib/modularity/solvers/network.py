@@ -175,7 +175,7 @@ class NetworkSolver(NetworkOptions, Solver):
 
 
 def _samples(nodes: int, size: int, steps: int, generator: torch.Generator) -> Iterator[torch.Tensor]:
-    """Indices of ``size`` of the nodes for each step, or of all; every node has its turn before one comes again."""
+    """Indices of ``size`` of the nodes for each step, or of all: the next of a random order, or of a new one."""
     left = torch.arange(0)
     for _ in range(steps):
         if nodes <= size:
