@@ -166,6 +166,8 @@ def _idle(config: Mapping[str, Any]) -> dict[str, str]:
         idle |= dict.fromkeys(("separate.count", "separate.mask"), f"the separator '{separator}' has no model")
     if model.labels != "none":
         idle |= dict.fromkeys(("model.neighbours", "model.remix_db"), f"model.labels is '{model.labels}'")
+    if config["pretrain"].epochs == 0:
+        idle["model.pretrain_objectives"] = "pretrain.epochs is 0"
     if model.decoder is None:
         idle["model.centroids"] = "there is no model.decoder"
     for phase in SHARES:
@@ -196,6 +198,17 @@ def _budgets(config: Mapping[str, Any], options: Options) -> list[str]:
         raise ContrasepError(f"--budget-minutes: expected a positive number, got '{options.budget_minutes}'")
     shares = SHARES if config["pretrain"].epochs > 0 else {"finetune": sum(SHARES.values())}
     return [f"{phase}.budget_minutes={share * minutes:g}" for phase, share in shares.items()]
+
+
+def _counts(config: Mapping[str, Any], options: Options) -> list[str]:
+    """Numbers of speakers of phases that leave them to the run, as overrides: up to one more than its mixtures have.
+
+    Every other mixture is too few or too many speakers away, so that a counter learns both errors.
+    """
+    tested = options.num_spk
+    most = max(tested, min(tested + 1, config["modularity"].k_max))
+    counts = sorted([*range(1, most + 1), tested])
+    return [f"{phase}.num_spk={counts}" for phase in SHARES if config[phase].num_spk is None]
 
 
 def refuse(line: str) -> None:
@@ -233,12 +246,12 @@ def resolve(
     config = configure(layers, files)
     for key, why in _unread(layers, config, overrides).items():
         unread(f"--set {key}: nothing reads it here, {why}")
-    budgets = _budgets(config, options)
-    if budgets:
-        config = configure(read_layers(files, [*overrides, *budgets]), files)
+    derived = [*_counts(config, options), *_budgets(config, options)]
+    if derived:
+        config = configure(read_layers(files, [*overrides, *derived]), files)
     separator = config["separate"].separator
     settings = [word for file in files for word in ("--config", str(file))]
-    settings += [word for setting in (*overrides, *budgets) for word in ("--set", setting)]
+    settings += [word for setting in (*overrides, *derived) for word in ("--set", setting)]
     balances = {phase: list(config[phase].balance or ()) for phase in SHARES}
     corpora = list(dict.fromkeys(name for names in balances.values() for name in names))
     return {

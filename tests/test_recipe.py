@@ -89,6 +89,30 @@ def test_time_is_shared_between_phases(recipe, epochs, budgets):
     )
 
 
+@pytest.mark.parametrize("num_spk, counts", [(1, [1, 1, 2]), (2, [1, 2, 2, 3]), (3, [1, 2, 3, 3, 4]),
+                                             (5, [1, 2, 3, 4, 5, 5]), (6, [1, 2, 3, 4, 5, 6, 6])])
+def test_numbers_of_speakers_that_are_left_to_the_run(recipe, num_spk, counts):
+    options, explicit = Options(num_spk=num_spk, own_num_spk=num_spk), f"finetune.num_spk={counts}"
+    values = resolve(["conf/tf.yaml"], ["finetune.num_spk=null"], options, recipe)
+    assert values["settings"][-2:] == ["--set", explicit] and values["tag"] == "tf_num_spk=null"
+    stated = resolve(["conf/tf.yaml"], [explicit], options, recipe)
+    assert values["key_finetune"] == stated["key_finetune"]
+    # k_max bounds what a counter may answer
+    values = resolve(["conf/tf.yaml"], ["finetune.num_spk=null", f"modularity.k_max={num_spk}"], options, recipe)
+    assert values["settings"][-1] == f"finetune.num_spk={sorted([*range(1, num_spk + 1), num_spk])}"
+
+
+def test_numbers_of_speakers_of_a_configuration_stay(recipe):
+    values = resolve(["conf/tf.yaml"], ["finetune.num_spk=[2, 4]"], Options(num_spk=3, own_num_spk=3), recipe)
+    assert [word for word in values["settings"] if "num_spk" in word] == ["finetune.num_spk=[2, 4]"]
+
+
+def test_every_recipe_has_a_default_that_trains_a_counter_on_one_speaker_too():
+    for folder in RECIPES:
+        values = resolve(["conf/default.yaml"], options=Options(num_spk=2), recipe=folder)
+        assert values["separator"] == "model" and values["pretrains"] and values["pretrain_data"] == "single"
+
+
 def test_corpora_of_balances(recipe):
     overrides = ["pretrain.balance={toy: 1, b: 1}", "finetune.balance={c: 1, b: 2}"]
     values = resolve(["conf/tf.yaml"], overrides, recipe=recipe)
@@ -119,6 +143,7 @@ def test_settings_that_nothing_reads_are_a_warning_or_refused(recipe):
         ("separate.count", "given", "separate.separator=mixture", "the separator 'mixture' has no model"),
         ("model.neighbours", 1, "model.objectives=[nt_xent]", "model.labels is 'dominance'"),
         ("model.remix_db", 1, "model.labels=dominance", "model.labels is 'dominance'"),
+        ("model.pretrain_objectives", "[nt_xent]", "pretrain.epochs=0", "pretrain.epochs is 0"),
         ("model.centroids.soft", 1, "model.decoder=null", "there is no model.decoder"),
         ("pretrain.num_spk", "[2]", "pretrain.data=single", "pretrain.data is 'single'"),
         ("finetune.num_spk", "[2]", "finetune.data=fixed", "finetune.data is 'fixed'"),

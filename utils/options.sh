@@ -55,7 +55,7 @@ to_read() {  # to_read FOLDER: as it is, or relative to the caller
 }
 
 caller=$PWD
-recipe_dir=. recipe= own= label= configs=(conf/oracle.yaml) config_given=false num_spk=2 own_num_spk=2 test_spk=
+recipe_dir=. recipe= own= label= configs=(conf/default.yaml) config_given=false num_spk=2 own_num_spk=2 test_spk=
 stage=0 stop_stage=6 nj=$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 1) ngpu=0 tag= model_tag= model_dir= init_param= skip_train=false print_tag=false refuse_unread=false
 download_dir= extra_train=false own_lists=false mix_lists= test_sets= budget_minutes=
 mixdir=mixtures datadir=data dumpdir=dump expdir=exp

@@ -12,7 +12,7 @@ from contrasep_lib.embedding.backbones.options import BackboneOptions
 from contrasep_lib.objectives.options import ObjectiveOptions
 
 # how a model learns; a trained one is the same whatever it was
-_TRAINING = ("objectives", "labels", "negatives", "neighbours", "remix_db", "centroids", "seed")
+_TRAINING = ("objectives", "pretrain_objectives", "labels", "negatives", "neighbours", "remix_db", "centroids", "seed")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,6 +33,8 @@ class ModelOptions:
         counter: a network that scores numbers of speakers, by which `modularity.counting: classifier` counts; ``null``:
             none. It learns by objective ``count``.
         objectives: what is learned, with weights; see ``contrasep list objectives``.
+        pretrain_objectives: what pretraining learns in place of ``objectives``; none (``{}``): the same. Decoder and
+            counter need none here: finetuning teaches them.
         labels: ``dominance`` (a node belongs to the source, or in single-speaker batches to the
             speaker, that dominates it) or ``none`` (sources and speakers are not used; see
             `contrasep_lib.nodes.labels`).
@@ -57,6 +59,7 @@ class ModelOptions:
     decoder: Any = choice_of("decoder", None, later=True)
     counter: Any = choice_of("count_network", None, later=True)
     objectives: dict[str, Any] = choices_of("objective", ["deep_clustering"])
+    pretrain_objectives: dict[str, Any] = choices_of("objective", [], later=True)
     labels: Literal["dominance", "none"] = "dominance"
     negatives: Literal["utterance", "batch"] = "utterance"
     node_weight: Literal["magnitude", "uniform"] = "magnitude"
@@ -96,24 +99,29 @@ class ModelOptions:
     def _check_objectives(self) -> None:
         if not self.objectives:
             raise ValueError(f"objectives: expected at least one of {', '.join(names('objective'))}, got none")
-        for name, objective in self.objectives.items():
-            if not isinstance(objective, ObjectiveOptions):
-                raise ValueError(f"objectives: the options of '{name}' do not inherit from ObjectiveOptions")
-            for part in objective.needs:
-                if getattr(self, part) is None:
-                    raise ValueError(
-                        f"objectives: {name} teaches a {part}; choose one with model.{part}, or leave {name} out"
-                    )
-            if objective.supervised and self.labels == "none":
-                raise ValueError(f"labels: objective {name} learns from sources; expected 'dominance', got 'none'")
+        for key in ("objectives", "pretrain_objectives"):
+            self._check_each(key)
         chosen = ", ".join(self.objectives)
         for part in ("decoder", "counter"):
             taught = any(part in objective.needs for objective in self.objectives.values())
             if getattr(self, part) is not None and not taught:
                 raise ValueError(f"{part}: none of the objectives {chosen} teaches it; add one that does")
-        if not any(objective.shapes for objective in self.objectives.values()):
+
+    def _check_each(self, key: str) -> None:
+        objectives = getattr(self, key)
+        for name, objective in objectives.items():
+            if not isinstance(objective, ObjectiveOptions):
+                raise ValueError(f"{key}: the options of '{name}' do not inherit from ObjectiveOptions")
+            for part in objective.needs:
+                if getattr(self, part) is None:
+                    raise ValueError(
+                        f"{key}: {name} teaches a {part}; choose one with model.{part}, or leave {name} out"
+                    )
+            if objective.supervised and self.labels == "none":
+                raise ValueError(f"labels: objective {name} learns from sources; expected 'dominance', got 'none'")
+        if objectives and not any(objective.shapes for objective in objectives.values()):
             raise ValueError(
-                f"objectives: expected one that shapes the embeddings beside {chosen}, e.g. deep_clustering"
+                f"{key}: expected one that shapes the embeddings beside {', '.join(objectives)}, e.g. deep_clustering"
             )
 
     def _check_centroids(self) -> None:
@@ -129,6 +137,10 @@ class ModelOptions:
     def node_dim(self) -> int:
         """Dimension of what the graph reads."""
         return self.projection if self.nodes == "projection" else self.embedding_dim
+
+    def objectives_of(self, phase: str) -> dict[str, Any]:
+        """What ``pretrain`` or ``finetune`` learns."""
+        return (self.pretrain_objectives if phase == "pretrain" else {}) or self.objectives
 
     def full_decoder(self) -> Any:
         """Options of the decoder, with what they leave to the backbone filled in; None without a decoder.

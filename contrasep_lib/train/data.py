@@ -285,14 +285,17 @@ class DynamicMixtures(_Voices):
 
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
+        if self.options.num_spk is None:
+            raise ContrasepError("num_spk: expected numbers of talkers, e.g. [1, 2, 3], got null, which run.sh replaces")
+        self.counts = self.options.num_spk
         groups = [range(len(self))] if self.balance is None else self.groups
         self.pools = [sorted({self.talkers[number] for number in group}) for group in groups]
         for pool, group in zip(self.pools, groups):
-            if max(self.options.num_spk) > len(pool):
+            if max(self.counts) > len(pool):
                 folders = ", ".join(dict.fromkeys(str(self.utterances[number][0].folder) for number in group))
                 raise ContrasepError(
                     f"num_spk: expected at most {len(pool)} talkers in a mixture, the speakers of {folders}, "
-                    f"got {max(self.options.num_spk)}"
+                    f"got {max(self.counts)}"
                 )
         self.numbers: dict[str, list[int]] = {}
         for number, speaker in enumerate(self.talkers):
@@ -304,7 +307,7 @@ class DynamicMixtures(_Voices):
 
     def __getitem__(self, key: Key) -> dict[str, Any]:
         rng = self._rng(*key)
-        num_spk = self.options.num_spk[int(rng.integers(len(self.options.num_spk)))]
+        num_spk = self.counts[int(rng.integers(len(self.counts)))]
         pool = self.pools[0 if self.balance is None else int(rng.choice(len(self.pools), p=self.balance.shares))]
         chosen = [pool[index] for index in rng.choice(len(pool), num_spk, replace=False)]
         numbers = [self.numbers[speaker][int(rng.integers(len(self.numbers[speaker])))] for speaker in chosen]

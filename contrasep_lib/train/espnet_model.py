@@ -32,11 +32,14 @@ class EspnetModel(SeparationModel, AbsESPnetModel):
 
     Args:
         options, features, stats: see `contrasep_lib.models.separation.SeparationModel`.
+        phase: ``pretrain`` or ``finetune``, whose objectives it learns by.
     """
 
-    def __init__(self, options: ModelOptions, features: FeatureOptions, stats: np.ndarray | None = None) -> None:
+    def __init__(
+        self, options: ModelOptions, features: FeatureOptions, stats: np.ndarray | None = None, phase: str = "finetune"
+    ) -> None:
         super().__init__(options, features, stats)
-        made = {name: create(part, model=self) for name, part in options.objectives.items()}
+        made = {name: create(part, model=self) for name, part in options.objectives_of(phase).items()}
         self.objectives = torch.nn.ModuleDict(made)
 
     def forward(

@@ -45,7 +45,7 @@ class TrainOptions:
         data: ``dynamic`` mixes on the fly from sets of single speakers, by the gains and levels of
             the section ``mix``; ``fixed`` reads sets of mixtures; ``single`` reads single speakers.
         num_spk: with ``dynamic``: numbers of talkers, each equally likely; a number that stands
-            twice is twice as likely.
+            twice is twice as likely. ``null``: run.sh takes 1 to one more than its ``--num-spk``, which stands twice.
         segment_seconds: length of a training segment, seconds; shorter signals are padded, of
             longer ones a random part is taken. ``null`` takes all of every signal.
         balance: with ``dynamic`` and ``single``: share of each corpus, e.g. ``{wsj0: 0.5, audiomnist:
@@ -87,7 +87,7 @@ class TrainOptions:
     """
 
     data: Literal["dynamic", "fixed", "single"] = "dynamic"
-    num_spk: tuple[int, ...] = (2,)
+    num_spk: tuple[int, ...] | None = (2,)
     segment_seconds: float | None = 3.0
     speed: tuple[float, ...] = (1.0,)
     batch_size: int = 8
@@ -148,7 +148,7 @@ class TrainOptions:
                 raise ValueError(f"{name}: expected null or a positive number, got {getattr(self, name)}")
         if self.patience is not None and self.patience < 0:
             raise ValueError(f"patience: expected null, 0 or more, got {self.patience}")
-        if not self.num_spk or min(self.num_spk) < 1:
+        if self.num_spk is not None and (not self.num_spk or min(self.num_spk) < 1):
             raise ValueError(f"num_spk: expected a list of numbers of at least 1, got {list(self.num_spk)}")
         if not self.speed or not all(0.5 <= factor <= 2 for factor in self.speed):
             raise ValueError(f"speed: expected a list of factors from 0.5 to 2, got {list(self.speed)}")

@@ -92,7 +92,8 @@ class ContrasepTask(AbsTask):
         part = Parts(args)
         try:
             init = args.contrasep["init_param"]  # holds statistics of its own
-            model = EspnetModel(part.model, part.features, None if init else training_statistics(part))
+            stats = None if init else training_statistics(part)
+            model = EspnetModel(part.model, part.features, stats, args.contrasep["phase"])
         except ValueError as error:
             raise ContrasepError(f"model: {error}") from None
         if model.counter is not None and part.train.data == "dynamic":

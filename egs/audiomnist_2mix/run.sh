@@ -7,5 +7,4 @@ exec "$here/../../utils/recipe.sh" \
     --recipe-dir "$here" \
     --label "spoken digits (AudioMNIST)" \
     --num-spk 2 \
-    --config conf/oracle.yaml \
     --- "$@"

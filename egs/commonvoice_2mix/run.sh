@@ -7,5 +7,4 @@ exec "$here/../../utils/recipe.sh" \
     --recipe-dir "$here" \
     --label "read speech in many languages (Common Voice)" \
     --num-spk 2 \
-    --config conf/oracle.yaml \
     --- "$@"

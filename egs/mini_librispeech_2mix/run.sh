@@ -7,5 +7,4 @@ exec "$here/../../utils/recipe.sh" \
     --recipe-dir "$here" \
     --label "read speech (Mini LibriSpeech)" \
     --num-spk 2 \
-    --config conf/oracle.yaml \
     --- "$@"

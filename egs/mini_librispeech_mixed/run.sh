@@ -8,5 +8,4 @@ exec "$here/../../utils/recipe.sh" \
     --label "read speech (Mini LibriSpeech)" \
     --num-spk 2 \
     --test-spk 1,2,3,4,5 \
-    --config conf/oracle.yaml \
     --- "$@"

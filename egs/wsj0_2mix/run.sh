@@ -7,6 +7,5 @@ exec "$here/../../utils/recipe.sh" \
     --recipe-dir "$here" \
     --label "read speech (WSJ0)" \
     --num-spk 2 \
-    --config conf/oracle.yaml \
     --own-lists \
     --- "$@"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from contrasep_lib.config import build
+from contrasep_lib.config import as_key, build
 from contrasep_lib.errors import ContrasepError
 from contrasep_lib.models.options import ModelOptions
 
@@ -72,6 +72,11 @@ COUNTER = {"counter": "classifier", "objectives": {"deep_clustering": 1.0, "coun
             {**COUNTER, "counter": {"name": "classifier", "count_max": 1}},
             "counter: count_max: expected at least 2, got 1",
         ),
+        ({"pretrain_objectives": ["si_snr"]}, "pretrain_objectives: si_snr teaches a decoder; choose one with"),
+        (
+            {**COUNTER, "pretrain_objectives": ["count"]},
+            "pretrain_objectives: expected one that shapes the embeddings beside count",
+        ),
         (
             {"centroids": {"oracle": 1.0}},
             "centroids: expected names among dominance, label_noise, soft, refined_oracle, kmeans",
@@ -118,12 +123,24 @@ def test_a_trained_model_is_the_same_whatever_it_learned_by():
             "negatives": "batch",
             "seed": 7,
             "remix_db": 1.0,
+            "pretrain_objectives": ["nt_xent"],
         },
         "model",
     )
     assert one.trained() == other.trained()
     for values in (COUNTER, {}, {**DECODER, "backbone": "conv"}, {**DECODER, "node_weight": "uniform"}):
         assert build(ModelOptions, values, "model").trained() != one.trained()
+
+
+def test_pretraining_may_learn_something_else():
+    values = {**DECODER, "pretrain_objectives": {"nt_xent": {"temperature": 0.2}}}
+    options = build(ModelOptions, values, "model")
+    assert list(options.objectives_of("finetune")) == ["deep_clustering", "si_snr"]
+    assert list(options.objectives_of("pretrain")) == ["nt_xent"]
+    assert options.objectives_of("pretrain")["nt_xent"].temperature == 0.2
+    same = build(ModelOptions, DECODER, "model")
+    assert same.objectives_of("pretrain") == same.objectives_of("finetune") == same.objectives
+    assert as_key(same).keys() == as_key(options).keys() - {"pretrain_objectives"}
 
 
 def test_imports_stay_light():

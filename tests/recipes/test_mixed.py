@@ -137,9 +137,10 @@ def test_wrong_calls(tmp_path, recipe, options, says):
 
 
 @pytest.mark.parametrize("options, tag", [
-    ([], "oracle_ibm"),
-    (["--num-spk", 3], "oracle_ibm_3mix"),
-    (["--test-spk", "2,3"], "oracle_ibm"),
+    ([], "default"),
+    (["--num-spk", 3], "default_3mix"),
+    (["--test-spk", "2,3"], "default"),
+    (["--config", "conf/oracle.yaml"], "oracle_ibm"),
     (["--config", "conf/attractor_many.yaml", "--extra-train"], "attractor_many_extra_train"),
 ])
 def test_names_of_experiments(tmp_path, options, tag):

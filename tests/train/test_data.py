@@ -216,3 +216,8 @@ def test_two_processes_share_each_batch(tmp_path, single_dump):
     assert len(first) == len(second) == len(whole) == 4
     for left, right, both in zip(first, second, whole):
         assert left and right and not set(left) & set(right) and sorted(left + right) == sorted(both)
+
+
+def test_numbers_of_speakers_have_to_be_known(single_dump):
+    with pytest.raises(ContrasepError, match=r"num_spk: expected numbers of talkers, e.g. \[1, 2, 3\], got null"):
+        dynamic(single_dump, num_spk=None)

@@ -138,6 +138,23 @@ def test_pretraining_knows_speakers_by_their_ids():
     assert torch.allclose(model(mixture, lengths, sources)[0], loss(0, 1, 2, 3))
 
 
+def test_a_phase_learns_by_its_own_objectives():
+    tree = {
+        "backbone": {"name": "dual_path", "layers": 1, "width": 8}, "embedding_dim": 6, "decoder": "attractor",
+        "objectives": {"deep_clustering": 1.0, "si_snr": 0.1}, "pretrain_objectives": {"supcon": 1.0},
+    }
+    options = build(ModelOptions, tree, "model")
+    batches = {"pretrain": speakers(batch=4, most=1, strangers=True), "finetune": speakers()}
+    for phase, learned in (("pretrain", {"supcon"}), ("finetune", {"deep_clustering", "si_snr"})):
+        model = EspnetModel(options, FEATURES, phase=phase)
+        loss, stats, _ = model(*batches[phase])
+        assert stats.keys() & {"supcon", "deep_clustering", "si_snr"} == learned
+        loss.backward()
+        # the decoder waits for the phase that teaches it
+        taught = any(weight.grad is not None and weight.grad.any() for weight in model.decoder.parameters())
+        assert taught == (phase == "finetune")
+
+
 def test_without_labels_sources_are_never_read():
     model = make(labels="none").eval()
     mixture, lengths, sources, num_spk, speaker = speakers()
