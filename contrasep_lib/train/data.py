@@ -286,7 +286,7 @@ class DynamicMixtures(_Voices):
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
         if self.options.num_spk is None:
-            raise ContrasepError("num_spk: expected numbers of talkers, e.g. [1, 2, 3], got null, which run.sh replaces")
+            raise ContrasepError("num_spk: expected numbers of talkers, e.g. [1, 2, 3], got null; run.sh fills it")
         self.counts = self.options.num_spk
         groups = [range(len(self))] if self.balance is None else self.groups
         self.pools = [sorted({self.talkers[number] for number in group}) for group in groups]
