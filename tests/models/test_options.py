@@ -38,7 +38,7 @@ COUNTER = {"counter": "classifier", "objectives": {"deep_clustering": 1.0, "coun
         ({"objectives": {"nt_xent": {"denominator": "simclr"}}}, "denominator: expected one of labelled, all, got"),
         ({"neighbours": -1}, "neighbours: expected at least 0"),
         ({"remix_db": -1.0}, "remix_db: expected between 0 and 30 dB"),
-        ({"objectives": {}}, "objectives: expected at least one of count, deep_clustering, nt_xent"),
+        ({"objectives": {}}, "objectives: expected at least one of count, deep_clustering, gap, nt_xent"),
         ({"objectives": {"infonce": 1.0}}, "objectives: unknown objective 'infonce'"),
         ({"objectives": {"supcon": 0.0}}, "objectives.supcon: weight: expected a positive number, got 0.0"),
         ({"objectives": {"supcon": {"sampled_nodes": 3}}}, "sampled_nodes: expected at least 4"),
