@@ -45,10 +45,10 @@ def run(folder, *options, recipe="mini_librispeech_mixed", settings=SETTINGS):
 def mixed(tmp_path_factory, corpus):
     """Stage 0 alone, then all the others, by the oracle."""
     folder = tmp_path_factory.mktemp("mixed")
-    done = run(folder, "--corpus", corpus, "--tag", "ibm", "--stop-stage", 0)
+    done = run(folder, "--corpus", corpus, "--config", "conf/oracle.yaml", "--tag", "ibm", "--stop-stage", 0)
     assert done.returncode == 0, done.stdout + done.stderr
     assert sorted(path.name for path in folder.iterdir()) == ["mixtures"]
-    done = run(folder, "--corpus", corpus, "--tag", "ibm")
+    done = run(folder, "--corpus", corpus, "--config", "conf/oracle.yaml", "--tag", "ibm")
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.count("is done") == 1 + 5
     return folder
@@ -94,7 +94,7 @@ def test_scores_of_all_counts_and_jointly(mixed):
 def test_a_second_run_does_nothing(mixed, corpus):
     before = {path: path.stat().st_mtime_ns for path in mixed.rglob("*") if path.suffix in (".ark", ".wav", ".tsv")}
     results = (mixed / "exp/ibm/results.json").read_bytes()
-    done = run(mixed, "--corpus", corpus, "--tag", "ibm")
+    done = run(mixed, "--corpus", corpus, "--config", "conf/oracle.yaml", "--tag", "ibm")
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("is done") == 1 + 5 + 9 + 9 + 5 + 5
     assert before == {path: path.stat().st_mtime_ns for path in before}
@@ -116,9 +116,9 @@ def test_a_model_that_counts(mixed, corpus):
 
 
 def test_sets_that_are_not_there(mixed, tmp_path):
-    done = run(mixed, "--tag", "more", "--test-spk", "2,6", "--stage", 5)
+    done = run(mixed, "--config", "conf/oracle.yaml", "--tag", "more", "--test-spk", "2,6", "--stage", 5)
     assert done.returncode != 0 and "no test set of 6 talkers" in done.stderr and "run stage 2 first" in done.stderr
-    done = run(mixed, "--tag", "more", "--test-spk", "2,6", "--stage", 1, "--stop-stage", 1)
+    done = run(mixed, "--config", "conf/oracle.yaml", "--tag", "more", "--test-spk", "2,6", "--stage", 1, "--stop-stage", 1)
     assert done.returncode != 0 and "6mix: no mixtures there; run stage 0 first" in done.stderr
     assert not (mixed / "exp/more").exists()
 
