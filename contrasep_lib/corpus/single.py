@@ -58,7 +58,7 @@ def write_single_set(folder: str | os.PathLike, utterances: Iterable[Utterance])
         utterances: in any order.
 
     Raises:
-        ContrasepError: no utterance, an id that stands twice or holds white space.
+        ContrasepError: no utterance, an id that stands twice or is none (`contrasep_lib.io.ids`).
         ValueError: an utterance id that does not begin with its speaker's.
     """
     folder = Path(folder)

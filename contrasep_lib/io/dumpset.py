@@ -12,6 +12,7 @@ import numpy as np
 from contrasep_lib.errors import ContrasepError
 from contrasep_lib.io.ark import load_entry, parse_entry
 from contrasep_lib.io.audio import INT16_SCALE
+from contrasep_lib.io.ids import require_ids
 from contrasep_lib.io.kaldi import RefusedError
 from contrasep_lib.io.scp import read_table
 
@@ -133,6 +134,7 @@ class DumpSet:
         """Utterance id -> speaker (of a mixture: the speakers joined by ``_``)."""
         table = read_table(self.folder / "utt2spk")
         require_same_keys(self.wav, table, self.folder / "utt2spk")
+        require_ids(self.folder / "utt2spk", set(table.values()))
         return table
 
     @functools.cached_property
@@ -151,6 +153,7 @@ class DumpSet:
         table = read_table(path)
         require_same_keys(self.wav, table, path)
         speakers = {key: tuple(names.split()) for key, names in table.items()}
+        require_ids(path, {name for names in speakers.values() for name in names})
         for key, names in speakers.items():
             if len(names) != self.num_spk:
                 raise ContrasepError(f"{path}: '{key}': expected {self.num_spk} speakers, got {len(names)}")
