@@ -179,6 +179,18 @@ def test_big_endian_matrices_are_refused(tmp_path):
             load_entry(entry)
 
 
+def test_what_a_damaged_file_keeps_is_read_no_further(tmp_path):
+    """A flac header that announces 2^36 samples costs no memory for them."""
+    entry = save(tmp_path, {"k": (8000, np.arange(500, dtype=np.int16))}, **FLAC)["k"]
+    content = bytearray((tmp_path / "a.ark").read_bytes())
+    place = content.index(b"fLaC") + 8 + 13
+    content[place] |= 0x0F
+    content[place + 1:place + 5] = b"\xff" * 4
+    (tmp_path / "a.ark").write_bytes(content)
+    with pytest.raises(ValueError, match="truncated|not readable"):
+        load_entry(entry)
+
+
 def test_what_is_no_regular_file_is_refused(tmp_path):
     os.mkfifo(tmp_path / "fifo")
     for path in (str(tmp_path / "fifo"), "/dev/zero", str(tmp_path)):
