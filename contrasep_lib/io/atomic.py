@@ -51,7 +51,12 @@ def _new_file(path: Path) -> tuple[Path, int]:
     while True:
         temporary = path.with_name(f"{PREFIX}{secrets.token_hex(8)}{path.suffix}")
         # the rights are those of any new file, by the umask
-        held = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
+        try:
+            held = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
+        except OSError as error:
+            # the name that a user knows
+            error.filename = os.fspath(path)
+            raise
         _lock(held, fcntl.LOCK_EX)
         # whoever removes leftovers may have taken it for one before it was locked
         if temporary.exists():
