@@ -61,13 +61,17 @@ begin() {
         # the note of what was begun goes last, so that a kill leaves a folder known as a stage's
         find "$folder" -mindepth 1 -maxdepth 1 ! -name .begun -exec rm -rf {} + || exit
     fi
-    echo "$4" >"$folder/.begun.tmp" && mv "$folder/.begun.tmp" "$folder/.begun" || exit
+    echo "$4" | new_file "$folder/.begun.tmp" && mv "$folder/.begun.tmp" "$folder/.begun" || exit
 }
+
+# new_file FILE: what comes in, in a file of its own: what is there is removed first, so that a link is not followed
+new_file() { rm -f "$1" && (set -o noclobber && cat >"$1"); }
 
 mark() {  # mark FOLDERS..: each is done as it was begun
     local folder
     for folder; do
-        { cat "$folder/.begun"; outputs_of "$(cut -d ' ' -f 1 "$folder/.begun")" "$folder"; } >"$folder/.done.tmp"
+        { cat "$folder/.begun"; outputs_of "$(cut -d ' ' -f 1 "$folder/.begun")" "$folder"; } |
+            new_file "$folder/.done.tmp"
         mv "$folder/.done.tmp" "$folder/.done"
     done
 }

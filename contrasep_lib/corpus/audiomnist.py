@@ -27,6 +27,7 @@ from contrasep_lib.corpus.librispeech import spread_choice
 from contrasep_lib.corpus.options import AudiomnistOptions
 from contrasep_lib.corpus.single import Utterance, write_single_set
 from contrasep_lib.errors import ContrasepError
+from contrasep_lib.io.atomic import remove_tree
 from contrasep_lib.io.audio import read_audio, resample_audio, write_wav
 from contrasep_lib.io.datadir import audio_length
 
@@ -120,7 +121,7 @@ def fetch(
     # the mark of a clone that is whole comes last: made by a rename
     if not clone.is_dir():
         begun = clone.with_name(clone.name + ".tmp")
-        shutil.rmtree(begun, ignore_errors=True)
+        remove_tree(begun)
         options = ("--quiet", "--depth=1", "--filter=blob:none", "--sparse", "--config=core.sparseCheckoutCone=true")
         git("clone", *options, "--", repository, os.fspath(begun))
         os.replace(begun, clone)

@@ -16,6 +16,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO
 
 from contrasep_lib.errors import ContrasepError
+from contrasep_lib.io.atomic import remove_tree
 
 BLOCK = 1 << 18
 TIMEOUT_SECONDS = 30
@@ -176,7 +177,7 @@ def unpack_part(archive: str | os.PathLike, folder: str | os.PathLike, part: str
     """
     folder = Path(folder)
     temporary = folder / f".{part}.tmp"
-    shutil.rmtree(temporary, ignore_errors=True)
+    remove_tree(temporary)
     temporary.mkdir(parents=True)
     # the filter refuses what the loop refuses and more; early 3.10 and 3.11 do not have it
     safely = {"filter": "data"} if hasattr(tarfile, "data_filter") else {}

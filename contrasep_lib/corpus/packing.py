@@ -26,6 +26,7 @@ from contrasep_lib.errors import ContrasepError
 from contrasep_lib.io.atomic import atomic_path, write_text
 from contrasep_lib.io.audio import resample_audio, write_wav
 from contrasep_lib.io.dumpset import read_entry, require_same_keys
+from contrasep_lib.io.ids import require_ids
 from contrasep_lib.io.scp import read_table
 
 RATE = 8000
@@ -251,10 +252,8 @@ def unpack(
     index, out = read_index(path), Path(out)
     by_set: dict[str, list[dict[str, Any]]] = {}
     for row in index["utterances"]:
-        for name in (row["set"], row["utt"]):
-            # names become paths
-            if not name or name.startswith(".") or "/" in name or "\\" in name:
-                raise ContrasepError(f"{path}: '{name}' is no name of a set or an utterance; pack it again")
+        # names become paths
+        require_ids(path, (row["set"], row["utt"], row["speaker"]))
         by_set.setdefault(row["set"], []).append(row)
     folders = {name: out / f"{name}_single" for name in by_set}
     for folder in folders.values():

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from contrasep_lib.errors import ContrasepError
-from contrasep_lib.io.atomic import write_text
+from contrasep_lib.io.atomic import remove_tree, write_text
 from contrasep_lib.io.scp import invert_utt2spk, write_table
 
 
@@ -58,7 +58,7 @@ def write_single_set(folder: str | os.PathLike, utterances: Iterable[Utterance])
         utterances: in any order.
 
     Raises:
-        ContrasepError: no utterance, an id that stands twice or holds white space.
+        ContrasepError: no utterance, an id that stands twice or is none (`contrasep_lib.io.ids`).
         ValueError: an utterance id that does not begin with its speaker's.
     """
     folder = Path(folder)
@@ -70,7 +70,7 @@ def write_single_set(folder: str | os.PathLike, utterances: Iterable[Utterance])
             raise ValueError(f"utterance '{utterance.utt_id}' does not begin with '{utterance.speaker}'")
     temporary, old = folder.with_name(f".{folder.name}.tmp"), folder.with_name(f".{folder.name}.old")
     for leftover in (temporary, old):
-        shutil.rmtree(leftover, ignore_errors=True)
+        remove_tree(leftover)
     temporary.mkdir(parents=True)
     write_table(temporary / "wav.scp", [(u.utt_id, u.path) for u in utterances])
     utt2spk = {u.utt_id: u.speaker for u in utterances}

@@ -31,8 +31,7 @@ def read_audio(path: str | os.PathLike, rate: int | None = None, resample: bool 
     """
     import soundfile
 
-    if not os.path.isfile(path):
-        raise ContrasepError(f"{path}: no such audio file")
+    _require_file(path)
     try:
         with soundfile.SoundFile(path) as file:
             announced, channels, own_rate = file.frames, file.channels, file.samplerate
@@ -53,6 +52,15 @@ def read_audio(path: str | os.PathLike, rate: int | None = None, resample: bool 
         samples = resample_audio(samples, own_rate, rate)
         own_rate = rate
     return samples, own_rate
+
+
+def _require_file(path: str | os.PathLike) -> None:
+    if os.path.isfile(path):
+        return
+    # Kaldi and ESPnet run such entries of wav.scp; tables here may come from anyone
+    if os.fspath(path).strip().endswith("|"):
+        raise ContrasepError(f"{path}: a command; commands in tables are never run, write their output to a file")
+    raise ContrasepError(f"{path}: no such audio file")
 
 
 def _wav_is_truncated(path: str | os.PathLike) -> bool:
@@ -145,8 +153,7 @@ def read_recording(path: str | os.PathLike, rate: int, channel: int | None = Non
     """
     import soundfile
 
-    if not os.path.isfile(path):
-        raise ContrasepError(f"{path}: no such audio file")
+    _require_file(path)
     read = 0
 
     def blocks() -> Iterator[np.ndarray]:

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from contrasep_lib.errors import ContrasepError
-from contrasep_lib.io.ark import save_ark
+from contrasep_lib.io.ark import load_first, save_ark
 from contrasep_lib.io.atomic import atomic_path
 from contrasep_lib.io.audio import INT16_SCALE, read_audio, to_int16
 from contrasep_lib.io.datadir import COPIED
@@ -127,14 +127,24 @@ class Dumper:
         with atomic_path(self.folder / name) as temporary:
             kaldiio.save_ark(str(temporary), {"global": stats})
 
+    def _stats(self, shard: int) -> np.ndarray:
+        """Statistics that `write_shard` saved, ``(2, columns)`` float64."""
+        path = self.folder / f"stats.{shard}.ark"
+        try:
+            _, stats = load_first(path)
+        except (ValueError, OSError) as error:
+            raise ContrasepError(f"{path}: cannot be read ({error}); remove it and run stage 2 again") from None
+        expected = (2, self.features.win // 2 + 2)
+        if isinstance(stats, tuple) or stats.shape != expected or not np.isfinite(stats).all():
+            raise ContrasepError(f"{path}: expected finite statistics {expected}; remove it and run stage 2 again")
+        return stats
+
     def merge(self) -> int:
         """Join the shards' tables; returns the number of utterances.
 
         Raises:
-            ContrasepError: a shard is not there.
+            ContrasepError: a shard is not there, or its statistics are damaged.
         """
-        import kaldiio
-
         shards, tracks = [shard for shard, _ in self.shards()], self.tables()
         for shard in shards:
             if not self.is_whole(shard, tracks):
@@ -147,8 +157,7 @@ class Dumper:
             for shard in shards:
                 joined.update(read_table(self.folder / pattern.format(shard)))
             write_table(self.folder / name, joined)
-        stats = sum(next(iter(kaldiio.load_ark(str(self.folder / f"stats.{shard}.ark"))))[1] for shard in shards)
-        self._save_stats("global_cmvn.ark", stats)
+        self._save_stats("global_cmvn.ark", np.sum([self._stats(shard) for shard in shards], axis=0))
         for name in (*COPIED[1:], *(path.name for path in self.data.glob("text_spk*"))):
             if (self.data / name).is_file():
                 with atomic_path(self.folder / name) as temporary:

@@ -10,10 +10,14 @@ from pathlib import Path
 import numpy as np
 
 from contrasep_lib.errors import ContrasepError
+from contrasep_lib.io.ark import load_entry, parse_entry
 from contrasep_lib.io.audio import INT16_SCALE
+from contrasep_lib.io.ids import require_ids
+from contrasep_lib.io.kaldi import RefusedError
 from contrasep_lib.io.scp import read_table
 
 UTT2SPKS = "utt2spks"
+UTT2NUM_SAMPLES = "utt2num_samples"
 
 
 def speaker_tables(folder: str | os.PathLike) -> list[Path]:
@@ -29,14 +33,15 @@ def located(table: str | os.PathLike, entry: str) -> str:
 
     Tables of a recipe name files relative to its folder, which lies above the table; another recipe
     may have files of the same names, so where one works comes last.
+
+    Raises:
+        RefusedError: see `contrasep_lib.io.ark.parse_entry`.
     """
-    path, colon, offset = entry.rpartition(":")
-    if not colon:
-        path, offset = entry, ""
+    path, offset = parse_entry(entry)
     if os.path.isabs(path):
         return entry
     try:
-        return f"{_above(os.path.abspath(table), path)}{colon}{offset}"
+        return f"{_above(os.path.abspath(table), path)}{'' if offset is None else f':{offset}'}"
     except FileNotFoundError:
         return entry
 
@@ -61,26 +66,23 @@ def read_entry(table: str | os.PathLike, key: str, entry: str) -> tuple[np.ndarr
         samples in [-1, 1), ``(samples,)`` float32, and the rate in Hz.
 
     Raises:
-        ContrasepError: the ark or file is missing, corrupt or holds no mono audio; names the
-            table, the key and the ark.
+        ContrasepError: the ark or file is missing, corrupt or holds no mono audio, or the entry is of a kind that is
+            not read, such as a command; names the table, the key and the ark.
     """
-    import kaldiio
-
-    entry = located(table, entry)
-    ark = entry.rpartition(":")[0] or entry
+    ark: str | os.PathLike = table
     try:
-        loaded = kaldiio.load_mat(entry)
-        rate, samples = loaded if isinstance(loaded, tuple) else (0, loaded)
-        if isinstance(rate, np.ndarray):
-            rate, samples = samples, rate
+        entry = located(table, entry)
+        ark, _ = parse_entry(entry)
+        loaded = load_entry(entry)
+    except RefusedError as error:
+        raise ContrasepError(f"{ark}: refused at the entry of '{key}' ({_one_line(error)})") from None
     except FileNotFoundError:
         raise ContrasepError(
             f"{table}: '{key}' points to {ark}, which is not there; run the stage that makes it again"
         ) from None
-    except Exception as error:
-        # whatever a damaged header makes the readers trip over (struct, wave, soundfile, value errors)
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise ContrasepError(f"{ark}: corrupt at the entry of '{key}' ({reason}); make it again") from None
+    except (ValueError, OSError) as error:
+        raise ContrasepError(f"{ark}: corrupt at the entry of '{key}' ({_one_line(error)}); make it again") from None
+    rate, samples = loaded if isinstance(loaded, tuple) else (0, loaded)
     if not rate or samples.ndim != 1:
         raise ContrasepError(f"{ark}: the entry of '{key}' is no mono audio; make it again")
     if len(samples) == 0:
@@ -88,6 +90,10 @@ def read_entry(table: str | os.PathLike, key: str, entry: str) -> tuple[np.ndarr
     if samples.dtype == np.int16:
         samples = samples.astype(np.float32) / np.float32(INT16_SCALE)
     return samples.astype(np.float32, copy=False), int(rate)
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
 
 
 class DumpSet:
@@ -128,6 +134,7 @@ class DumpSet:
         """Utterance id -> speaker (of a mixture: the speakers joined by ``_``)."""
         table = read_table(self.folder / "utt2spk")
         require_same_keys(self.wav, table, self.folder / "utt2spk")
+        require_ids(self.folder / "utt2spk", set(table.values()))
         return table
 
     @functools.cached_property
@@ -146,6 +153,7 @@ class DumpSet:
         table = read_table(path)
         require_same_keys(self.wav, table, path)
         speakers = {key: tuple(names.split()) for key, names in table.items()}
+        require_ids(path, {name for names in speakers.values() for name in names})
         for key, names in speakers.items():
             if len(names) != self.num_spk:
                 raise ContrasepError(f"{path}: '{key}': expected {self.num_spk} speakers, got {len(names)}")
@@ -163,7 +171,7 @@ class DumpSet:
 
     def mixture_and_rate(self, key: str) -> tuple[np.ndarray, int]:
         """The mixture, ``(samples,)`` float32, and its rate in Hz."""
-        return read_entry(self.folder / "wav.scp", key, self.wav[key])
+        return self._read("wav.scp", key, self.wav[key])
 
     def mixture(self, key: str) -> np.ndarray:
         """The mixture, ``(samples,)`` float32 in [-1, 1)."""
@@ -177,14 +185,30 @@ class DumpSet:
         """
         if not self.spk:
             return self.mixture(key)[None]
-        tracks = [
-            read_entry(self.folder / f"spk{number}.scp", key, table[key])[0]
-            for number, table in enumerate(self.spk, 1)
-        ]
+        tracks = [self._read(f"spk{number}.scp", key, table[key])[0] for number, table in enumerate(self.spk, 1)]
         if len({len(track) for track in tracks}) > 1:
             lengths = ", ".join(str(len(track)) for track in tracks)
             raise ContrasepError(f"{self.folder}: sources of '{key}' differ in length ({lengths} samples)")
         return np.stack(tracks)
+
+    @functools.cached_property
+    def _lengths(self) -> dict[str, str]:
+        """Utterance id -> samples as stage 2 noted them; empty for a set without the table."""
+        path = self.folder / UTT2NUM_SAMPLES
+        if not path.is_file():
+            return {}
+        table = read_table(path)
+        require_same_keys(self.wav, table, path)
+        return table
+
+    def _read(self, table: str, key: str, entry: str) -> tuple[np.ndarray, int]:
+        samples, rate = read_entry(self.folder / table, key, entry)
+        if self._lengths and str(len(samples)) != self._lengths[key]:
+            raise ContrasepError(
+                f"{self.folder / table}: '{key}': expected {self._lengths[key]} samples by {UTT2NUM_SAMPLES}, "
+                f"got {len(samples)}; run stage 2 again"
+            )
+        return samples, rate
 
 
 class SeparatedSet:

@@ -2,7 +2,7 @@
 
 A line is a key, one space, and a value that may hold spaces. Files are sorted by key in
 C-locale order (which for UTF-8 is the order of code points, hence Python's own), keys are
-unique, and the last line ends with a newline.
+unique ids (`contrasep_lib.io.ids`), and the last line ends with a newline.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping
 
 from contrasep_lib.errors import ContrasepError
 from contrasep_lib.io.atomic import atomic_open
+from contrasep_lib.io.ids import RULE, is_id
 
 
 def parse_table(path: str | os.PathLike) -> tuple[list[tuple[str, str]], list[str]]:
@@ -20,7 +21,7 @@ def parse_table(path: str | os.PathLike) -> tuple[list[tuple[str, str]], list[st
 
     Returns:
         the ``(key, value)`` pairs in the order of the file, and the violations found
-        (unsorted, duplicate, empty line, key without a value, no final newline), one line each.
+        (unsorted, duplicate, empty line, key that is no id or has no value, no final newline), one line each.
 
     Raises:
         ContrasepError: the file is missing or is not UTF-8.
@@ -44,6 +45,8 @@ def parse_table(path: str | os.PathLike) -> tuple[list[tuple[str, str]], list[st
         if not key:
             errors.append(f"{path}:{number}: empty line or leading space; a line is 'KEY VALUE'")
             continue
+        if not is_id(key):
+            errors.append(f"{path}:{number}: expected an id of {RULE}, got '{key}'")
         if not value.strip():
             errors.append(f"{path}:{number}: key '{key}' has no value")
         if key in seen:
@@ -74,15 +77,15 @@ def write_table(path: str | os.PathLike, rows: Mapping[str, str] | Iterable[tupl
     """Write a two-column file atomically, sorted by key.
 
     Raises:
-        ContrasepError: a key stands twice, is empty, or holds white space.
+        ContrasepError: a key stands twice or is no id.
     """
     pairs = sorted(rows.items() if isinstance(rows, Mapping) else rows)
     for (key, _), (following, _) in itertools.pairwise(pairs):
         if key == following:
             raise ContrasepError(f"{path}: key '{key}' would stand twice")
     for key, _ in pairs:
-        if not key or key.split() != [key]:
-            raise ContrasepError(f"{path}: key '{key}' is empty or holds white space")
+        if not is_id(key):
+            raise ContrasepError(f"{path}: expected an id of {RULE}, got '{key}'")
     with atomic_open(path) as file:
         file.writelines(f"{key} {value}\n" for key, value in pairs)
 

@@ -10,14 +10,15 @@ import numpy as np
 from contrasep_lib.errors import ContrasepError
 from contrasep_lib.io.audio import INT16_SCALE, read_audio
 from contrasep_lib.io.dumpset import UTT2SPKS, speaker_tables
+from contrasep_lib.io.ids import RULE, is_id
 from contrasep_lib.io.scp import invert_utt2spk, parse_table
 
 
 def validate_tables(folder: str | os.PathLike) -> tuple[list[str], dict[str, dict[str, str]]]:
     """Check the tables of a data directory by Kaldi's rules.
 
-    C-locale order, unique keys, a final newline, a value for each key, the same keys everywhere,
-    the speaker id a prefix of the utterance id, ``spk2utt`` the inverse of ``utt2spk``,
+    Ids by `contrasep_lib.io.ids`. C-locale order, unique keys, a final newline, a value for each key, the
+    same keys everywhere, the speaker id a prefix of the utterance id, ``spk2utt`` the inverse of ``utt2spk``,
     in ``utt2spks`` (where it is there) as many speakers as sources, which joined by ``_`` are the
     speaker of ``utt2spk``, positive durations.
 
@@ -54,6 +55,11 @@ def validate_tables(folder: str | os.PathLike) -> tuple[list[str], dict[str, dic
     for utt, speaker in utt2spk.items():
         if not utt.startswith(speaker):
             errors.append(f"{folder}/utt2spk: speaker '{speaker}' is no prefix of utterance '{utt}'")
+    named = {"utt2spk": set(utt2spk.values()), UTT2SPKS: set(" ".join(tables.get(UTT2SPKS, {}).values()).split())}
+    errors += [
+        f"{folder / name}: expected a speaker of {RULE}, got '{speaker}'"
+        for name, speakers in named.items() for speaker in sorted(speakers) if not is_id(speaker)
+    ]
     for utt, names in tables.get(UTT2SPKS, {}).items():
         errors += _speaker_errors(folder, utt, names.split(), max(1, len(spk)), utt2spk.get(utt))
     if "spk2utt" in tables and utt2spk and tables["spk2utt"] != invert_utt2spk(utt2spk):

@@ -18,6 +18,7 @@ import numpy as np
 
 from contrasep_lib.errors import ContrasepError
 from contrasep_lib.io.atomic import write_text
+from contrasep_lib.io.ids import RULE, is_id
 
 
 @dataclasses.dataclass(frozen=True)
@@ -158,7 +159,8 @@ def read_list(path: str | os.PathLike, num_spk: int | None = None) -> list[Mixtu
 
     Raises:
         ContrasepError: missing or empty file, or any faulty line (all are counted, the first
-            three reported): wrong number of fields, a gain that is no number, two lines of one name.
+            three reported): wrong number of fields, a gain that is no number, a source that is no id, two lines of
+            one name.
     """
     try:
         with open(path, encoding="utf-8") as file:
@@ -182,6 +184,10 @@ def read_list(path: str | os.PathLike, num_spk: int | None = None) -> list[Mixtu
             errors.append(f"line {number}: '{bad}' is no gain in dB")
         else:
             mixture = Mixture(tuple(fields[::2]), gains)
+            # they name the mixture's files
+            strange = [name for name in mixture.utterances if not is_id(name)]
+            if strange:
+                errors.append(f"line {number}: expected an id of {RULE}, got '{strange[0]}'")
             if mixture.name in first_line:
                 errors.append(f"line {number} has the name of line {first_line[mixture.name]} ({mixture.name})")
             first_line.setdefault(mixture.name, number)

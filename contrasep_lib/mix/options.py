@@ -6,6 +6,7 @@ import dataclasses
 from typing import Literal
 
 from contrasep_lib.config import LATER
+from contrasep_lib.io.ids import RULE, is_id
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,6 +41,8 @@ class MixOptions:
 
     def __post_init__(self) -> None:
         for name, count in self.sets.items():
+            if not is_id(name):
+                raise ValueError(f"sets: expected names of {RULE}, got '{name}'")
             if count < 1:
                 raise ValueError(f"sets.{name}: expected at least 1 mixture, got {count}")
         if self.rate < 4000:

@@ -67,9 +67,9 @@ def read_assignment(folder: str | os.PathLike, key: str) -> np.ndarray | None:
         1, 0 for silent nodes. None where stage 5 kept nothing.
 
     Raises:
-        ContrasepError: a damaged ark, or no matrix.
+        ContrasepError: a damaged ark, a command in its place, or no matrix of outputs.
     """
-    import kaldiio
+    from contrasep_lib.io.ark import load_entry
 
     table = Path(folder) / "assign.scp"
     if not table.is_file():
@@ -78,12 +78,12 @@ def read_assignment(folder: str | os.PathLike, key: str) -> np.ndarray | None:
     if entry is None:
         return None
     try:
-        labels = np.asarray(kaldiio.load_mat(entry))
-    except Exception as error:
-        # a damaged ark makes the reader trip over anything: struct, value, type and file errors
+        labels = load_entry(entry)
+    except (ValueError, OSError) as error:
         raise ContrasepError(f"{table}: '{key}' cannot be read ({error}); run stage 5 again") from None
-    if labels.ndim != 2:
-        raise ContrasepError(f"{table}: '{key}' is no matrix (frames, freq); run stage 5 again")
+    # the number of an output is a byte
+    if isinstance(labels, tuple) or labels.ndim != 2 or not ((labels >= 0) & (labels <= 255)).all():
+        raise ContrasepError(f"{table}: '{key}' is no matrix (frames, freq) of outputs; run stage 5 again")
     return labels.round().astype(int)
 
 

@@ -155,7 +155,7 @@ def test_errors(sets, sources, tmp_path, mixed):
             '{"format": "contrasep pack", "version": 1, "rate": 8000, "kbits": 16, "utterances": '
             '[{"set": "../tr", "utt": "a", "speaker": "a", "gender": null, "samples": 1}]}',
         )
-    with pytest.raises(ContrasepError, match="no name"):
+    with pytest.raises(ContrasepError, match="expected an id"):
         unpack(tmp_path / "evil.zip", tmp_path / "evil")
 
 

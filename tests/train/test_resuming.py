@@ -1,5 +1,6 @@
 """Training that was killed, moved, damaged or out of time goes on as if it had not been."""
 
+import glob
 import multiprocessing
 import os
 import re
@@ -18,10 +19,10 @@ from tests.train.running import assert_same_result, losses, statistics, truncate
 def test_killed_training_ends_as_undisturbed_training(task, phase, undisturbed):
     args = phase("killed")
     folder, killed = args.output_dir, 0
-    for sign in ("train.log", "1epoch.pth", "checkpoint.pth", ".checkpoint.pth.tmp.pth", "3epoch.pth"):
+    for sign in ("train.log", "1epoch.pth", "checkpoint.pth", ".contrasep-*.pth", "3epoch.pth"):
         process = multiprocessing.get_context("fork").Process(target=task.train, args=(args,))
         process.start()
-        wait_for(lambda: os.path.exists(os.path.join(folder, sign)), process)
+        wait_for(lambda: glob.glob(os.path.join(folder, sign)), process)
         time.sleep(0.02)
         # does nothing where training ended before its sign was seen
         process.kill()
