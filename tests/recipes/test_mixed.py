@@ -116,9 +116,10 @@ def test_a_model_that_counts(mixed, corpus):
 
 
 def test_sets_that_are_not_there(mixed, tmp_path):
-    done = run(mixed, "--config", "conf/oracle.yaml", "--tag", "more", "--test-spk", "2,6", "--stage", 5)
+    given = ["--config", "conf/oracle.yaml", "--tag", "more", "--test-spk", "2,6"]
+    done = run(mixed, *given, "--stage", 5)
     assert done.returncode != 0 and "no test set of 6 talkers" in done.stderr and "run stage 2 first" in done.stderr
-    done = run(mixed, "--config", "conf/oracle.yaml", "--tag", "more", "--test-spk", "2,6", "--stage", 1, "--stop-stage", 1)
+    done = run(mixed, *given, "--stage", 1, "--stop-stage", 1)
     assert done.returncode != 0 and "6mix: no mixtures there; run stage 0 first" in done.stderr
     assert not (mixed / "exp/more").exists()
 
