@@ -49,7 +49,8 @@ begin() {
     mkdir -p "$folder" || exit
     if [ -f "$folder/.begun" ]; then
         begun=$(<"$folder/.begun")
-    elif [ -n "$(ls -A "$folder")" ]; then
+    # all that a kill in the last line leaves is the note under its temporary name
+    elif [ -n "$(ls -A "$folder" | grep -vxF .begun.tmp)" ]; then
         die "$folder: not empty and not made by a stage; move it or name another"
     fi
     if [ -n "$begun" ] && [ "$begun" != "$4" ]; then

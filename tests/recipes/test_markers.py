@@ -150,3 +150,16 @@ def test_a_missing_input_is_one_line(step, tmp_path):
         and err == "toy/run.sh: none/.done: not there; run the earlier stage that makes it first\n"
     )
     assert not (tmp_path / "out").exists()
+
+
+def test_a_kill_while_a_folder_is_begun_leaves_it_a_stages(step, tmp_path):
+    """The note of what was begun under its temporary name, whole or in part, is not somebody's file."""
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out/.begun.tmp").write_text("dum")
+    assert step(make=WRITE)[:2] == (0, "made\n")
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {".begun", ".done", "wavs", "log", "b c.scp"}
+    (tmp_path / "other").mkdir()
+    for name in (".begun.tmp", "thesis.tex"):
+        (tmp_path / "other" / name).write_text("x")
+    status, _, says = step(folder="other")
+    assert status != 0 and "other: not empty and not made by a stage" in says
