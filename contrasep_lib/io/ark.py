@@ -11,7 +11,7 @@ from typing import IO, Any
 
 from contrasep_lib.io.atomic import atomic_path
 from contrasep_lib.io.kaldi import Bytes, Content, RefusedError, read_content
-from contrasep_lib.io.scp import read_table, write_table
+from contrasep_lib.io.scp import read_table, table_text
 
 # longest key of an archive that is read from its beginning
 LONGEST_KEY = 255
@@ -33,7 +33,9 @@ def save_ark(ark: str | os.PathLike, scp: str | os.PathLike, entries: Mapping[st
             kaldiio.save_ark(str(temporary), dict(entries), scp=str(raw_scp), **how)
         # kaldiio noted the temporary name of the ark
         offsets = {key: entry.rpartition(":")[2] for key, entry in read_table(raw_scp).items()}
-        write_table(raw_scp, {key: f"{Path(ark)}:{offset}" for key, offset in offsets.items()})
+        rows = {key: f"{Path(ark)}:{offset}" for key, offset in offsets.items()}
+        # into the file that is there: another in its place would have no lock, and pass for one that a kill left
+        raw_scp.write_text(table_text(scp, rows), encoding="utf-8")
 
 
 def is_command(entry: str | os.PathLike) -> bool:

@@ -12,7 +12,7 @@ import os
 from collections.abc import Iterable, Mapping
 
 from contrasep_lib.errors import ContrasepError
-from contrasep_lib.io.atomic import atomic_open
+from contrasep_lib.io.atomic import write_text
 from contrasep_lib.io.ids import RULE, is_id
 
 
@@ -79,6 +79,11 @@ def write_table(path: str | os.PathLike, rows: Mapping[str, str] | Iterable[tupl
     Raises:
         ContrasepError: a key stands twice or is no id.
     """
+    write_text(path, table_text(path, rows))
+
+
+def table_text(path: str | os.PathLike, rows: Mapping[str, str] | Iterable[tuple[str, str]]) -> str:
+    """What `write_table` writes; errors name the path."""
     pairs = sorted(rows.items() if isinstance(rows, Mapping) else rows)
     for (key, _), (following, _) in itertools.pairwise(pairs):
         if key == following:
@@ -86,8 +91,7 @@ def write_table(path: str | os.PathLike, rows: Mapping[str, str] | Iterable[tupl
     for key, _ in pairs:
         if not is_id(key):
             raise ContrasepError(f"{path}: expected an id of {RULE}, got '{key}'")
-    with atomic_open(path) as file:
-        file.writelines(f"{key} {value}\n" for key, value in pairs)
+    return "".join(f"{key} {value}\n" for key, value in pairs)
 
 
 def invert_utt2spk(utt2spk: Mapping[str, str]) -> dict[str, str]:

@@ -5,6 +5,7 @@ import os
 import pickle
 import struct
 import wave
+from pathlib import Path
 
 import kaldiio
 import numpy as np
@@ -12,7 +13,8 @@ import pytest
 import soundfile
 
 from contrasep_lib.errors import ContrasepError
-from contrasep_lib.io.ark import load_entry, load_first, parse_entry
+from contrasep_lib.io import atomic
+from contrasep_lib.io.ark import load_entry, load_first, parse_entry, save_ark
 from contrasep_lib.io.dumpset import DumpSet, read_entry
 from contrasep_lib.io.kaldi import RefusedError
 from contrasep_lib.io.scp import read_table, write_table
@@ -250,3 +252,21 @@ def test_lengths_are_those_of_the_table(dumped):
     write_table(dumped / "utt2num_samples", {"k": "801"})
     with pytest.raises(ContrasepError, match="'k': expected 801 samples by utt2num_samples, got 800; run stage 2"):
         DumpSet(dumped).mixture("k")
+
+
+def test_a_second_writer_leaves_what_is_written_alone(tmp_path, monkeypatch):
+    """Just before each rename another process comes into the folder, and removes what no writer holds."""
+    replace, seen = os.replace, []
+
+    def replaced(source, target):
+        seen.append(Path(target).name)
+        atomic._remove_leftovers.__wrapped__(tmp_path, 0)
+        replace(source, target)
+
+    monkeypatch.setattr(atomic.os, "replace", replaced)
+    entries = {"a": np.ones((2, 3), np.float32), "b": np.zeros((1, 3), np.float32)}
+    save_ark(tmp_path / "a.ark", tmp_path / "a.scp", entries)
+    assert seen == ["a.ark", "a.scp"]
+    names = [line.split()[0] for line in (tmp_path / "a.scp").read_text().splitlines()]
+    assert names == ["a", "b"]
+    assert {path.name for path in tmp_path.iterdir()} == {"a.ark", "a.scp"}
