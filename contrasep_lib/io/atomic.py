@@ -24,7 +24,8 @@ def atomic_path(path: str | os.PathLike) -> Iterator[Path]:
 
     The file of the temporary path is there, empty. Its name, ``.contrasep-RANDOM.SUFFIX``, cannot be foreseen and is
     made exclusively, so that nobody's link or file is written to. It keeps the suffix, by which audio libraries choose
-    the format. Parent folders are made.
+    the format. Parent folders are made. It is written into, or replaced by a hard link: another file in its place would
+    have no lock, and pass for one that a killed process left.
     On an exception the temporary file is removed and ``path`` is left as it was. What a killed process left behind is
     removed by the next one that writes to the folder.
     """
@@ -77,7 +78,8 @@ def _remove_leftovers(folder: Path, process: int) -> None:
         with contextlib.suppress(OSError):
             held = os.open(path, os.O_WRONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
             try:
-                if _lock(held, fcntl.LOCK_EX | fcntl.LOCK_NB):
+                # a second name of a file takes no room, and may be on its way to its own
+                if os.fstat(held).st_nlink == 1 and _lock(held, fcntl.LOCK_EX | fcntl.LOCK_NB):
                     os.unlink(path)
             finally:
                 os.close(held)

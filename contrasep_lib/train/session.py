@@ -300,11 +300,13 @@ def duration(seconds: float) -> str:
 def _duplicate(path: Path, other: Path) -> None:
     """A second name for a file, or a copy where the file system has no hard links."""
     with atomic_path(other) as temporary:
-        temporary.unlink(missing_ok=True)
+        second = temporary.with_suffix(".link")
         try:
-            os.link(path, temporary)
+            os.link(path, second)
         except OSError:
             shutil.copyfile(path, temporary)
+        else:
+            os.replace(second, temporary)
 
 
 @contextlib.contextmanager

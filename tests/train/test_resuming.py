@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from contrasep_lib.errors import ContrasepError
+from contrasep_lib.io import atomic
 from contrasep_lib.models.checkpoint import read_model, read_states
 from tests.train.running import assert_same_result, losses, statistics, truncate, wait_for
 
@@ -147,3 +148,27 @@ def test_time_that_is_up_stops_and_can_go_on(task, phase, undisturbed):
     assert set(losses(folder)) == {(1, "train"), (1, "valid")}
     task.train(phase("budget", budget_minutes=60.0, epochs=2))
     assert read_model(model)["training"]["of"] == 2
+
+
+@pytest.mark.parametrize("links", [True, False], ids=["hard links", "none"])
+def test_a_checkpoint_is_kept_while_another_process_comes_into_its_folder(tmp_path, monkeypatch, links):
+    """Before each rename it removes what no writer holds."""
+    from contrasep_lib.train import session
+
+    replace = os.replace
+
+    def replaced(source, target):
+        atomic._remove_leftovers.__wrapped__(tmp_path, 0)
+        replace(source, target)
+
+    def refused(*_):
+        raise OSError("no links here")
+
+    monkeypatch.setattr(os, "replace", replaced)
+    if not links:
+        monkeypatch.setattr(os, "link", refused)
+    (tmp_path / "checkpoint.pth").write_text("weights")
+    for _ in range(2):
+        session._duplicate(tmp_path / "checkpoint.pth", tmp_path / "previous.pth")
+        assert {path.name for path in tmp_path.iterdir()} == {"checkpoint.pth", "previous.pth"}
+        assert (tmp_path / "previous.pth").read_text() == "weights"
