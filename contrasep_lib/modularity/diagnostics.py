@@ -162,6 +162,18 @@ def purity(table: torch.Tensor) -> float:
     return float(table.max(1).values.sum()) / total if total > 0 else math.nan
 
 
+def matched_share(table: torch.Tensor) -> float:
+    """Part of the weight in the community of its speaker under the best one-to-one assignment.
+
+    Of a contingency table ``(K, speakers)``; in (0, 1], NaN for an empty table (Kuhn 1955). At most `purity`.
+    """
+    from scipy.optimize import linear_sum_assignment
+
+    counts = table.double().cpu().numpy()
+    total = counts.sum()
+    return float(counts[linear_sum_assignment(counts, maximize=True)].sum() / total) if total > 0 else math.nan
+
+
 def normalised_mutual_information(table: torch.Tensor) -> float:
     """``2 I(C; S) / (H(C) + H(S))`` of a contingency table ``(K, speakers)``, in [0, 1].
 

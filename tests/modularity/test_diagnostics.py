@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import numpy as np
@@ -14,6 +15,7 @@ from contrasep_lib.modularity.diagnostics import (
     conductance_of,
     contingency,
     diagnose,
+    matched_share,
     normalised_mutual_information,
     purity,
 )
@@ -184,3 +186,15 @@ def test_bad_input_is_named():
         diagnose(nodes, torch.zeros(1, 4, dtype=torch.int64), KernelGraph(), further=[])
     with pytest.raises(ValueError, match=r"cohesion: expected a value in \[0, 1\], got 2"):
         Thresholds(cohesion=2)
+
+
+@pytest.mark.parametrize("shape", [(3, 3), (4, 2), (2, 5)])
+def test_matched_share_is_the_best_of_all_assignments(shape):
+    table = torch.rand(shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    few, many = sorted(shape)
+    wide = table if shape[0] == few else table.T
+    orders = itertools.permutations(range(many), few)
+    sums = [sum(wide[row, column] for row, column in enumerate(order)) for order in orders]
+    assert matched_share(table) == pytest.approx(float(max(sums) / table.sum()))
+    assert matched_share(table) <= purity(table) + 1e-12
+    assert math.isnan(matched_share(torch.zeros(1, 1)))

@@ -130,12 +130,9 @@ def _predicted(z: np.ndarray, labels: np.ndarray, others: np.ndarray) -> np.ndar
 
 def accuracy(found: torch.Tensor, truth: torch.Tensor) -> float:
     """Share of nodes on the right side under the best one-to-one assignment of communities to speakers."""
-    from scipy.optimize import linear_sum_assignment
+    from contrasep_lib.modularity.diagnostics import contingency, matched_share
 
-    from contrasep_lib.modularity.diagnostics import contingency
-
-    table = contingency(found, truth, torch.ones(len(truth))).numpy()
-    return float(table[linear_sum_assignment(-table)].sum() / table.sum())
+    return matched_share(contingency(found, truth, torch.ones(len(truth))))
 
 
 # ------------------------------------------------------------------ mixtures

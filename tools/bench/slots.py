@@ -145,25 +145,22 @@ def measures(model: Any, solvers: dict[str, Any], mixture: Any, sources: Any) ->
     import torch
 
     from contrasep_lib.decode.attractor import centroids_of
+    from contrasep_lib.modularity.diagnostics import contingency, matched_share
     from contrasep_lib.modularity.graphs import KernelGraph
     from contrasep_lib.modularity.operator import one_hot
     from contrasep_lib.modularity.quality import NormalisedModularity
-    from contrasep_lib.modularity.solvers.slot_loss import match_slots
     from contrasep_lib.modularity.solvers.slots import SlotsSolver
     from contrasep_lib.score.ratios import improvements
 
     count = len(sources)
     nodes, seen = model.analyse(torch.from_numpy(mixture)[None])
     weight = nodes.weight * nodes.valid
-    truth = one_hot(model.granularity.targets(torch.from_numpy(sources)[None]), count, torch.float32)
+    dominant = model.granularity.targets(torch.from_numpy(sources)[None])
+    truth = one_hot(dominant, count, torch.float32)
     made: dict[str, Any] = {"speakers": count, "share": {}, "si_snri": {}, "qn": {}, "counted": {}}
 
     def judged(name: str, labels: torch.Tensor, centroids: torch.Tensor) -> None:
-        assign = one_hot(labels.clamp_min(0), count, torch.float32) * weight.unsqueeze(-1)
-        overlap = assign.transpose(1, 2) @ truth
-        match = match_slots(overlap)[0]
-        kept = overlap[0][match, torch.arange(count)][match >= 0].sum()
-        made["share"][name] = float(kept / weight.sum())
+        made["share"][name] = matched_share(contingency(labels[0], dominant[0], weight[0]))
         outputs = model.decode(seen, centroids, len(mixture))[0]
         made["si_snri"][name] = float(improvements(outputs.double().numpy(), mixture, sources).mean())
 

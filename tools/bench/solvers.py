@@ -90,7 +90,7 @@ def scores_of(model: Any, ways: Mapping[str, tuple[Any, Any, Any]], dump: Any, k
     import torch
 
     from contrasep_lib.decode.attractor import centroids_of
-    from contrasep_lib.modularity.diagnostics import diagnose
+    from contrasep_lib.modularity.diagnostics import contingency, diagnose, matched_share
     from contrasep_lib.score.ratios import improvements
 
     mixture, sources = dump.mixture(key), dump.sources(key)
@@ -110,21 +110,9 @@ def scores_of(model: Any, ways: Mapping[str, tuple[Any, Any, Any]], dump: Any, k
             [diagnosis] = diagnose(nodes, solution.labels, graph)
             yield Score(
                 name, key, ",".join(dump.speakers[key]), row, float(improvements(outputs, mixture, sources).mean()),
-                _right(solution.labels, dominant, nodes.weight, len(sources)), diagnosis.normalised_modularity,
+                100 * matched_share(contingency(solution.labels[0], dominant[0], nodes.weight[0])), diagnosis.normalised_modularity,
                 len(mixture) / dump.rate, analysis, solving, decoding,
             )
-
-
-def _right(labels: Any, dominant: Any, weight: Any, count: int) -> float:
-    """Share of the weight in the community of its speaker, in %, under the best match."""
-    import torch
-    from scipy.optimize import linear_sum_assignment
-
-    valid = labels >= 0
-    table = torch.zeros(count * count, dtype=torch.float64)
-    table.index_add_(0, labels[valid] * count + dominant[valid], weight[valid].double())
-    table = table.view(count, count)
-    return 100 * float(table[linear_sum_assignment(-table.numpy())].sum() / table.sum())
 
 
 # ------------------------------------------------------------------ the table of scores
