@@ -130,7 +130,7 @@ class _Pool:
 
 
 class FixedMixtures(_Pool):
-    """Mixtures as they were dumped, of any numbers of talkers; a random part of long ones."""
+    """Mixtures as they were dumped, of any numbers of speakers; a random part of long ones."""
 
     wants_sources = True
 
@@ -286,7 +286,7 @@ class DynamicMixtures(_Voices):
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
         if self.options.num_spk is None:
-            raise ContrasepError("num_spk: expected numbers of talkers, e.g. [1, 2, 3], got null; run.sh fills it")
+            raise ContrasepError("num_spk: expected numbers of speakers, e.g. [1, 2, 3], got null; run.sh fills it")
         self.counts = self.options.num_spk
         groups = [range(len(self))] if self.balance is None else self.groups
         self.pools = [sorted({self.talkers[number] for number in group}) for group in groups]

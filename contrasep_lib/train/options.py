@@ -44,7 +44,7 @@ class TrainOptions:
     Attributes:
         data: ``dynamic`` mixes on the fly from sets of single speakers, by the gains and levels of
             the section ``mix``; ``fixed`` reads sets of mixtures; ``single`` reads single speakers.
-        num_spk: with ``dynamic``: numbers of talkers, each equally likely; a number that stands
+        num_spk: with ``dynamic``: numbers of speakers, each equally likely; a number that stands
             twice is twice as likely. ``null``: run.sh takes 1 to one more than its ``--num-spk``, which stands twice.
         segment_seconds: length of a training segment, seconds; shorter signals are padded, of
             longer ones a random part is taken. ``null`` takes all of every signal.

@@ -219,5 +219,5 @@ def test_two_processes_share_each_batch(tmp_path, single_dump):
 
 
 def test_numbers_of_speakers_have_to_be_known(single_dump):
-    with pytest.raises(ContrasepError, match=r"num_spk: expected numbers of talkers, e.g. \[1, 2, 3\], got null"):
+    with pytest.raises(ContrasepError, match=r"num_spk: expected numbers of speakers, e.g. \[1, 2, 3\], got null"):
         dynamic(single_dump, num_spk=None)
