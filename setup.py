@@ -13,15 +13,25 @@ OPTIONAL = {
     "train": ["espnet==202511", "tensorboard", "torch==2.11.0", "torchaudio==2.11.0"],
     "media": ["av>=12"],
     "synthetic": ["espeakng-loader"],
-    "text": ["sentencepiece"],
-    "report": ["matplotlib>=3.8"],
+    "text": ["rapidfuzz>=3", "sentencepiece"],
+    "vad": ["silero-vad>=6"],
+    "rooms": ["pyroomacoustics>=0.8"],
+    "speakers": ["Resemblyzer==0.1.4"],
+    "report": ["jinja2>=3", "matplotlib>=3.8", "pillow>=10"],
+    "stoi": ["pystoi>=0.4"],
+    "dnsmos": ["librosa>=0.10", "onnxruntime", "requests", "speechmos"],
 }
 EXTRAS = {
     **OPTIONAL,
+    # not in `all`: praat-parselmouth is under GPL-3.0, pesq has no wheel and needs a C compiler, pocketsphinx is large
+    "prosody": ["matplotlib>=3.8", "praat-parselmouth>=0.4.5", "scikit-learn>=1.4", "torchaudio==2.11.0"],
+    "pesq": ["pesq>=0.0.4"],
+    "pocketsphinx": ["pocketsphinx>=5"],
     "all": sorted({package for packages in OPTIONAL.values() for package in packages}),
     "docs": ["mkdocs"],
     "test": [
-        "fast_bss_eval>=0.1.3", "mir_eval<0.9", "mypy", "networkx", "pytest", "pytest-xdist", "ruff", "types-PyYAML",
+        "fast_bss_eval>=0.1.3", "imageio-ffmpeg", "mir_eval<0.9", "mypy", "networkx", "praat-parselmouth>=0.4.5",
+        "pytest", "pytest-xdist", "ruff", "scikit-learn>=1.4", "selenium>=4.20", "torch_geometric>=2.6", "types-PyYAML",
     ],
 }
 
@@ -36,7 +46,9 @@ setup(
     author="Contrasep contributors",
     packages=find_packages(include=["contrasep_lib", "contrasep_lib.*"]),
     include_package_data=True,
-    package_data={"contrasep_lib": ["py.typed", "**/*.txt", "pretrained/**/*.*"]},
+    package_data={
+        "contrasep_lib": ["py.typed", "**/*.txt", "pretrained/**/*.*", "speakers/*.json", "report/assets/*.*"],
+    },
     python_requires=">=3.10",
     install_requires=[
         "kaldiio>=2.18",

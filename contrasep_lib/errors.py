@@ -11,6 +11,17 @@ class ContrasepError(Exception):
     """
 
 
+def one_line(text: object) -> str:
+    r"""A message as one line of a terminal: what is no printable sign, which a name in a file may hold, is escaped.
+
+    Example:
+        >>> print(one_line("a\x1b[31m: b\nc"))
+        a\x1b[31m: b c
+    """
+    words = " ".join(str(text).splitlines())
+    return "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in words)
+
+
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether memory, of the machine or of a GPU, did not suffice; torch has an error for each."""
     # named, not imported: data stages do without torch

@@ -5,7 +5,11 @@ from __future__ import annotations
 # module -> extra of setup.py
 EXTRA_OF = {
     "espnet": "train", "espnet2": "train", "torchaudio": "train", "typeguard": "train", "tensorboard": "train",
-    "av": "media", "espeakng_loader": "synthetic", "matplotlib": "report", "sentencepiece": "text",
+    "av": "media", "espeakng_loader": "synthetic", "matplotlib": "report", "PIL": "report", "jinja2": "report",
+    "parselmouth": "prosody", "sklearn": "prosody", "pyroomacoustics": "rooms",
+    "sentencepiece": "text", "rapidfuzz": "text", "silero_vad": "vad", "pocketsphinx": "pocketsphinx",
+    "pystoi": "stoi", "pesq": "pesq", "speechmos": "dnsmos", "onnxruntime": "dnsmos", "librosa": "dnsmos",
+    "resemblyzer": "speakers",
 }
 
 

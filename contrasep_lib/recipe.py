@@ -6,13 +6,13 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 import os
 import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from contrasep_lib.config.bounds import Minutes, typed
 from contrasep_lib.config.reading import Layers, configure, read_layers
 from contrasep_lib.errors import ContrasepError
 from contrasep_lib.io.done import step_keys
@@ -163,7 +163,10 @@ def _idle(config: Mapping[str, Any]) -> dict[str, str]:
     """Options that other values leave without a reader -> which ones."""
     model, separator, idle = config["model"], config["separate"].separator, {}
     if separator != "model":
-        idle |= dict.fromkeys(("separate.count", "separate.mask"), f"the separator '{separator}' has no model")
+        settings = ("separate.count", "separate.mask", "separate.temperature")
+        idle |= dict.fromkeys(settings, f"the separator '{separator}' has no model")
+    elif config["separate"].mask != "posterior":
+        idle["separate.temperature"] = f"separate.mask is '{config['separate'].mask}'"
     if model.labels != "none":
         idle |= dict.fromkeys(("model.neighbours", "model.remix_db"), f"model.labels is '{model.labels}'")
     if config["pretrain"].epochs == 0:
@@ -191,11 +194,9 @@ def _budgets(config: Mapping[str, Any], options: Options) -> list[str]:
     if not options.budget_minutes:
         return []
     try:
-        minutes = float(options.budget_minutes)
-    except ValueError:
-        minutes = math.nan
-    if not 0 < minutes < math.inf:
-        raise ContrasepError(f"--budget-minutes: expected a positive number, got '{options.budget_minutes}'")
+        minutes = typed(Minutes, options.budget_minutes)
+    except ValueError as error:
+        raise ContrasepError(f"--budget-minutes: {error}") from None
     shares = SHARES if config["pretrain"].epochs > 0 else {"finetune": sum(SHARES.values())}
     return [f"{phase}.budget_minutes={share * minutes:g}" for phase, share in shares.items()]
 

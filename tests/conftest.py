@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import io
 import json
 import math
+import os
+import subprocess
 import sys
+import tempfile
 import types
 from pathlib import Path
 
@@ -17,6 +21,32 @@ import soundfile
 
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = ROOT.parent / "shared"
+
+
+def pytest_addoption(parser):
+    parser.addoption("--all", action="store_true", help="run the tests marked slow too")
+
+
+def pytest_collection_modifyitems(config, items):
+    """Leave slow tests out, unless they are asked for: by --all, by a mark, or one by one."""
+    if config.option.all or config.option.markexpr or any("::" in word for word in config.args):
+        return
+    slow = [item for item in items if item.get_closest_marker("slow")]
+    items[:] = [item for item in items if not item.get_closest_marker("slow")]
+    config.hook.pytest_deselected(items=slow)
+    config.left_out = len(slow)
+    if hasattr(config, "workeroutput"):  # a process of several: each collects all tests
+        config.workeroutput["left_out"] = len(slow)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node, error):
+    node.config.left_out = getattr(node, "workeroutput", {}).get("left_out", 0)
+
+
+def pytest_terminal_summary(terminalreporter, config):
+    if count := getattr(config, "left_out", 0):
+        terminalreporter.write_line(f"{count} slow tests left out; tools/run_tests.sh --all runs them too")
 
 
 @pytest.fixture
@@ -218,3 +248,32 @@ def plugins():
         if module not in before:
             sys.modules.pop(module, None)
     choices._loaded &= loaded
+
+
+# ---------------------------------------------------------------- schedulers
+@pytest.fixture(scope="session")
+def node():
+    """``node('slurm')``: environment of a one-node cluster; its test is skipped where its programs are missing.
+
+    One that runs already is used. Otherwise one is started, and stopped after the tests.
+    """
+    with contextlib.ExitStack() as stack:
+        yield functools.lru_cache(lambda name: start_node(name, stack))
+
+
+def start_node(name, stack):
+    program = ROOT / f"tools/cluster/{name}_node.sh"
+    folder = []
+    if subprocess.run([program, "status"], capture_output=True).returncode:
+        place = tempfile.TemporaryDirectory(prefix=f"contrasep-{name}-", ignore_cleanup_errors=True)
+        folder = ["--dir", stack.enter_context(place)]
+        stack.callback(subprocess.run, [program, "stop", *folder], capture_output=True)
+    # what its daemons inherit must not keep a pipe open
+    with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as errors:
+        status = subprocess.call([program, "start", *folder, "--cpus", "8"], stdout=out, stderr=errors)
+        out.seek(0)
+        errors.seek(0)
+        if status:
+            pytest.skip(f"no {name} here: {errors.read().strip()}")
+        lines = [line.removeprefix("export ").split("=", 1) for line in out.read().splitlines()]
+    return {**os.environ, **dict(lines)}

@@ -1,13 +1,16 @@
-"""The console command and the job runner."""
+"""The console command."""
 
+import argparse
+import ast
+import importlib
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 
+from contrasep_lib.bin.common import Parser
 from contrasep_lib.bin.main import COMMANDS, normalise
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -65,59 +68,56 @@ def test_a_full_disk_is_one_line(contrasep, sources_dir, config):
     assert done.returncode == 1 and done.stderr.count("\n") == 1 and "/dev/full" in done.stderr
 
 
-def run_py(tmp_path, *arguments):
-    return subprocess.run([sys.executable, ROOT / "utils/run.py", *map(str, arguments)], cwd=tmp_path,
-                          capture_output=True, text=True)
-
-
-def test_jobs_have_a_log_each(tmp_path):
-    done = run_py(tmp_path, "--mem", "1G", "JOB=1:3", "log/x.JOB.log", "sh", "-c", "echo this is job JOB; echo err >&2")
-    assert done.returncode == 0 and done.stdout == ""
-    for job in (1, 2, 3):
-        lines = (tmp_path / f"log/x.{job}.log").read_text().splitlines()
-        assert lines[0].startswith("# sh -c") and f"job {job}" in lines[0]
-        assert f"this is job {job}" in lines and "err" in lines and "code 0" in lines[-1]
-
-
-def test_failed_jobs_are_reported(tmp_path):
-    done = run_py(tmp_path, "J=1:4", "x.J.log", "sh", "-c", "echo trouble in J; exit $((J % 2))")
-    assert done.returncode == 1
-    assert "trouble in 1" in done.stderr and "2 of 4 jobs failed, log is in x.1.log" in done.stderr
-    assert "code 1" in (tmp_path / "x.3.log").read_text() and "code 0" in (tmp_path / "x.2.log").read_text()
-
-
-def test_no_shell_sees_the_arguments(tmp_path):
-    done = run_py(tmp_path, "x.log", "echo", "$(touch evil)", "; touch evil")
-    assert done.returncode == 0 and not (tmp_path / "evil").exists()
-    assert "$(touch evil) ; touch evil" in (tmp_path / "x.log").read_text()
-
-
-def test_jobs_run_side_by_side_up_to_the_limit(tmp_path):
-    begun = time.monotonic()
-    assert run_py(tmp_path, "--max-jobs-run", "4", "JOB=1:4", "x.JOB.log", "sleep", "1.5").returncode == 0
-    assert time.monotonic() - begun < 4 * 1.5
-    begun = time.monotonic()
-    assert run_py(tmp_path, "--max-jobs-run", "1", "JOB=1:3", "x.JOB.log", "sleep", "0.4").returncode == 0
-    assert time.monotonic() - begun > 1.2
-
-
-@pytest.mark.parametrize("arguments", [
-    ["--nonsense", "1", "x.log", "true"], ["JOB=1:2", "x.log", "true"], ["JOB=2:1", "x.JOB.log", "true"],
-    ["x.log"], ["--max-jobs-run", "0", "x.log", "true"], ["--mem"],
-])
-def test_wrong_calls_of_the_job_runner(tmp_path, arguments):
-    done = run_py(tmp_path, *arguments)
-    assert done.returncode == 2 and done.stderr.startswith("run.py: ") and "Traceback" not in done.stderr
-
-
-def test_a_missing_program_is_a_failed_job(tmp_path):
-    done = run_py(tmp_path, "x.log", "no-such-program")
-    assert done.returncode == 1 and "no-such-program" in done.stderr
-
-
 @pytest.mark.parametrize("arguments", [["--help"], ["list", "solvers"]], ids=" ".join)
 def test_a_reader_that_has_seen_enough(arguments):
     command = [sys.executable, "-m", "contrasep_lib.bin.main", *arguments]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     process.stdout.close()
     assert process.stderr.read() == "" and process.wait() == 1
+
+
+# what may be typed where a number is expected: beyond all bounds, or none
+HOSTILE = ["nan", "inf", "-inf", "-1", "1e308", str(2**63), "9" * 5000, "", "1_0", "٣", "true", "[1]", "a\nb"]
+
+
+def actions_of(name):
+    """The arguments of a command."""
+    parser = Parser()
+    importlib.import_module(f"contrasep_lib.bin.{name.replace('-', '_')}").add_arguments(parser)
+    return parser._actions
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_numbers_of_all_commands_are_within_bounds(name):
+    for action in actions_of(name):
+        assert action.type not in (int, float, complex), f"{name} {action.option_strings}: type=within(..) has bounds"
+        if action.type is None or action.dest == "config":
+            continue
+        for word in HOSTILE:
+            with pytest.raises(argparse.ArgumentTypeError, match="^expected .*, got ") as error:
+                action.type(word)
+            assert "\n" not in str(error.value) and len(str(error.value)) < 200
+
+
+def test_numbers_of_all_tools_are_within_bounds():
+    """Whatever parser is built in tools and utils."""
+    found = 0
+    for path in [*ROOT.glob("tools/**/*.py"), *ROOT.glob("utils/*.py")]:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            for word in getattr(node, "keywords", ()):
+                if word.arg == "type" and "choices" not in {other.arg for other in node.keywords}:
+                    found += 1
+                    assert ast.unparse(word.value) not in ("int", "float"), f"{path}:{node.lineno}: type=within(..)"
+    assert found > 100
+
+
+def test_a_wrong_number_is_one_line(contrasep):
+    for words, says in (
+        (["separate", "a.wav", "--window", "nan"], "--window: expected a whole number from 1 to 86400, got 'nan'"),
+        (["separate", "a.wav", "--num-spk", "9" * 5000], "--num-spk: expected a whole number from 1 to 100, got '9"),
+        (["score", "--part", "²/3"], "--part: expected J/N with 1 <= J <= N, got '²/3'"),
+        (["report", "--seconds", "-inf"], "--seconds"),
+    ):
+        done = contrasep(*words)
+        assert done.returncode == 2 and done.stderr.count("\n") == 1 and len(done.stderr) < 300, done.stderr
+        assert done.stderr.startswith(f"contrasep {words[0]}: argument {says}"), done.stderr

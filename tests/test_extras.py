@@ -39,7 +39,8 @@ def test_the_core_separates_without_any_extra(tmp_path, rng):
     soundfile.write(tmp_path / "two.wav", 0.1 * rng.standard_normal(16000), 8000)
     done = without("separate", "two.wav", "--out", "out", "--num-spk", 2, "--model", "small", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["two.json", "two_spk1.wav", "two_spk2.wav"]
+    there = sorted(path.name for path in (tmp_path / "out").iterdir())
+    assert there == ["two.json", "two.rttm", "two_spk1.wav", "two_spk2.wav"]
 
 
 @pytest.mark.parametrize(

@@ -16,14 +16,16 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from contrasep_lib.bin.common import Parser, within
+from contrasep_lib.config.bounds import Weight
 from contrasep_lib.errors import ContrasepError  # noqa: E402
 
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--models", type=Path, nargs="+", required=True, metavar="FILE", help="model.pth of each")
-    parser.add_argument("--shares", type=float, nargs="+", metavar="X", help="weight of each model (all alike)")
+    parser.add_argument("--shares", type=within(Weight), nargs="+", metavar="X", help="weight of each model (all alike)")
     parser.add_argument(
         "--out", type=Path, required=True, metavar="FILE", help="model.pth; its record is the last model's"
     )

@@ -38,6 +38,9 @@ from training_tools import (  # beside this file
     weights_of,
 )
 
+from contrasep_lib.bin.common import Parser, positive, within
+from contrasep_lib.config.bounds import Jobs, Processes
+
 # development mixtures of each corpus and count
 DEVELOPMENT, COUNTS = 100, (1, 2, 3, 4, 5)
 CURVE, PHASE = "curve.tsv", Path("exp/finetune")
@@ -45,17 +48,17 @@ CURVE, PHASE = "curve.tsv", Path("exp/finetune")
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("action", choices=("data", "start", "status", "score", "snapshot"))
     parser.add_argument("folder", type=Path, metavar="FOLDER", help="of the training")
     parser.add_argument(
         "--corpus", action="append", default=[], metavar="NAME=DIR", help="data: local copy of " + " and ".join(CORPORA.values())
     )
-    parser.add_argument("--nj", type=int, default=1, metavar="N", help="data: processes (default 1)")
-    parser.add_argument("--core", type=int, default=1, metavar="N", help="start: number of the core (default 1)")
+    parser.add_argument("--nj", type=within(Jobs), default=1, metavar="N", help="data: processes (default 1)")
+    parser.add_argument("--core", type=within(Processes), default=1, metavar="N", help="start: number of the core (default 1)")
     parser.add_argument("--config", default="conf/long.yaml", metavar="FILE", help="start: configuration (default %(default)s)")
     parser.add_argument("--init-param", type=Path, metavar="FILE", help="start: model.pth to begin with, e.g. a snapshot")
-    parser.add_argument("--limit", type=int, default=40, metavar="N", help="score: mixtures of each set (default 40)")
+    parser.add_argument("--limit", type=positive, default=40, metavar="N", help="score: mixtures of each set (default 40)")
     parser.add_argument("--out", type=Path, metavar="DIR", help="snapshot: where to")
     return parser.parse_args(arguments)
 

@@ -15,17 +15,21 @@ import argparse
 import os
 import sys
 from pathlib import Path
+from typing import Annotated
 
 for library in ("OMP", "OPENBLAS", "MKL"):
     os.environ[f"{library}_NUM_THREADS"] = "1"
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from contrasep_lib.bin.common import Parser, within
+from contrasep_lib.config.bounds import Range, Seed
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Command line of packing; returns the exit status."""
     from contrasep_lib.errors import ContrasepError
 
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("--sources", metavar="DIR", help="prepared sources of stage 0, with tr/ and cv/")
     what.add_argument("--dump", metavar="DIR", help="dumps of stage 2, with tr_single/ and cv_single/")
@@ -33,13 +37,13 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--out", required=True, metavar="PATH", help="file to make; with --unpack the folder of dumps")
     parser.add_argument("--size", default="40M", metavar="N", help="bytes at most, e.g. 40M (default: %(default)s)")
     parser.add_argument(
-        "--kbits", type=float, default=16.0, metavar="R", help="kbit/s of the coding (default: %(default)g)"
+        "--kbits", type=within(Annotated[float, Range(1, 1000)]), default=16.0, metavar="R", help="kbit/s of the coding (default: %(default)g)"
     )
     parser.add_argument(
         "--sets", nargs="+", default=["tr", "cv"], metavar="SET", help="sets to pack (default: tr cv)"
     )
     parser.add_argument(
-        "--seed", type=int, default=0, metavar="N", help="of the choice of utterances (default: %(default)s)"
+        "--seed", type=within(Seed), default=0, metavar="N", help="of the choice of utterances (default: %(default)s)"
     )
     args = parser.parse_args(arguments)
     try:
@@ -72,7 +76,7 @@ def _pack(args: argparse.Namespace) -> str:
 
 
 def _unpack(args: argparse.Namespace) -> str:
-    from contrasep_lib.corpus.packing import read_index, unpack
+    from contrasep_lib.corpus.unpacking import read_index, unpack
     from contrasep_lib.io.parallel import progress_of
 
     index = read_index(args.unpack)

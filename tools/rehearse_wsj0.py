@@ -15,6 +15,7 @@ import functools
 import os
 import sys
 from pathlib import Path
+from typing import Annotated
 
 for library in ("OMP", "OPENBLAS", "MKL"):
     os.environ[f"{library}_NUM_THREADS"] = "1"
@@ -23,14 +24,15 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 def main() -> int:
     """Command line of the rehearsal; returns the exit status."""
-    from contrasep_lib.bin.common import positive
+    from contrasep_lib.bin.common import Parser, positive, within
+    from contrasep_lib.config.bounds import Range, Seed
     from contrasep_lib.errors import ContrasepError
     from contrasep_lib.io.parallel import in_processes
 
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", required=True, metavar="DIR", help="folder to make")
     parser.add_argument(
-        "--scale", type=float, default=0.02, metavar="S", help="share of the lists, (0, 1] (default: %(default)s)"
+        "--scale", type=within(Annotated[float, Range(0, 1, "(]")]), default=0.02, metavar="S", help="share of the lists, (0, 1] (default: %(default)s)"
     )
     parser.add_argument(
         "--num-spk", type=positive, nargs="+", default=[2, 3], metavar="K", help="talkers per mixture (default: 2 3)"
@@ -41,7 +43,7 @@ def main() -> int:
     parser.add_argument(
         "--corpus", metavar="DIR", help="recordings to cut from, e.g. LibriSpeech; without it eSpeak NG speaks"
     )
-    parser.add_argument("--seed", type=int, default=0, metavar="N", help="(default: %(default)s)")
+    parser.add_argument("--seed", type=within(Seed), default=0, metavar="N", help="(default: %(default)s)")
     parser.add_argument(
         "--nj", type=positive, default=os.cpu_count() or 1, metavar="N", help="processes (default: the cores)"
     )

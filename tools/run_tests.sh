@@ -1,7 +1,9 @@
 #!/usr/bin/env bash
-# The test suite in the toolkit's environment, which is made on first use; further arguments go to pytest.
+# The test suite in the toolkit's environment, which is made on first use. Tests marked slow are left out, and their
+# number is said; --all runs them too. Further arguments go to pytest.
 set -euo pipefail
-root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+root=$(dirname "${BASH_SOURCE[0]}")
+root=$(CDPATH='' cd -- "$root/.." && pwd)
 cd "$root"
 . utils/path.sh
 # one process per core; a file stays in one process, which shares its costly fixtures

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -26,10 +25,15 @@ from training_tools import (  # beside this file
     Score,
     development,
     freeze,
+    hours_heard,
     model_of,
+    names_in,
     states_of,
-    training,
+    train_in_turn,
 )
+
+from contrasep_lib.bin.common import Parser, positive, within
+from contrasep_lib.config.bounds import Layers, Minutes, Processes
 
 BASELINE = "baseline"
 HEADER = ("variant", "minutes", "hours heard", "SI-SNRi, dB", "difference, dB", "count accuracy, %", "real-time factor")
@@ -37,16 +41,16 @@ HEADER = ("variant", "minutes", "hours heard", "SI-SNRi, dB", "difference, dB", 
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path, metavar="FOLDER", help="holds data/dump; receives study")
-    parser.add_argument("--minutes", type=float, default=60.0, metavar="N", help="CPU time of each variant (default 60)")
-    parser.add_argument("--core", type=int, default=0, metavar="N", help="number of the core (default 0)")
+    parser.add_argument("--minutes", type=within(Minutes), default=60.0, metavar="N", help="CPU time of each variant (default 60)")
+    parser.add_argument("--core", type=within(Processes), default=0, metavar="N", help="number of the core (default 0)")
     parser.add_argument("--configs", type=Path, default=Path("conf/study"), metavar="DIR", help="in the toolkit (default %(default)s)")
     parser.add_argument("--only", nargs="+", metavar="NAME", help="variants (default: all; baseline first)")
     parser.add_argument("--compare", action="store_true", help="score what has been trained")
-    parser.add_argument("--limit", type=int, default=30, metavar="N", help="--compare: mixtures of each set (default 30)")
+    parser.add_argument("--limit", type=positive, default=30, metavar="N", help="--compare: mixtures of each set (default 30)")
     parser.add_argument(
-        "--passes", type=int, nargs="+", default=[], metavar="N", help="--compare: further numbers of passes, of variants that have any"
+        "--passes", type=within(Layers), nargs="+", default=[], metavar="N", help="--compare: further numbers of passes, of variants that have any"
     )
     return parser.parse_args(arguments)
 
@@ -54,40 +58,12 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
 # ------------------------------------------------------------------ training
 
 
-def names_in(configs: Path, only: Sequence[str] | None) -> list[str]:
-    """Names of the variants, the baseline first."""
-    names = sorted((path.stem for path in configs.glob("*.yaml")), key=lambda name: (name != BASELINE, name))
-    if not names:
-        raise ContrasepError(f"{configs}: expected configurations, got none")
-    if unknown := sorted({*(only or ())} - {*names}):
-        raise ContrasepError(f"--only: expected names among {', '.join(names)}, got '{unknown[0]}'")
-    return [name for name in names if name in (only or names)]
-
-
 def train(args: argparse.Namespace) -> None:
     """Train each variant until its time is up; what is done already is left alone."""
     study = args.folder / "study"
     code = freeze(study)
-    configs = code / args.configs
-    for name in names_in(configs, args.only):
-        out = study / name
-        if _minutes(out) >= args.minutes and (out / "model.pth").is_file():
-            print(f"{name}: done", flush=True)
-            continue
-        print(f"{name}: {args.minutes:g} minutes", flush=True)
-        budget = ("--set", f"finetune.budget_minutes={args.minutes:g}", "--set", "finetune.budget_clock=cpu")
-        command = training(code, configs / f"{name}.yaml", args.folder / "data", out, args.core, *budget)
-        with open(study / f"{name}.out", "ab") as file:
-            status = subprocess.run(**command, stdout=file, stderr=file).returncode
-        if status:
-            raise ContrasepError(f"{study / name}.out: training ended with status {status}; its last lines say why")
-
-
-def _minutes(folder: Path) -> float:
-    try:
-        return states_of(folder)["seconds"] / 60
-    except ContrasepError:
-        return 0.0
+    runs = {name: (code / args.configs / f"{name}.yaml", ()) for name in names_in(code / args.configs, args.only, BASELINE)}
+    train_in_turn(study, args.folder / "data", runs, args.minutes, args.core)
 
 
 # ------------------------------------------------------------------ comparison
@@ -99,7 +75,7 @@ def compare(args: argparse.Namespace) -> None:
 
     torch.set_num_threads(1)
     study, trained, rows, baseline = args.folder / "study", {}, [], []
-    for name in names_in(study / "code" / args.configs, args.only and [BASELINE, *args.only]):
+    for name in names_in(study / "code" / args.configs, args.only and [BASELINE, *args.only], BASELINE):
         try:
             states = trained[name] = states_of(study / name)
         except ContrasepError:
@@ -145,13 +121,6 @@ def row_of(name: str, states: Mapping[str, Any], scores: Sequence[Score], baseli
         f"{100 * np.mean([score.counted for score in scores]):.0f}",
         f"{sum(score.spent for score, _ in pairs) / sum(score.seconds for score, _ in pairs):.3f}",
     ]
-
-
-def hours_heard(states: Mapping[str, Any]) -> float:
-    """Hours of the segments of all batches that were learned from."""
-    options, reporter = states["identity"]["train"], states["reporter"]
-    batches = reporter["stats"][reporter["epoch"]]["train"]["total_count"]
-    return int(batches) * options["batch_size"] * options["segment_seconds"] / 3600
 
 
 def write_scores(path: Path, scores: Sequence[Score]) -> None:

@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +62,56 @@ def training(code: Path, config: Path, data: Path, out: Path, core: int, *option
     return {"args": command, "cwd": data, "stdin": subprocess.DEVNULL, "env": environment}
 
 
+def names_in(configs: Path, only: Sequence[str] | None, first: str) -> list[str]:
+    """Names of the configurations in a folder, ``first`` before the others.
+
+    Raises:
+        ContrasepError: none there, or ``only`` has a name that is not among them.
+    """
+    names = sorted((path.stem for path in configs.glob("*.yaml")), key=lambda name: (name != first, name))
+    if not names:
+        raise ContrasepError(f"{configs}: expected configurations, got none")
+    if unknown := sorted({*(only or ())} - {*names}):
+        raise ContrasepError(f"--only: expected names among {', '.join(names)}, got '{unknown[0]}'")
+    return [name for name in names if name in (only or names)]
+
+
+def train_in_turn(
+    folder: Path, data: Path, runs: Mapping[str, tuple[Path, Sequence[str]]], minutes: float, core: int
+) -> None:
+    """Trainings one after another, each until its CPU time is up; what is done already is left alone.
+
+    Args:
+        folder: holds the frozen ``code``, and receives ``NAME`` and ``NAME.out`` of each.
+        data: folder that holds ``dump``.
+        runs: configuration and further options of ``contrasep train`` by name.
+        minutes: of CPU time of each.
+        core: number of the core.
+
+    Raises:
+        ContrasepError: a training ended with an error.
+    """
+    budget = ("--set", f"finetune.budget_minutes={minutes:g}", "--set", "finetune.budget_clock=cpu")
+    for name, (config, options) in runs.items():
+        out = folder / name
+        if _minutes(out) >= minutes and (out / "model.pth").is_file():
+            print(f"{name}: done", flush=True)
+            continue
+        print(f"{name}: {minutes:g} minutes", flush=True)
+        command = training(folder / "code", config, data, out, core, *budget, *options)
+        with open(folder / f"{name}.out", "ab") as file:
+            status = subprocess.run(**command, stdout=file, stderr=file).returncode
+        if status:
+            raise ContrasepError(f"{folder / name}.out: training ended with status {status}; its last lines say why")
+
+
+def _minutes(folder: Path) -> float:
+    try:
+        return states_of(folder)["seconds"] / 60
+    except ContrasepError:
+        return 0.0
+
+
 # ------------------------------------------------------------------ state
 
 
@@ -84,6 +134,13 @@ def states_of(folder: Path) -> dict[str, Any]:
         states = read_states(folder / PREVIOUS, safe=SAFE)
     reporter = {**states["reporter"], "stats": legacy.statistics_of_today(states["reporter"]["stats"])}
     return {**states, "identity": legacy.identity_of_today(states["identity"]), "reporter": reporter}
+
+
+def hours_heard(states: Mapping[str, Any]) -> float:
+    """Hours of the segments of all batches that were learned from."""
+    options, reporter = states["identity"]["train"], states["reporter"]
+    batches = reporter["stats"][reporter["epoch"]]["train"]["total_count"]
+    return int(batches) * options["batch_size"] * options["segment_seconds"] / 3600
 
 
 def progress(states: Mapping[str, Any]) -> dict[str, Any]:

@@ -15,27 +15,38 @@ read_settings() {  # variables and keys of the run: see contrasep resolve
 
 # ---------------------------------------------------------------- corpora
 recipe_of() {  # recipe_of CORPUS: the folder of a recipe that prepares it, or nothing
-    local script
-    for script in "$recipe_dir/../$1"_*mix/local/prepare_sources.sh; do
-        [ ! -x "$script" ] || { dirname "$(dirname "$script")"; return; }
+    local script scripts=("$recipe_dir/../$1"_*mix/local/prepare_sources.sh)
+    # libri2mix: the count is part of the corpus's name
+    [[ $1 = *_*mix ]] || scripts+=("$recipe_dir/../$1/local/prepare_sources.sh")
+    for script in "${scripts[@]}"; do
+        [ ! -x "$script" ] || { printf '%s\n' "${script%/local/*}"; return; }
     done
 }
 
-brings_lists() {  # brings_lists CORPUS: does it come with lists of its mixtures, as its recipe says?
-    if [ "$1" = "$own" ]; then $own_lists; else grep -q -e --own-lists "$(recipe_of "$1")/run.sh"; fi
+find_lists() {  # find_lists CORPUS: sets has_lists and has_mixtures, whether it comes with those, as its recipe says
+    local folder text
+    has_lists=$own_lists has_mixtures=$own_mixtures
+    [ "$1" != "$own" ] || return 0
+    folder=$(recipe_of "$1")
+    text=$(<"$folder/run.sh")
+    if [[ $text = *--own-lists* ]]; then has_lists=true; else has_lists=false; fi
+    # of those, a further corpus gives its single speakers alone, whatever their count
+    has_mixtures=false
 }
 
 # Corpora that training reads beside the recipe's own, whose name is the recipe's without the count:
 # those that a balance names. What prepares one is the recipe of that corpus.
 find_further() {
-    local name lists=$own_lists
+    local name folder lists=$own_lists
     further=()
     for name in ${balanced[@]+"${balanced[@]}"}; do
         [ "$name" != "$own" ] || continue
-        [ -n "$(recipe_of "$name")" ] ||
+        folder=$(recipe_of "$name")
+        [ -n "$folder" ] ||
             die "balance: no recipe ../${name}_Nmix prepares the corpus '$name'; the recipe's own is '$own'"
         further+=("$name")
-        ! brings_lists "$name" || lists=true
+        find_lists "$name"
+        ! $has_lists || lists=true
     done
     for name in "${!corpus_dirs[@]}"; do
         [[ " $own ${further[*]-} " = *" $name "* ]] ||

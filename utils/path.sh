@@ -1,5 +1,5 @@
 # Sourced by every recipe's path.sh: the toolkit's environment, made on first use.
-contrasep_root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+contrasep_root=$(CDPATH='' cd -- "${BASH_SOURCE[0]%/*}/.." && pwd)
 "$contrasep_root/tools/install.sh" || exit 1
 export PATH=${CONTRASEP_VENV:-$contrasep_root/.venv}/bin:$contrasep_root/utils:$PATH
 # tables are sorted in C-locale order everywhere

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Runs a recipe over values of its configuration, and compares the runs in one table and one plot.
 set -euo pipefail
+shopt -s inherit_errexit  # see recipe.sh
 
 usage() {
     cat <<'END'
@@ -26,8 +27,66 @@ END
 
 die() { echo "sweep.sh: $*" >&2; exit 2; }
 
+run_all() {  # the runs of the plan, and what they gave
+    local n failed=0
+    trap release_owners EXIT
+    lock_run "$folder"
+    rm -rf "$folder/log"
+    mkdir -p "$folder/log"
+    name_tags
+    : >"$folder/runs.tsv"
+    for n in "${!runs[@]}"; do
+        echo "sweep: run $((n + 1)) of ${#runs[@]}: ${tags[n]:-no tag}"
+        run_one "$n"
+        [ "$status" -eq 0 ] || failed=$((failed + 1))
+        printf '%s\t%s\n' "${tags[n]}" "$status" >>"$folder/runs.tsv"
+        contrasep sweep-report "${sweep[@]}" >/dev/null
+    done
+    echo
+    cat "$folder/RESULTS.md"
+    [ ! -f "$folder/sweep.png" ] || echo "Plot: $folder/sweep.png"
+    [ "$failed" -eq 0 ] || { echo "sweep.sh: $failed of ${#runs[@]} runs failed; see $folder/RESULTS.md" >&2; exit 1; }
+}
+
+name_tags() {  # sets tags, of runs that have none to nothing
+    local n status options seen=' '
+    tags=()
+    for n in "${!runs[@]}"; do
+        eval "options=(${runs[n]})"
+        status=0
+        # runs that differ in nothing that is read are no sweep
+        tags[n]=$("$recipe/run.sh" "${options[@]}" --refuse-unread --print-tag 2>"$folder/log/run.$((n + 1)).err") || status=$?
+        end_if_interrupted "$status"
+        [ "$status" -eq 0 ] || tags[n]=
+        [[ -z ${tags[n]} || $seen != *" ${tags[n]} "* ]] ||
+            die "two runs share the tag ${tags[n]}; their values must differ in letters, digits or ._=-, configurations in the name of the file"
+        seen+="${tags[n]} "
+    done
+}
+
+run_one() {  # run_one NUMBER: sets status
+    local options
+    status=0
+    if [ -z "${tags[$1]}" ]; then
+        cat "$folder/log/run.$(($1 + 1)).err" >&2
+        status=1
+        return
+    fi
+    eval "options=(${runs[$1]})"
+    # the errors are shown and kept
+    { "$recipe/run.sh" "${options[@]}" 2>&1 >&3 3>&- | tee "$folder/log/run.$(($1 + 1)).err" >&2; } 3>&1 || status=$?
+    end_if_interrupted "$status"
+}
+
+end_if_interrupted() {  # end_if_interrupted STATUS: a run that was interrupted is no failed run, the sweep ends with it
+    case $1 in 129|130|143) exit "$1" ;; esac
+}
+
 {  # a group: bash reads all of it before the first run, so the file may change meanwhile
-root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+root=$(dirname "${BASH_SOURCE[0]}")
+root=$(CDPATH='' cd -- "$root/.." && pwd)
+. "$root/utils/signals.sh"
+. "$root/utils/locks.sh"
 recipe=. name=() dry_run=false words=()
 while [ $# -gt 0 ]; do
     case ${1//_/-} in
@@ -55,44 +114,10 @@ folder=${plan%%$'\n'*}
 runs=()
 while IFS= read -r line; do runs+=("$line"); done <<<"${plan#*$'\n'}"
 if $dry_run; then
-    for line in "${runs[@]}"; do echo "$(printf %q "$recipe")/run.sh $line"; done
+    printf -v recipe %q "$recipe"
+    for line in "${runs[@]}"; do echo "$recipe/run.sh $line"; done
     exit
 fi
-
-# a run that was interrupted is no failed run: the sweep ends with it
-trap 'exit 130' INT
-rm -rf "$folder/log"
-mkdir -p "$folder/log"
-tags=()
-for n in "${!runs[@]}"; do
-    eval "options=(${runs[n]})"
-    # runs that differ in nothing that is read are no sweep
-    tags[n]=$("$recipe/run.sh" "${options[@]}" --refuse-unread --print-tag 2>"$folder/log/run.$((n + 1)).err") || tags[n]=
-done
-twice=$(printf '%s\n' "${tags[@]}" | sort | uniq -d | grep -m 1 . || true)
-[ -z "$twice" ] || die "two runs share the tag $twice; their values must differ in letters, digits or ._=-, configurations in the name of the file"
-
-failed=0
-: >"$folder/runs.tsv"
-for n in "${!runs[@]}"; do
-    echo "sweep: run $((n + 1)) of ${#runs[@]}: ${tags[n]:-no tag}"
-    status=0
-    if [ -z "${tags[n]}" ]; then
-        cat "$folder/log/run.$((n + 1)).err" >&2
-        status=1
-    else
-        eval "options=(${runs[n]})"
-        # the errors are shown and kept
-        { "$recipe/run.sh" "${options[@]}" 2>&1 >&3 3>&- | tee "$folder/log/run.$((n + 1)).err" >&2; } 3>&1 || status=$?
-    fi
-    [ "$status" -ne 130 ] || exit 130
-    [ "$status" -eq 0 ] || failed=$((failed + 1))
-    printf '%s\t%s\n' "${tags[n]}" "$status" >>"$folder/runs.tsv"
-    contrasep sweep-report "${sweep[@]}" >/dev/null
-done
-echo
-cat "$folder/RESULTS.md"
-[ ! -f "$folder/sweep.png" ] || echo "Plot: $folder/sweep.png"
-[ "$failed" -eq 0 ] || { echo "sweep.sh: $failed of ${#runs[@]} runs failed; see $folder/RESULTS.md" >&2; exit 1; }
+guarded sweep.sh run_all
 exit
 }

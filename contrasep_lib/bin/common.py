@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
-from typing import Any, TypeVar
+import re
+from collections.abc import Callable, Sequence
+from typing import Any, NoReturn, TypeVar
 
+from contrasep_lib.config.bounds import Count, Processes, shown, typed
 from contrasep_lib.errors import ContrasepError
 
 Item = TypeVar("Item")
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser whose errors are one line, as all others are."""
+
+    def error(self, message: str) -> NoReturn:
+        """Exit with status 2."""
+        self.exit(2, f"{self.prog}: {' '.join(message.split())}; see {self.prog} --help\n")
 
 
 def add_config(parser: argparse.ArgumentParser, required: bool = True) -> None:
@@ -53,23 +63,36 @@ def paired(args: argparse.Namespace, *options: str) -> list[tuple[str, ...]]:
     return list(zip(*values))
 
 
-def positive(text: str) -> int:
-    """Type of options that count something."""
-    try:
-        value = int(text)
-    except ValueError:
-        value = 0
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"expected a whole number of at least 1, got '{text}'")
-    return value
+def within(kind: Any) -> Callable[[str], Any]:
+    """Type of options that take a number.
+
+        parser.add_argument("--seconds", type=within(Seconds))
+        parser.add_argument("--channel", type=within(Annotated[int, Range(1, 64)]))
+
+    Args:
+        kind: ``int`` or ``float`` with bounds, as options of a configuration have it (`contrasep_lib.config.bounds`).
+    """
+
+    def convert(text: str) -> Any:
+        try:
+            return typed(kind, text)
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(str(error)) from None
+
+    return convert
+
+
+# of options that count something
+positive = within(Count)
 
 
 def part(text: str) -> tuple[int, int]:
     """Type of ``--part J/N``: the J-th of N shares, counted from 1."""
-    job, _, jobs = text.partition("/")
-    if not (job.isdigit() and jobs.isdigit() and 1 <= int(job) <= int(jobs)):
-        raise argparse.ArgumentTypeError(f"expected J/N with 1 <= J <= N, got '{text}'")
-    return int(job), int(jobs)
+    found = re.fullmatch(r"([0-9]{1,9})/([0-9]{1,9})", text)
+    job, jobs = map(int, found.groups()) if found else (0, 0)
+    if not 1 <= job <= jobs:
+        raise argparse.ArgumentTypeError(f"expected J/N with 1 <= J <= N, got {shown(text)}")
+    return job, jobs
 
 
 def add_part(parser: argparse.ArgumentParser) -> None:
@@ -79,9 +102,17 @@ def add_part(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_pipes(parser: argparse.ArgumentParser) -> None:
+    """``--allow-pipes``."""
+    parser.add_argument(
+        "--allow-pipes", action="store_true",
+        help="run the commands in wav.scp ('cmd |', by sh -c), for tables that you trust; without it they are refused",
+    )
+
+
 def add_ngpu(parser: argparse.ArgumentParser) -> None:
     """``--ngpu N``."""
-    parser.add_argument("--ngpu", type=int, default=0, metavar="N", help="GPUs (default 0: the CPU)")
+    parser.add_argument("--ngpu", type=within(Processes), default=0, metavar="N", help="GPUs (default 0: the CPU)")
 
 
 def device_of(ngpu: int, job: int) -> str:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import argparse
 
-from contrasep_lib.bin.common import add_config, add_part, paired, read_config
+from contrasep_lib.bin.common import add_config, add_part, add_pipes, paired, read_config
 from contrasep_lib.io.parallel import progress
 
 
@@ -17,6 +17,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_part(parser)
     parser.add_argument("--data", required=True, nargs="+", metavar="DIR", help="data directory")
     parser.add_argument("--out", required=True, nargs="+", metavar="DIR", help="dump directory of the set")
+    add_pipes(parser)
     parser.add_argument("--merge", action="store_true", help="join the shards after all parts are written")
 
 
@@ -28,7 +29,8 @@ def run(args: argparse.Namespace) -> None:
 
     config = read_config(args)
     dumpers = [
-        Dumper(Path(data), Path(out), config["dump"], config["mix"].rate) for data, out in paired(args, "data", "out")
+        Dumper(Path(data), Path(out), config["dump"], config["mix"].rate, args.allow_pipes)
+        for data, out in paired(args, "data", "out")
     ]
     if args.merge:
         for dumper in dumpers:

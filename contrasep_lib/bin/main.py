@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import importlib
 import os
 import sys
 
 from contrasep_lib import __version__
-from contrasep_lib.errors import ContrasepError
+from contrasep_lib.bin.common import Parser
+from contrasep_lib.errors import ContrasepError, one_line
 from contrasep_lib.extras import missing_extra
 
 # name -> (stage, one line of help); the module is contrasep_lib.bin.NAME with underscores
 COMMANDS = {
     "prepare-corpus": ("0", "make single-speaker sets of a corpus: downloaded, spoken or a local copy"),
+    "import-mixtures": ("0", "refer to mixtures that others have made: LibriMix, WHAM!, any tree of mix/ s1/ s2/"),
     "make-lists": ("0", "draw the mixtures: speakers, utterances, gains; or take the corpus's lists"),
     "mix": ("0", "mix the sources of a list"),
     "prepare-data": ("1", "make Kaldi-style data directories"),
@@ -25,12 +28,27 @@ COMMANDS = {
     "score": ("6", "score separated audio"),
     "report": ("6", "write RESULTS.md and results.json"),
     "compare": ("6", "compare two experiments mixture by mixture"),
+    "train-asr": ("any", "train a small speech recogniser, for word error rates"),
+    "transcribe": ("any", "write what recordings say"),
     "separate": ("any", "separate recordings of your own"),
+    "models": ("any", "list trained models: speakers, size, licence, what they were trained on"),
+    "pack": ("any", "pack a model with its card and licence into one file"),
+    "unpack": ("any", "unpack a model"),
+    "prosody": ("any", "measure pitch, timbre and speaking rate: what of them is the speaker's own"),
     "sweep-plan": ("any", "list the runs of a sweep over configuration values"),
     "sweep-report": ("any", "write table and plot of a sweep"),
+    "new-recipe": ("any", "make a recipe for a corpus of your own"),
     "check-config": ("any", "check a configuration and print it whole"),
     "list": ("any", "list backbones, objectives, solvers and other parts that a configuration chooses"),
     "resolve": ("any", "print what a run of a recipe takes from its configuration"),
+}
+
+AGAIN = "then run the same command again"
+REMEDIES = {
+    errno.ENOSPC: f"; make room there, {AGAIN}", errno.EDQUOT: f"; make room there, {AGAIN}",
+    errno.EMFILE: f"; raise the limit (ulimit -n), {AGAIN}",
+    errno.EACCES: "; change its mode or name another place", errno.EPERM: "; change its mode or name another place",
+    errno.EROFS: "; name another place",
 }
 
 
@@ -92,7 +110,7 @@ def _called(arguments: list[str]) -> int:
         print(f"contrasep: unknown command '{arguments[0]}'; see contrasep --help", file=sys.stderr)
         return 2
     module = importlib.import_module(f"contrasep_lib.bin.{name.replace('-', '_')}")
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog=f"contrasep {name}", description=module.__doc__, allow_abbrev=False,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -101,8 +119,7 @@ def _called(arguments: list[str]) -> int:
     try:
         module.run(parsed)
     except ContrasepError as error:
-        # names in files may hold anything
-        print(f"contrasep {name}: {' '.join(str(error).splitlines())}", file=sys.stderr)
+        print(f"contrasep {name}: {one_line(error)}", file=sys.stderr)
         return 1
     except ImportError as error:
         missing = missing_extra(error)
@@ -114,7 +131,8 @@ def _called(arguments: list[str]) -> int:
         raise
     except OSError as error:
         # e.g. no space left, permission denied: an error of the place, not of the program
-        print(f"contrasep {name}: {error.filename or 'file'}: {error.strerror or error}", file=sys.stderr)
+        words = f"{error.filename or 'file'}: {error.strerror or error}{REMEDIES.get(error.errno or 0, '')}"
+        print(f"contrasep {name}: {one_line(words)}", file=sys.stderr)
         return 1
     return 0
 

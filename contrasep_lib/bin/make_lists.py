@@ -13,7 +13,8 @@ import sys
 import typing
 from pathlib import Path
 
-from contrasep_lib.bin.common import add_config, positive, read_config
+from contrasep_lib.bin.common import add_config, read_config, within
+from contrasep_lib.config.bounds import Speakers
 from contrasep_lib.errors import ContrasepError
 
 if typing.TYPE_CHECKING:
@@ -25,14 +26,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of ``contrasep make-lists``."""
     add_config(parser)
     parser.add_argument("--sources", required=True, metavar="DIR", help="folder of the single-speaker sets")
-    parser.add_argument("--num-spk", required=True, type=positive, metavar="K", help="talkers per mixture")
+    parser.add_argument("--num-spk", required=True, type=within(Speakers), metavar="K", help="talkers per mixture")
     parser.add_argument("--sets", nargs="+", metavar="SET", help="of mix.sets, those to draw (default: all)")
     parser.add_argument("--out", required=True, metavar="DIR", help="where <set>.txt are written")
 
 
 def run(args: argparse.Namespace) -> None:
     """Entry point of ``contrasep make-lists``."""
-    from contrasep_lib.io.scp import read_table
+    from contrasep_lib.io.datadir import read_durations
     from contrasep_lib.mix.lists import write_list
     from contrasep_lib.mix.space import cache_bytes, mixture_bytes, require_space
 
@@ -45,9 +46,11 @@ def run(args: argparse.Namespace) -> None:
         if (name == "dev" or name.startswith("tt_")) and not (sources / "utt2spk").is_file():
             print(f"make-lists: the corpus has no set '{name}', left out", file=sys.stderr)
             continue
-        mixtures = _mixtures(args, options, name)
+        mixtures = _surrounded(_mixtures(args, options, name), args, options, name)
         write_list(Path(args.out) / f"{name}.txt", mixtures)
-        seconds = {utt: float(text) for utt, text in read_table(sources / "utt2dur").items()}
+        seconds = read_durations(sources / "utt2dur")
+        if missing := {utt for mixture in mixtures for utt in mixture.utterances} - seconds.keys():
+            raise ContrasepError(f"{sources / 'utt2dur'}: no duration of '{min(missing)}'; run stage 0 again")
         needed += mixture_bytes(mixtures, seconds, options) + cache_bytes(mixtures, seconds, options)
     require_space(Path(args.out).parent, needed)
 
@@ -81,3 +84,14 @@ def _mixtures(args: argparse.Namespace, options: MixOptions, name: str) -> list[
         return draw_list(utt2spk, args.num_spk, count, options.max_gain_db, seed, utt2lang)
     except ContrasepError as error:
         raise ContrasepError(f"set {name}: {error}; change mix.sets.{name} or --num-spk") from None
+
+
+def _surrounded(mixtures: list[Mixture], args: argparse.Namespace, options: MixOptions, name: str) -> list[Mixture]:
+    """The mixtures with noise and rooms, where ``mix.noise`` and ``mix.room`` ask for them."""
+    import zlib
+
+    from contrasep_lib.io.scp import read_table
+    from contrasep_lib.mix.surroundings import surround
+
+    utt2spk = read_table(Path(args.sources) / name / "utt2spk")
+    return surround(mixtures, options, utt2spk, name, (options.seed, args.num_spk, zlib.crc32(name.encode())))

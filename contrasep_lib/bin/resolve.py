@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import argparse
 
-from contrasep_lib.bin.common import add_config, positive
+from contrasep_lib.bin.common import add_config, within
+from contrasep_lib.config.bounds import Speakers
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -28,8 +29,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     options.add_argument("--init-param", default="", metavar="FILE", help="model.pth that training begins with")
     options.add_argument("--extra-train", action="store_true", help="also train on extra utterances")
     options.add_argument("--budget-minutes", default="", metavar="M", help="time for stages 3 to 6")
-    options.add_argument("--num-spk", type=positive, default=2, metavar="K", help="talkers per mixture")
-    options.add_argument("--own-num-spk", type=positive, metavar="K", help="the recipe's own (default: --num-spk)")
+    options.add_argument("--num-spk", type=within(Speakers), default=2, metavar="K", help="talkers per mixture")
+    options.add_argument(
+        "--own-num-spk", type=within(Speakers), metavar="K", help="the recipe's own (default: --num-spk)"
+    )
 
 
 def run(args: argparse.Namespace) -> None:

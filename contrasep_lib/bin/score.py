@@ -2,6 +2,10 @@
 
 Several jobs each score a share with --part J/N; --merge N joins their tables into
 OUT/scores.tsv and draws the plots. With neither, one process does it all.
+
+With --wer the words are counted instead, in one process: clean sources, mixtures and separated speech are transcribed,
+by --asr-model or --asr-cmd, and compared with the set's transcripts (docs/howto/words.md). OUT/wer.json has the rates,
+OUT/wer.tsv a line for each utterance, OUT/text_* the transcripts; contrasep report shows them.
 """
 
 from __future__ import annotations
@@ -10,8 +14,11 @@ import argparse
 import os
 import shutil
 from pathlib import Path
+from typing import Any
 
-from contrasep_lib.bin.common import add_config, part, positive, read_config, share
+from contrasep_lib.bin.common import add_config, part, positive, read_config, share, within
+from contrasep_lib.config.bounds import Rate
+from contrasep_lib.errors import ContrasepError
 from contrasep_lib.io.parallel import progress
 
 
@@ -24,10 +31,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     which = parser.add_mutually_exclusive_group()
     which.add_argument("--part", type=part, metavar="J/N", help="score the J-th of N shares")
     which.add_argument("--merge", type=positive, metavar="N", help="join the tables of N jobs, draw plots")
+    which.add_argument("--wer", action="store_true", help="word and unit error rates, under the best permutation")
+    words = parser.add_mutually_exclusive_group()
+    words.add_argument("--asr-model", metavar="FILE", help="asr.pth of contrasep train-asr, or the word pocketsphinx")
+    words.add_argument(
+        "--asr-cmd", metavar="CMD",
+        help="recogniser of your own, run without a shell: CMD SCP TEXT reads a table KEY FILE of WAV files and writes "
+        "a table KEY WORDS; or with {wav} among its words once for each file, printing the words",
+    )
+    parser.add_argument(
+        "--asr-rate", type=within(Rate), default=16000, metavar="HZ", help="of the files of --asr-cmd "
+        "(default: %(default)s)",
+    )
 
 
 def run(args: argparse.Namespace) -> None:
     """Entry point of ``contrasep score``."""
+    if args.wer != bool(args.asr_model or args.asr_cmd):
+        raise ContrasepError("--wer: name a recogniser, --asr-model FILE or --asr-cmd CMD" if args.wer else
+                             "--asr-model, --asr-cmd: they go with --wer")
     config = read_config(args)
     # Before numpy and torch load: jobs run side by side, so threads within a job would fight for
     # the same cores, and the order of sums would depend on how many there are.
@@ -39,6 +61,9 @@ def run(args: argparse.Namespace) -> None:
     from contrasep_lib.score.tables import merge_parts, write_rows
 
     dump, separated, out = DumpSet(args.dump), SeparatedSet(args.separated), Path(args.out)
+    if args.wer:
+        _score_words(args, dump, separated, out, config["mix"].mode == "min")
+        return
     parts = out / "parts"
     if args.merge is None:
         scorer = Scorer(dump, separated, config["score"], config["features"])
@@ -59,3 +84,23 @@ def run(args: argparse.Namespace) -> None:
             # scores are worth having without plots
             print(f"score: no plots: {missing_extra(error) or error}")
         shutil.rmtree(parts)
+
+
+def _score_words(args: argparse.Namespace, dump: Any, separated: Any, out: Path, cut: bool) -> None:
+    import sys
+
+    from contrasep_lib.asr.scoring import score_words, shown_lines, summary, write_word_scores
+    from contrasep_lib.asr.transcribers import Command, transcriber_of
+
+    if cut and dump.num_spk > 1:
+        print(
+            "score: warning: mix.mode is min, which cuts longer sources: words that are cut count as errors of all "
+            "rows; make a test set with mix.mode=max", file=sys.stderr,
+        )
+    transcriber = Command(args.asr_cmd, args.asr_rate) if args.asr_cmd else transcriber_of(args.asr_model)
+    scores = score_words(dump, separated, transcriber)
+    summed = summary(scores, dump, transcriber)
+    out.mkdir(parents=True, exist_ok=True)
+    write_word_scores(out, scores, summed)
+    for line in shown_lines(summed):
+        print(f"score: {line}")

@@ -76,9 +76,9 @@ def run(args: argparse.Namespace) -> None:
 def _identity(args: argparse.Namespace, config: dict[str, Any]) -> str:
     """Key of all that the separation of an utterance depends on."""
     from contrasep_lib.io.done import stage_key, step_keys
-    from contrasep_lib.io.dumpset import speaker_tables
+    from contrasep_lib.io.dumpset import source_tables
 
-    inputs = [Path(args.dump) / "wav.scp", *speaker_tables(args.dump)]
+    inputs = [Path(args.dump) / "wav.scp", *source_tables(args.dump)]
     if config["separate"].separator == "model":
         from contrasep_lib.separate.clustering_state import state_files
 
@@ -97,7 +97,7 @@ def _oracle(args: argparse.Namespace, config: dict[str, Any], dump: DumpSet) -> 
 
     def separate(key: str) -> Separation:
         try:
-            scene = Scene(dump.mixture(key), dump.sources(key), features)
+            scene = Scene(dump.mixture(key), dump.sources(key), features, dump.noise(key))
         except ContrasepError as error:
             raise ContrasepError(f"{args.dump}: '{key}': {error}; run stage 2 again") from None
         return Separation(**vars(oracle.separate(scene)), num_spk_given=True)

@@ -1,15 +1,16 @@
 """Train a phase: contrastive pretraining, or finetuning on mixtures.
 
 The same command goes on with training that was interrupted. Several GPUs of one machine: --ngpu.
-Several cores without a GPU: --processes. Several machines: start one command each with the --dist
-options, which are ESPnet's.
+Several cores without a GPU: --processes. Several machines (nodes): start this command once on each,
+with --num-nodes and one --rendezvous.
 """
 
 from __future__ import annotations
 
 import argparse
 
-from contrasep_lib.bin.common import add_config, add_ngpu, positive, read_config
+from contrasep_lib.bin.common import add_config, add_ngpu, read_config, within
+from contrasep_lib.config.bounds import Jobs, Processes
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -27,18 +28,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--init-param", metavar="FILE", help="model.pth whose weights to begin with")
     add_ngpu(parser)
     parser.add_argument(
-        "--num-workers", type=int, metavar="N", help="processes that prepare data (default: as configured)"
+        "--num-workers", type=within(Processes), metavar="N",
+        help="processes that prepare data (default: as configured)"
     )
     parser.add_argument(
-        "--processes", type=positive, default=1, metavar="N",
-        help="without GPUs: training processes that share each batch (default 1)",
+        "--processes", type=within(Jobs), default=1, metavar="N",
+        help="without GPUs: training processes of this node that share each batch (default 1)",
     )
-    parser.add_argument("--dist-backend", default="nccl", metavar="NAME", help="nccl, or gloo without GPUs")
-    parser.add_argument("--dist-init-method", default="env://", metavar="URL", help="where processes meet")
     parser.add_argument(
-        "--dist-world-size", type=positive, metavar="N", help="processes; with --ngpu 2 or more, machines"
+        "--num-nodes", type=within(Jobs), default=1, metavar="N", help="machines that share each batch (default 1)"
     )
-    parser.add_argument("--dist-rank", type=int, metavar="R", help="number of this process, from 0")
+    parser.add_argument(
+        "--rendezvous", metavar="FILE|HOST:PORT",
+        help="where nodes meet: a file that all of them see, new for each start, or an address of one of them",
+    )
+    parser.add_argument(
+        "--dist-backend", choices=("nccl", "gloo"), help="how processes exchange gradients (default: nccl with GPUs)"
+    )
 
 
 def run(args: argparse.Namespace) -> None:
@@ -48,11 +54,9 @@ def run(args: argparse.Namespace) -> None:
     from pathlib import Path
 
     from contrasep_lib.errors import ContrasepError
+    from contrasep_lib.io.lock import alone_in
 
     config = read_config(args)
-    for name in ("ngpu", "num_workers"):
-        if getattr(args, name) is not None and getattr(args, name) < 0:
-            raise ContrasepError(f"--{name.replace('_', '-')}: expected 0 or more, got {getattr(args, name)}")
 
     # ESPnet prints which optional packages it lacks
     with contextlib.redirect_stdout(io.StringIO()):
@@ -69,10 +73,11 @@ def run(args: argparse.Namespace) -> None:
                 corpora[str(sets[name][-1])] = corpus
         if not sets[name]:
             raise ContrasepError(f"--{name.replace('_', '-')}: expected at least one set, got none")
-    names = ("dist_backend", "dist_init_method", "dist_world_size", "dist_rank")
-    distributed = {name: getattr(args, name) for name in names}
-    model = train(build_arguments(
+    arguments = build_arguments(
         config, args.phase, **sets, out=args.out, init_param=args.init_param, ngpu=args.ngpu,
-        num_workers=args.num_workers, distributed=distributed, processes=args.processes, corpora=corpora,
-    ))
+        num_workers=args.num_workers, processes=args.processes, corpora=corpora, num_nodes=args.num_nodes,
+        rendezvous=args.rendezvous, dist_backend=args.dist_backend,
+    )
+    with alone_in(args.out, together=args.num_nodes > 1):
+        model = train(arguments)
     print(f"train: {model}")

@@ -3,6 +3,7 @@
 Nothing here imports torch: every command reads the configuration.
 """
 
+from contrasep_lib.config.bounds import Range, Text
 from contrasep_lib.config.choices import (
     FAMILIES,
     choice,
@@ -15,12 +16,15 @@ from contrasep_lib.config.choices import (
     refuse_unknown,
 )
 from contrasep_lib.config.reading import load_config
-from contrasep_lib.config.schema import LATER, SECTIONS, as_key, as_tree, build, section_options
+from contrasep_lib.config.schema import LATER, SECTIONS, Bounded, as_key, as_tree, build, section_options
 
 __all__ = [
     "FAMILIES",
     "LATER",
     "SECTIONS",
+    "Bounded",
+    "Range",
+    "Text",
     "as_key",
     "as_tree",
     "build",

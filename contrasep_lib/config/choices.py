@@ -5,9 +5,9 @@ dataclass of options that declares its name, and a class that does the work:
 
     @choice("backbone", "mean", target="my_module:Mean")
     @dataclasses.dataclass(frozen=True)
-    class MeanOptions:
+    class MeanOptions(Bounded):
         "Means of neighbouring frames."
-        width: int = 32
+        width: Annotated[int, Range(1, 99)] = 32
 
     class Mean(Backbone):
         @classmethod
@@ -37,6 +37,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, TypeVar
 
+from contrasep_lib.config.bounds import shown
 from contrasep_lib.errors import ContrasepError
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -75,6 +76,7 @@ FAMILIES: dict[str, Family] = {
         Family("counter", "counters", "counting/counters", "Estimates the number of speakers."),
         Family("metric", "metrics", "score/metrics", "Scores separated speech."),
         Family("corpus", "corpora", "corpus", "Reads a corpus into single-speaker data directories."),
+        Family("speaker_encoder", "speaker_encoders", "speakers", "Tells voices apart, in any recordings."),
         Family("oracle", "oracles", "oracles", "Separates with knowledge of the sources."),
     )
 }
@@ -129,7 +131,7 @@ def refuse_unknown(given: Iterable[str], known: Iterable[str], where: str, what:
         if name not in known:
             near = difflib.get_close_matches(str(name), known, n=1)
             hint = f"did you mean '{near[0]}'?" if near else f"known: {', '.join(sorted(known)) or 'none'}"
-            raise ContrasepError(f"{prefix}unknown {what} '{name}'; {hint}")
+            raise ContrasepError(f"{prefix}unknown {what} {shown(str(name))}; {hint}")
 
 
 def is_choice(options: object) -> bool:
@@ -162,7 +164,7 @@ def options_class(family: str, name: str, where: str = "") -> type[Any]:
         ContrasepError: no member of that name, with the nearest one.
     """
     if not isinstance(name, str):
-        raise ContrasepError(f"{where + ': ' if where else ''}expected the name of a {family}, got {name!r}")
+        raise ContrasepError(f"{where + ': ' if where else ''}expected the name of a {family}, got {shown(name)}")
     if (family, name) not in _declared:
         modules = _in_package(family)
         if name in modules:

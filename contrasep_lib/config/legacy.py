@@ -50,14 +50,14 @@ def moved(path: Path, value: Any) -> list[tuple[Path, Any]] | None:
     return table(path, value) if table else None
 
 
-def modernise(tree: Mapping[str, Any]) -> tuple[dict[str, Any], set[Path]]:
+def modernise(tree: Mapping[str, Any]) -> tuple[dict[str, Any], dict[Path, Path]]:
     """The sections of a file in today's spelling.
 
     Returns:
-        the sections, and the paths that were moved there.
+        the sections, and the paths that were moved there -> those that the file has.
     """
     result: dict[str, Any] = {}
-    paths: set[Path] = set()
+    paths: dict[Path, Path] = {}
     for section, values in tree.items():
         if not isinstance(values, dict):
             continue
@@ -67,7 +67,7 @@ def modernise(tree: Mapping[str, Any]) -> tuple[dict[str, Any], set[Path]]:
             if places is None:
                 places = [((section, key), value)]
             else:
-                paths.update(path for path, _ in places)
+                paths.update((path, (section, key)) for path, _ in places)
             for path, each in places:
                 _put(result, path, each)
     # those with an error are left as they are

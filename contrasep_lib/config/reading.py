@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import re
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from pathlib import Path
@@ -37,6 +38,7 @@ class Layers:
         moved: paths that stood in an earlier version's spelling.
         plugins: modules that declare parts.
         typed: of paths that were moved, those of settings -> the key as it was typed, both dotted.
+        written: as ``typed``, of files and settings.
         unread: moved keys that the chosen parts do not read, dotted; known after `settled`.
     """
 
@@ -44,6 +46,7 @@ class Layers:
     moved: set[legacy.Path] = dataclasses.field(default_factory=set)
     plugins: list[str] = dataclasses.field(default_factory=list)
     typed: dict[str, str] = dataclasses.field(default_factory=dict)
+    written: dict[str, str] = dataclasses.field(default_factory=dict)
     unread: list[str] = dataclasses.field(default_factory=list)
     # section and key of a part -> its keys that stay
     _kept: dict[legacy.Path, dict[str, Any]] = dataclasses.field(default_factory=dict)
@@ -52,7 +55,11 @@ class Layers:
 
     def add(self, sections: Mapping[str, Any], where: str) -> None:
         """Lay sections over those that are there."""
-        today, paths = legacy.modernise(dict(sections))
+        today, given_paths = legacy.modernise(dict(sections))
+        paths = set(given_paths)
+        for path in _paths(sections):
+            self.written.pop(".".join(path), None)
+        self.written.update({".".join(path): ".".join(given) for path, given in given_paths.items()})
         for name, own in today.items():
             if isinstance(own, dict) and name in SECTIONS:
                 given = sections.get(name)
@@ -107,13 +114,14 @@ class Layers:
             return
         if len(path) < 2:
             raise ContrasepError(f"--set {setting}: expected 'section.key=value'")
+        self.written.pop(dotted, None)
         places = legacy.moved(path, value)
         if path[0] == "model":
             self._choose_decoder(self.tree.get("model"), {path[1]: value}, {place for place, _ in places or ()})
         for place, each in [(path, value)] if places is None else places:
             if places is not None:
                 self.moved.add(place)
-                self.typed[".".join(place)] = dotted
+                self.typed[".".join(place)] = self.written[".".join(place)] = dotted
             if place in legacy.SHARED:
                 self._give_way(place)
             self._set(place, each, f"--set {setting}")
@@ -190,6 +198,17 @@ class Layers:
         self._stated = {each for each in self._stated if each[: len(place)] != place}
         self._kept = {each: keys for each, keys in self._kept.items() if each[: len(place)] != place}
 
+    def as_written(self, message: str) -> str:
+        """A message about options by the names that a configuration gave them, if those are of an earlier version."""
+        names = {re.escape(today): given for today, given in self.written.items() if today != given}
+        for section, key in self.moved & legacy.SHARED.keys():
+            parts, option = legacy.SHARED[section, key]
+            names[rf"{section}\.{parts}\.\w+\.{option}"] = f"{section}.{key}"
+        for today, given in names.items():
+            if found := re.search(rf"(?<![\w.]){today}(?!\w)", message):
+                return f"{message[: found.start()]}{given} (today {found[0]}){message[found.end() :]}"
+        return message
+
     def settled(self) -> dict[str, Any]:
         """The sections, rid of moved keys that the chosen parts do not read."""
         self.unread = legacy.settle(self.tree, self.moved, self._stated)
@@ -224,7 +243,10 @@ def configure(layers: Layers, paths: Paths) -> dict[str, Any]:
         tree = layers.settled()
     except ContrasepError as error:
         raise ContrasepError(f"{where}: {error}") from None
-    return {name: build(section_options(name), tree.get(name) or {}, f"{where}: {name}") for name in SECTIONS}
+    try:
+        return {name: build(section_options(name), tree.get(name) or {}, f"{where}: {name}") for name in SECTIONS}
+    except ContrasepError as error:
+        raise ContrasepError(layers.as_written(str(error))) from None
 
 
 def read_layers(paths: Paths, overrides: Sequence[str] = ()) -> Layers:
@@ -272,6 +294,16 @@ def _plugins(value: Any, where: str) -> list[str]:
     if not isinstance(modules, list) or not all(isinstance(module, str) for module in modules):
         raise ContrasepError(f"{where}: expected a module or a list of modules, got {value!r}")
     return modules
+
+
+def _paths(sections: Mapping[str, Any]) -> list[legacy.Path]:
+    """Paths of keys of sections, and of keys one level below."""
+    paths: list[legacy.Path] = []
+    for section, values in sections.items():
+        for key, value in values.items() if isinstance(values, dict) else ():
+            paths.append((str(section), str(key)))
+            paths += [(str(section), str(key), str(inner)) for inner in value] if isinstance(value, dict) else []
+    return paths
 
 
 def _metadata(section: str) -> dict[str, Mapping[str, Any]]:

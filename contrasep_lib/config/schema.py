@@ -2,19 +2,22 @@
 
 A section of a configuration is a dataclass beside the code that reads it (see `SECTIONS`). Unknown keys are
 refused with the nearest known name, so that a misspelt option is never silently ignored. Fields made by
-`contrasep_lib.config.choices.choice_of` hold the options of a part that is chosen by name.
+`contrasep_lib.config.choices.choice_of` hold the options of a part that is chosen by name. The types of fields hold
+the bounds of their values (`contrasep_lib.config.bounds`); `convert` checks both.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import functools
 import importlib
-import math
+import re
 import types
 import typing
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
+from contrasep_lib.config.bounds import scalar, shown, split, words
 from contrasep_lib.config.choices import is_choice, options_class, refuse_unknown
 from contrasep_lib.errors import ContrasepError
 
@@ -29,6 +32,7 @@ SECTIONS = {
     "modularity": "contrasep_lib.modularity.options:ModularityOptions",
     "separate": "contrasep_lib.separate.options:SeparateOptions",
     "score": "contrasep_lib.score.options:ScoreOptions",
+    "asr": "contrasep_lib.asr.options:AsrOptions",
 }
 
 Options = TypeVar("Options")
@@ -44,25 +48,53 @@ def section_options(name: str) -> type[Any]:
 
 
 def build(options: type[Options], values: Any, where: str) -> Options:
-    """Make an options dataclass of a mapping, checking keys and types (nested ones too).
+    """Make an options dataclass of a mapping, checking keys, types and bounds (nested ones too).
 
     Raises:
         ContrasepError: naming ``where`` and the key; a ValueError of the dataclass's own
             ``__post_init__`` is passed on the same way.
     """
     if not isinstance(values, dict):
-        raise ContrasepError(f"{where}: expected a mapping, got {values!r}")
+        raise ContrasepError(f"{where}: expected a mapping, got {shown(values)}")
     fields = {field.name: field for field in dataclasses.fields(options)}  # type: ignore[arg-type]
     for name, field in fields.items():
         if field.metadata.get("inline"):
             return options(**{name: _field(field, None, values, where)})
     refuse_unknown(values, fields, where, "key")
-    hints = typing.get_type_hints(options)
-    made = {key: _field(fields[key], hints[key], value, f"{where}.{key}") for key, value in values.items()}
+    kinds = kinds_of(options)  # type: ignore[arg-type]
+    made = {key: _field(fields[key], kinds[key], value, f"{where}.{key}") for key, value in values.items()}
     try:
         return options(**made)
     except (ValueError, TypeError, ContrasepError) as error:
-        raise ContrasepError(f"{where}: {error}") from None
+        # those that begin with an option complete its dotted name
+        begin = re.match(r"(\w+)[.,:]", str(error))
+        raise ContrasepError(f"{where}{'.' if begin and begin[1] in fields else ': '}{error}") from None
+
+
+@functools.cache
+def kinds_of(options: type[Any]) -> dict[str, Any]:
+    """Field -> type with its bounds, of an options dataclass."""
+    hints = typing.get_type_hints(options, include_extras=True)
+    return {field.name: hints[field.name] for field in dataclasses.fields(options)}
+
+
+@dataclasses.dataclass(frozen=True)
+class Bounded:
+    """Options that check types and bounds of their values wherever they are made.
+
+    Checks of several options against one another follow in ``__post_init__`` of the class that derives from it, which
+    calls this one first.
+
+    Raises:
+        ValueError: naming the option, what was expected and the value.
+    """
+
+    def __post_init__(self) -> None:
+        for name, kind in kinds_of(type(self)).items():  # type: ignore[arg-type]
+            try:
+                convert(kind, getattr(self, name), name)
+            except ContrasepError as error:
+                raise ValueError(str(error)) from None
 
 
 def _field(field: dataclasses.Field[Any], kind: Any, value: Any, where: str) -> Any:
@@ -74,7 +106,7 @@ def _field(field: dataclasses.Field[Any], kind: Any, value: Any, where: str) -> 
         return {
             name: build(options_class(family, name, where), part, f"{where}.{name}") for name, part in parts.items()
         }
-    return _convert(kind, value, where)
+    return convert(kind, value, where)
 
 
 def _chosen(metadata: Mapping[str, Any], value: Any, where: str) -> Any:
@@ -95,7 +127,7 @@ def part_tree(value: Any, where: str) -> dict[str, Any]:
     if isinstance(value, str):
         return {"name": value}
     if not isinstance(value, dict):
-        raise ContrasepError(f"{where}: expected a name, or a mapping with a name, got {value!r}")
+        raise ContrasepError(f"{where}: expected a name, or a mapping with a name, got {shown(value)}")
     return dict(value)
 
 
@@ -111,11 +143,11 @@ def parts_tree(value: Any, where: str) -> dict[str, dict[str, Any]]:
             part = part_tree(item, where)
             name = part.pop("name", None)
             if not isinstance(name, str) or name in parts:
-                raise ContrasepError(f"{where}: expected names, each once, got {value!r}")
+                raise ContrasepError(f"{where}: expected names, each once, got {shown(value)}")
             parts[name] = part
         return parts
     if not isinstance(value, dict):
-        raise ContrasepError(f"{where}: expected a mapping of names, or a list of them, got {value!r}")
+        raise ContrasepError(f"{where}: expected a mapping of names, or a list of them, got {shown(value)}")
     return {name: _weighted(part, f"{where}.{name}") for name, part in value.items()}
 
 
@@ -125,52 +157,48 @@ def _weighted(value: Any, where: str) -> dict[str, Any]:
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         return {"weight": value}
     if not isinstance(value, dict):
-        raise ContrasepError(f"{where}: expected a weight, or a mapping of options, got {value!r}")
+        raise ContrasepError(f"{where}: expected a weight, or a mapping of options, got {shown(value)}")
     return dict(value)
 
 
-def _convert(kind: Any, value: Any, where: str) -> Any:
-    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
-    if dataclasses.is_dataclass(kind):
-        return build(typing.cast("type[Any]", kind), value, where)
+def convert(kind: Any, value: Any, where: str) -> Any:
+    """A value of a type, within its bounds; lists of a configuration become tuples where the type has those.
+
+    Raises:
+        ContrasepError: naming ``where``, what was expected and the value.
+    """
+    bare, _ = split(kind)
+    origin, arguments = typing.get_origin(bare), typing.get_args(bare)
+    if bare is Any:
+        return value
+    if dataclasses.is_dataclass(bare):
+        nested = typing.cast("type[Any]", bare)
+        return value if isinstance(value, nested) else build(nested, value, where)
     if origin in (typing.Union, types.UnionType):
-        if value is None and type(None) in arguments:
-            return None
-        kinds = [argument for argument in arguments if argument is not type(None)]
-        for argument in kinds:
-            try:
-                return _convert(argument, value, where)
-            except ContrasepError:
-                if argument is kinds[-1]:
-                    raise
-    if origin is typing.Literal:
-        if value not in arguments or isinstance(value, bool) != isinstance(arguments[0], bool):
-            raise ContrasepError(f"{where}: expected one of {', '.join(map(str, arguments))}, got {value!r}")
-        return value
-    if kind is Any:
-        return value
-    if origin in (tuple, list) and isinstance(value, list):
-        return origin(_convert(arguments[0], item, where) for item in value)
+        return _one_of(bare, value, where)
+    if origin in (tuple, list) and isinstance(value, (list, tuple)):
+        return origin(convert(arguments[0], item, where) for item in value)
     if origin is dict and isinstance(value, dict):
-        return {_convert(arguments[0], k, where): _convert(arguments[1], v, f"{where}.{k}") for k, v in value.items()}
-    if kind is float and isinstance(value, (int, float)) and not isinstance(value, bool):
-        return _finite(value, where)
-    if kind in (int, str, bool) and type(value) is kind:
+        return {convert(arguments[0], k, where): convert(arguments[1], v, f"{where}.{k}") for k, v in value.items()}
+    if origin is typing.Literal and any(type(value) is type(known) and value == known for known in arguments):
         return value
-    name = getattr(kind, "__name__", str(kind))
-    name = {"tuple": "list", "dict": "mapping"}.get(name, name)
-    raise ContrasepError(f"{where}: expected {name}, got {value!r}")
-
-
-def _finite(value: float, where: str) -> float:
-    """A number that comparisons of options can be trusted with: NaN passes them all."""
     try:
-        number = float(value)
-    except OverflowError:
-        number = math.inf
-    if not math.isfinite(number):
-        raise ContrasepError(f"{where}: expected a finite number, got {value!r}"[:200])
-    return number
+        return scalar(kind, value)
+    except ValueError as error:
+        raise ContrasepError(f"{where}: {error}") from None
+
+
+def _one_of(kind: Any, value: Any, where: str) -> Any:
+    """A value of one of several types."""
+    for argument in typing.get_args(kind):
+        try:
+            return convert(argument, value, where)
+        except ContrasepError:
+            # what is wrong within a list or a mapping says more than that it is none of the types
+            container = typing.get_origin(split(argument)[0])
+            if container in (list, tuple, dict) and isinstance(value, dict if container is dict else (list, tuple)):
+                raise
+    raise ContrasepError(f"{where}: expected {words(kind)}, got {shown(value)}")
 
 
 def as_tree(options: Any) -> Any:

@@ -215,7 +215,7 @@ def _read_meta(path: Path) -> tuple[dict[str, str], list[str]]:
         content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return {}, [f"{path}: no such file; fetch it again"]
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         return {}, [f"{path}: not JSON ({error}); fetch it again"]
     if not isinstance(content, dict) or not content:
         return {}, [f"{path}: no speakers in it; fetch it again"]

@@ -38,9 +38,9 @@ class Corpus(abc.ABC):
 
         @choice("corpus", "mine", target="Mine")
         @dataclasses.dataclass(frozen=True)
-        class MineOptions:
+        class MineOptions(Bounded):
             "Read speech of my own."
-            valid_fraction: float = 0.1
+            valid_fraction: Annotated[float, Range(0, 1, "()")] = 0.1
 
         class Mine(Corpus):
             takes = needs = frozenset({"corpus"})

@@ -18,34 +18,13 @@ from pathlib import Path
 
 from contrasep_lib.corpus.base import Corpus, Request
 from contrasep_lib.corpus.commonvoice_table import CLIPS, TABLE, Clip, list_languages, read_clips
+from contrasep_lib.corpus.hearing import Heard, counted, hear_clip
 from contrasep_lib.corpus.librispeech import spread_choice
 from contrasep_lib.corpus.options import CommonvoiceOptions
 from contrasep_lib.corpus.single import Utterance, claim_folder, write_single_set
 from contrasep_lib.corpus.splits import find_split, read_split, speakers_of
 from contrasep_lib.errors import ContrasepError
-from contrasep_lib.io.audio import read_audio, resample_audio, write_wav
-from contrasep_lib.io.datadir import audio_length
-from contrasep_lib.io.decode import decode_audio
 from contrasep_lib.io.parallel import in_processes
-
-NAMED = 3
-
-
-@dataclasses.dataclass(frozen=True)
-class Heard:
-    """A clip that was read.
-
-    Attributes:
-        path: audio file that libsndfile reads whole: the clip, or what was decoded from it.
-        samples: length, samples at ``rate``.
-        rate: Hz.
-        error: why it cannot be used, in one line; empty if it can.
-    """
-
-    path: str = ""
-    samples: int = 0
-    rate: int = 0
-    error: str = ""
 
 
 def find_clips(corpus: str | os.PathLike, options: CommonvoiceOptions) -> tuple[list[Clip], list[str]]:
@@ -92,44 +71,6 @@ def find_clips(corpus: str | os.PathLike, options: CommonvoiceOptions) -> tuple[
     if several:
         notes.append(counted(several, "speakers have clips in several languages; each is one speaker"))
     return found, notes
-
-
-def counted(names: Sequence[str], what: str) -> str:
-    """A note: how many, what, and the first few names."""
-    more = ", .." if len(names) > NAMED else ""
-    return f"{len(names)} {what}: {', '.join(names[:NAMED])}{more}"
-
-
-def hear_clip(path: str, decoded: str, rate: int) -> Heard:
-    """Read a clip; decode it to a 16-bit wav file where libsndfile does not read all of it.
-
-    Args:
-        path: the clip.
-        decoded: wav file to make if need be; one that is there is whole and kept.
-        rate: highest rate of such a file, Hz.
-    """
-    import soundfile
-
-    if os.path.isfile(decoded):
-        return Heard(decoded, *audio_length(decoded))
-    try:
-        try:
-            # the length of an MP3 is a guess of libsndfile's, which may stop there
-            if path.lower().endswith(".mp3") or soundfile.info(path).format == "MP3":
-                raise ContrasepError(f"{path}: MP3")
-            samples, own_rate = read_audio(path)
-            made_of = path
-        except (ContrasepError, soundfile.LibsndfileError, RuntimeError):
-            samples, own_rate = decode_audio(path)
-            made_of = decoded
-        if not samples.any():
-            return Heard(error=f"{path}: all zero")
-        if made_of == decoded:
-            samples, own_rate = resample_audio(samples, own_rate, min(own_rate, rate)), min(own_rate, rate)
-            write_wav(decoded, samples, own_rate)
-        return Heard(made_of, len(samples), own_rate)
-    except ContrasepError as error:
-        return Heard(error=str(error))
 
 
 def split_clips(clips: Iterable[Clip], options: CommonvoiceOptions) -> dict[str, list[Clip]]:

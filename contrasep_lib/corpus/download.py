@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
+import bz2
 import errno
+import gzip
 import hashlib
 import http.client
+import lzma
 import os
 import shutil
 import tarfile
 import time
 import urllib.error
 import urllib.request
+import zlib
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from typing import IO
 
 from contrasep_lib.errors import ContrasepError
 from contrasep_lib.io.atomic import remove_tree
+from contrasep_lib.io.ids import shown
 
 BLOCK = 1 << 18
+# bytes that an archive may unpack to, for each of its own and beside them; speech compresses by 2
+MOST_EXPANSION, FEW_BYTES = 100, 1 << 20
+PACKERS = {b"\x1f\x8b": gzip.open, b"BZ": bz2.open, b"\xfd7": lzma.open}
 TIMEOUT_SECONDS = 30
 
 
@@ -158,6 +166,26 @@ def md5_of(path: str | os.PathLike) -> str:
     return digest.hexdigest()
 
 
+class _Bounded:
+    """What an archive unpacks to, read no further than its size allows: a few bytes may announce any number."""
+
+    def __init__(self, file: IO[bytes], most: int) -> None:
+        self.file, self.most = file, most
+
+    def read(self, count: int = -1) -> bytes:
+        left = self.most + 1 - self.file.tell()
+        content = self.file.read(left if count < 0 else min(count, left))
+        if self.file.tell() > self.most:
+            raise ValueError(f"it unpacks to more than {self.most} bytes")
+        return content
+
+    def seek(self, place: int, whence: int = 0) -> int:
+        return self.file.seek(place, whence)
+
+    def tell(self) -> int:
+        return self.file.tell()
+
+
 def unpack_part(archive: str | os.PathLike, folder: str | os.PathLike, part: str) -> Path:
     """Unpack ``TOP/PART`` of a tar archive as ``folder/TOP/PART``, with the files beside it.
 
@@ -173,7 +201,8 @@ def unpack_part(archive: str | os.PathLike, folder: str | os.PathLike, part: str
         ``folder/TOP``.
 
     Raises:
-        ContrasepError: damaged archive, links or paths that lead out of it, no such part in it.
+        ContrasepError: damaged archive, links, devices or paths that lead out of it, more than 100 bytes for each of
+            the archive's, no such part in it.
     """
     folder = Path(folder)
     temporary = folder / f".{part}.tmp"
@@ -182,15 +211,23 @@ def unpack_part(archive: str | os.PathLike, folder: str | os.PathLike, part: str
     # the filter refuses what the loop refuses and more; early 3.10 and 3.11 do not have it
     safely = {"filter": "data"} if hasattr(tarfile, "data_filter") else {}
     try:
-        with tarfile.open(archive) as tar:
+        with open(archive, "rb") as file:
+            packer = PACKERS.get(file.read(2), open)
+        most = MOST_EXPANSION * os.path.getsize(archive) + FEW_BYTES
+        with packer(archive, "rb") as file, tarfile.open(fileobj=_Bounded(file, most), mode="r:") as tar:
             for member in tar:
                 inside = PurePosixPath(member.name)
                 if not (member.isfile() or member.isdir()) or inside.is_absolute() or ".." in inside.parts:
                     raise ContrasepError(
-                        f"{archive}: unsafe entry '{member.name}'; remove it and fetch it again"
+                        f"{archive}: unsafe entry '{shown(member.name)}'; remove it and fetch it again"
+                    )
+                # a sparse file announces more than there is
+                if member.size > most or member.issparse():
+                    raise ContrasepError(
+                        f"{archive}: '{shown(member.name)}' announces {member.size} bytes; remove it and fetch it again"
                     )
                 tar.extract(member, temporary, **safely)
-    except (tarfile.TarError, EOFError, OSError) as error:
+    except (tarfile.TarError, lzma.LZMAError, zlib.error, EOFError, OSError, ValueError) as error:
         shutil.rmtree(temporary, ignore_errors=True)
         raise ContrasepError(f"{archive}: cannot be unpacked ({error}); remove it and run again") from None
     except ContrasepError:

@@ -23,6 +23,7 @@ from typing import Any
 from contrasep_lib.errors import ContrasepError
 from contrasep_lib.extras import missing_extra
 from contrasep_lib.io.atomic import atomic_path
+from contrasep_lib.io.parallel import spawning
 
 SYNCHRONOUS = 2
 DONT_EXIT = 0x8000
@@ -193,7 +194,6 @@ def speak_all(lines: Sequence[Line], jobs: int) -> Iterator[list[int]]:
     Raises:
         ContrasepError: see `Engine.speak`, or a killed process; the remaining batches are dropped.
     """
-    import multiprocessing
     from concurrent.futures import ProcessPoolExecutor
     from concurrent.futures.process import BrokenProcessPool
 
@@ -202,8 +202,7 @@ def speak_all(lines: Sequence[Line], jobs: int) -> Iterator[list[int]]:
         jobs = len(lines)
     size = min(BATCH, -(-len(lines) // jobs))
     batches = [list(lines[start : start + size]) for start in range(0, len(lines), size)]
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(jobs, mp_context=context, initializer=end_with_parent) as pool:
+    with ProcessPoolExecutor(jobs, mp_context=spawning(), initializer=end_with_parent) as pool:
         try:
             yield from pool.map(_speak_batch, batches)
         except BrokenProcessPool:

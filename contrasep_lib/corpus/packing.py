@@ -1,9 +1,9 @@
 """Single-speaker speech in a file of a given size, for training where the corpus cannot go.
 
 Speech is brought to 8 kHz and coded by Opus at about 16 kbit/s, some 7 MB an hour. A pack is one zip
-file: ``index.json`` and a coded file for each utterance. Unpacked, it is dumped sets as stage 2 leaves
-them, which ``contrasep train`` reads. The coding is lossy: models may be trained on it, scores
-always come from the original audio.
+file: ``index.json`` and a coded file for each utterance. Unpacked (`contrasep_lib.corpus.unpacking`), it is
+dumped sets as stage 2 leaves them, which ``contrasep train`` reads. The coding is lossy: models may be trained on
+it, scores always come from the original audio.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ import io
 import json
 import os
 import re
-import tempfile
 import zipfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -21,12 +20,11 @@ from typing import Any
 
 import numpy as np
 
-from contrasep_lib.corpus.single import Utterance, write_single_set
 from contrasep_lib.errors import ContrasepError
-from contrasep_lib.io.atomic import atomic_path, write_text
-from contrasep_lib.io.audio import resample_audio, write_wav
+from contrasep_lib.io.atomic import atomic_path
+from contrasep_lib.io.audio import resample_audio
+from contrasep_lib.io.datadir import read_durations
 from contrasep_lib.io.dumpset import read_entry, require_same_keys
-from contrasep_lib.io.ids import require_ids
 from contrasep_lib.io.scp import read_table
 
 RATE = 8000
@@ -35,7 +33,7 @@ NOTE = "packed.json"
 # what zip keeps of an utterance beside its name (twice) and its bytes
 _ENTRY = 30 + 46
 # libsndfile's measure of Opus: 6 kbit/s at 1, 256 at 0
-_LEAST, _MOST = 6.0, 256.0
+LEAST, MOST = 6.0, 256.0
 # no times in the file: they would say nothing of the speech
 _DATE = (1980, 1, 1, 0, 0, 0)
 
@@ -84,18 +82,13 @@ def read_spoken(folder: str | os.PathLike, name: str) -> list[Spoken]:
     if (folder / "spk1.scp").exists():
         raise ContrasepError(f"{folder}: a set of mixtures; name one of single speakers, e.g. dump/tr_single")
     wav = read_table(folder / "wav.scp")
-    tables = {}
-    for table in ("utt2spk", "utt2dur"):
-        tables[table] = read_table(folder / table)
-        require_same_keys(wav, tables[table], folder / table)
+    utt2spk, seconds = read_table(folder / "utt2spk"), read_durations(folder / "utt2dur")
+    require_same_keys(wav, utt2spk, folder / "utt2spk")
+    require_same_keys(wav, seconds, folder / "utt2dur")
     genders = read_table(folder / "spk2gender") if (folder / "spk2gender").is_file() else {}
-    try:
-        seconds = {utt: float(value) for utt, value in tables["utt2dur"].items()}
-    except ValueError:
-        raise ContrasepError(f"{folder / 'utt2dur'}: a duration that is no number; make the table again") from None
     return [
         Spoken(name, utt, speaker, genders.get(speaker), str(folder / "wav.scp"), wav[utt], seconds[utt])
-        for utt, speaker in tables["utt2spk"].items()
+        for utt, speaker in utt2spk.items()
     ]
 
 
@@ -128,27 +121,10 @@ def encode(samples: np.ndarray, kbits: float = 16.0) -> bytes:
     """Speech at 8 kHz, ``(samples,)`` in [-1, 1), as Ogg Opus of about ``kbits`` kbit/s."""
     import soundfile
 
-    level = (_MOST - kbits) / (_MOST - _LEAST)
+    level = (MOST - kbits) / (MOST - LEAST)
     with io.BytesIO() as file:
         soundfile.write(file, samples, RATE, format="OGG", subtype="OPUS", compression_level=level)
         return file.getvalue()
-
-
-def decode(coded: bytes, where: str) -> np.ndarray:
-    """Speech ``(samples,)`` float64 of `encode`'s bytes.
-
-    Raises:
-        ContrasepError: damaged; names ``where``.
-    """
-    import soundfile
-
-    try:
-        samples, rate = soundfile.read(io.BytesIO(coded))
-    except (soundfile.LibsndfileError, RuntimeError):
-        rate, samples = 0, np.zeros(0)
-    if rate != RATE or samples.ndim != 1:
-        raise ContrasepError(f"{where}: damaged; pack it again")
-    return samples
 
 
 def pack(
@@ -175,8 +151,8 @@ def pack(
     Raises:
         ContrasepError: unreadable audio, a size in which no set has an utterance of its own, or a bad rate of bits.
     """
-    if not _LEAST <= kbits <= _MOST:
-        raise ContrasepError(f"--kbits {kbits:g}: expected between {_LEAST:g} and {_MOST:g}")
+    if not LEAST <= kbits <= MOST:
+        raise ContrasepError(f"--kbits {kbits:g}: expected between {LEAST:g} and {MOST:g}")
     total = sum(u.seconds for utterances in sets.values() for u in utterances)
     rows: list[dict[str, Any]] = []
     with atomic_path(path) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as file:
@@ -210,90 +186,3 @@ def pack(
 
 def _line(row: Mapping[str, Any]) -> str:
     return json.dumps(row, ensure_ascii=True)
-
-
-def read_index(path: str | os.PathLike) -> dict[str, Any]:
-    """Index of a pack.
-
-    Raises:
-        ContrasepError: no pack, a damaged one, or one of another version.
-    """
-    try:
-        with zipfile.ZipFile(path) as file:
-            index = json.loads(file.read(INDEX))
-    except FileNotFoundError:
-        raise ContrasepError(f"{path}: no such file") from None
-    except (zipfile.BadZipFile, KeyError, ValueError):
-        raise ContrasepError(f"{path}: no pack, or a damaged one; pack it again") from None
-    if index.get("format") != FORMAT or index.get("version") != VERSION:
-        raise ContrasepError(f"{path}: not a pack of version {VERSION}; pack it again")
-    return index
-
-
-def unpack(
-    path: str | os.PathLike, out: str | os.PathLike, advance: Callable[[float], object] = lambda seconds: None
-) -> list[Path]:
-    """Make dumped sets of a pack: ``OUT/<set>_single`` for each of its sets.
-
-    Args:
-        path: of `pack`.
-        out: folder of dumps; a set that is there is refused.
-        advance: takes seconds of speech as they are decoded.
-
-    Returns:
-        the sets' folders.
-
-    Raises:
-        ContrasepError: no pack, a damaged one, or a set that is there already.
-    """
-    from contrasep_lib.io.dump import Dumper
-    from contrasep_lib.io.options import DumpOptions
-
-    index, out = read_index(path), Path(out)
-    by_set: dict[str, list[dict[str, Any]]] = {}
-    for row in index["utterances"]:
-        # names become paths
-        require_ids(path, (row["set"], row["utt"], row["speaker"]))
-        by_set.setdefault(row["set"], []).append(row)
-    folders = {name: out / f"{name}_single" for name in by_set}
-    for folder in folders.values():
-        if folder.exists():
-            raise ContrasepError(f"{folder}: already there; remove it, or unpack into another folder")
-    out.mkdir(parents=True, exist_ok=True)
-    with zipfile.ZipFile(path) as file, tempfile.TemporaryDirectory(prefix=".unpack.", dir=out) as work:
-        for name, rows in by_set.items():
-            data = Path(work) / name
-            utterances = []
-            for row in rows:
-                where = f"{path}: '{row['utt']}'"
-                try:
-                    coded = file.read(f"{name}/{row['utt']}.ogg")
-                except (KeyError, zipfile.BadZipFile):
-                    raise ContrasepError(f"{where}: damaged; pack it again") from None
-                samples = decode(coded, where)
-                if len(samples) != row["samples"]:
-                    raise ContrasepError(
-                        f"{where}: {len(samples)} samples, the index says {row['samples']}; pack it again"
-                    )
-                wav = Path(work) / "wav" / f"{row['utt']}.wav"
-                write_wav(wav, samples, index["rate"])
-                utterances.append(Utterance(
-                    row["utt"], row["speaker"], str(wav), None, row["gender"], len(samples), index["rate"]
-                ))
-                advance(len(samples) / index["rate"])
-            write_single_set(data, utterances)
-            # under its own name from the start: the tables of a dump name its arks
-            dumper = Dumper(data, folders[name], DumpOptions(), index["rate"])
-            tables = dumper.tables()
-            for shard, keys in dumper.shards():
-                dumper.write_shard(shard, keys, tables)
-            note = {
-                "from": Path(path).name,
-                "kbits": index["kbits"],
-                "lossy": True,
-                "scores": "come from the original audio",
-            }
-            write_text(folders[name] / NOTE, json.dumps(note, indent=1) + "\n")
-            # wav.scp comes last, and makes the folder a set
-            dumper.merge()
-    return list(folders.values())

@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from contrasep_lib.corpus.base import Corpus, Request
+from contrasep_lib.corpus.hearing import raise_all
 from contrasep_lib.corpus.single import Utterance, write_single_set
 from contrasep_lib.corpus.wsj0_lists import fetch_lists, find_levels, list_name, read_lists
 from contrasep_lib.corpus.wsj0_tree import REHEARSAL, completeness, file_key, find_files, missing_errors
@@ -31,7 +32,6 @@ from contrasep_lib.mix.lists import Mixture, write_list
 RATE = 16000
 REPORT = "wsj0_files.tsv"
 ERRORS = "wsj0_errors.txt"
-ERRORS_SHOWN = 20
 # what results call this speech, where it is a rehearsal
 LABEL = "label"
 
@@ -149,7 +149,7 @@ def prepare(
             f"{len(doubtful)} files have another sum of samples than their headers state, e.g. {doubtful[0]}; "
             "they are used as they are", file=sys.stderr,
         )
-    _raise_all(out / ERRORS, errors)
+    raise_all(out / ERRORS, errors)
     for name, members in keys.items():
         utterances = [_utterance(key, taken[key]) for key in sorted(members)]
         write_single_set(out / name, utterances)
@@ -204,20 +204,6 @@ def _without_level(expected: set[str], levels: Mapping[str, float]) -> list[str]
 def _utterance(key: str, file: Taken) -> Utterance:
     _, speaker, name = key.split("/")
     return Utterance(name, speaker, file.path, None, None, file.samples, RATE)
-
-
-def _raise_all(path: Path, errors: Sequence[str]) -> None:
-    path.unlink(missing_ok=True)
-    if not errors:
-        return
-    write_text(path, "".join(error + "\n" for error in errors))
-    for error in errors[:ERRORS_SHOWN]:
-        print(error, file=sys.stderr)
-    more = f", {len(errors) - ERRORS_SHOWN} more are not shown" if len(errors) > ERRORS_SHOWN else ""
-    plural = "" if len(errors) == 1 else "s"
-    raise ContrasepError(
-        f"{len(errors)} error{plural}{more}; all are in {path}; fix them and run again, what is decoded is kept"
-    )
 
 
 class Wsj0(Corpus):

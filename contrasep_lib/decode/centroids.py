@@ -16,6 +16,7 @@ from contrasep_lib.modularity.graphs import KernelGraph
 from contrasep_lib.modularity.operator import GraphOperator, one_hot
 from contrasep_lib.modularity.solvers.kmeans import spherical_kmeans
 from contrasep_lib.modularity.solvers.refine import sweep
+from contrasep_lib.nodes.draws import Draws
 
 # at most this share of the nodes is wrong with `label_noise`
 _ASTRAY = 0.3
@@ -30,7 +31,7 @@ def training_assignments(
     power: torch.Tensor,
     weight: torch.Tensor,
     kinds: Mapping[str, float],
-    generator: torch.Generator,
+    draws: Draws,
 ) -> torch.Tensor:
     """Shares of nodes whose means are the centroids of a training step.
 
@@ -49,28 +50,28 @@ def training_assignments(
         power: ``(batch, K, nodes)`` of the sources, 0 for absent ones.
         weight: ``(batch, nodes)``, 0 for nodes that take no part.
         kinds: relative frequency of each kind.
-        generator: draws them.
+        draws: of each mixture.
 
     Returns:
         ``(batch, nodes, K)``.
     """
-    batch, number = power.shape[:2]
+    number = power.shape[1]
     names = sorted(kinds)
     chance = torch.tensor([kinds[name] for name in names])
-    drawn = torch.multinomial(chance, batch, replacement=True, generator=generator)
     assign = one_hot(dominant, number, z.dtype)
     # no communities of rounded similarities, whatever precision the network has
     with torch.autocast(z.device.type, enabled=False):
-        for row, kind in enumerate(drawn.tolist()):
-            if names[kind] == "label_noise":
+        for row, generator in enumerate(draws.each):
+            kind = names[int(torch.multinomial(chance, 1, generator=generator))]
+            if kind == "label_noise":
                 assign[row] = _with_noise(assign[row], power[row].sum(1) > 0, generator)
-            elif names[kind] == "soft":
+            elif kind == "soft":
                 magnitude = power[row].sqrt().T
                 total = magnitude.sum(1, keepdim=True)
                 assign[row] = torch.where(total > 0, magnitude / torch.where(total > 0, total, 1.0), assign[row])
-            elif names[kind] == "refined_oracle" and bool((weight[row] > 0).any()):
+            elif kind == "refined_oracle" and bool((weight[row] > 0).any()):
                 assign[row] = _refined(z[row], dominant[row], weight[row], number, generator)
-            elif names[kind] == "kmeans" and bool((weight[row] > 0).any()):
+            elif kind == "kmeans" and bool((weight[row] > 0).any()):
                 assign[row] = _kmeans(z[row], dominant[row], power[row], weight[row], generator)
     return assign
 

@@ -64,12 +64,15 @@ class Embedder(torch.nn.Module):
         """Node sets of mixtures, as the modularity engine takes them; see `analyse`."""
         return self.analyse(mixture, lengths)[0]
 
-    def analyse(self, mixture: torch.Tensor, lengths: torch.Tensor | None = None) -> tuple[NodeSet, Analysis]:
+    def analyse(
+        self, mixture: torch.Tensor, lengths: torch.Tensor | None = None, hidden: torch.Tensor | None = None
+    ) -> tuple[NodeSet, Analysis]:
         """Node sets of mixtures, and what a decoder goes on from.
 
         Args:
             mixture: ``(batch, samples)`` float32.
             lengths: ``(batch,)`` samples of each; all by default.
+            hidden: the backbone's features of these mixtures, where they are known; it then does not run.
 
         Returns:
             Embeddings of unit norm ``(batch, nodes, dim)`` float32, weights, and valid nodes: neither silent
@@ -78,7 +81,7 @@ class Embedder(torch.nn.Module):
         if lengths is None:
             lengths = torch.full((len(mixture),), mixture.shape[1], device=mixture.device)
         mixture, frames = self.trimmed(mixture, lengths)
-        analysis = self.analyse_spectrum(mixture, lengths, stft(mixture, self.features), frames)
+        analysis = self.analyse_spectrum(mixture, lengths, stft(mixture, self.features), frames, hidden)
         nodes, valid = self.nodes_of(analysis.spectrum, frames)
         return NodeSet(analysis.z, self.weights_of(nodes, valid), valid, nodes.shape), analysis
 
@@ -103,9 +106,10 @@ class Embedder(torch.nn.Module):
         return magnitude / torch.where(mean > 0, mean, 1.0)
 
     def analyse_spectrum(
-        self, mixture: torch.Tensor, lengths: torch.Tensor, spectrum: torch.Tensor, frames: torch.Tensor
+        self, mixture: torch.Tensor, lengths: torch.Tensor, spectrum: torch.Tensor, frames: torch.Tensor,
+        hidden: torch.Tensor | None = None,
     ) -> Analysis:
-        """Embeddings of mixtures, as `trimmed` gives them, whose spectra are known.
+        """Embeddings of mixtures, as `trimmed` gives them, whose spectra are known, and perhaps the features too.
 
         Long silences are not shown to the backbone, so they change nothing elsewhere.
         """
@@ -119,16 +123,27 @@ class Embedder(torch.nn.Module):
             return Analysis(spectrum, frames, self._of_nodes(unit_norm(z)))
         frames = frames if shown is None else shown.sum(1)
         level = self.inputs(gather_frames(spectrum, shown), frames)
-        *earlier, hidden = self.backbone.passes(level, frames)
+        earlier: list[torch.Tensor] = []
+        if hidden is None:
+            *earlier, hidden = self.backbone.passes(level, frames)
         passes = tuple(self._nodes(features, shown) for features in earlier)
         return Analysis(spectrum, frames, self._nodes(hidden, shown), level, hidden, passes, shown)
 
+    def units_of(self, hidden: torch.Tensor) -> torch.Tensor:
+        """Embeddings of nodes from features of the backbone, by frame.
+
+        Args:
+            hidden: ``(batch, shown frames, places, channels)``.
+
+        Returns:
+            ``(batch, shown frames, nodes of a frame, dim)`` of unit norm; a frame's own is the mean over its units.
+        """
+        made = self.backbone.frames if self.granularity.name == "frame" else self.backbone.units
+        return self._of_nodes(unit_norm(made(hidden)))
+
     def _nodes(self, hidden: torch.Tensor, shown: torch.Tensor | None) -> torch.Tensor:
         """Embeddings of nodes, ``(batch, nodes, dim)`` of unit norm, from features of the backbone."""
-        units = self.backbone.units(hidden)
-        # a frame's embedding is the mean over its units
-        z = unit_norm(units.float().mean(2, keepdim=True) if self.granularity.name == "frame" else units)
-        return spread_frames(self._of_nodes(z), shown).flatten(1, 2)
+        return spread_frames(self.units_of(hidden), shown).flatten(1, 2)
 
     def _of_nodes(self, z: torch.Tensor) -> torch.Tensor:
         return self.projection(z) if self.projection is not None and self.projects_nodes else z

@@ -11,6 +11,7 @@ from typing import IO, Any
 
 from contrasep_lib.io.atomic import atomic_path
 from contrasep_lib.io.kaldi import Bytes, Content, RefusedError, read_content
+from contrasep_lib.io.pipes import is_command
 from contrasep_lib.io.scp import read_table, table_text
 
 # longest key of an archive that is read from its beginning
@@ -36,12 +37,6 @@ def save_ark(ark: str | os.PathLike, scp: str | os.PathLike, entries: Mapping[st
         rows = {key: f"{Path(ark)}:{offset}" for key, offset in offsets.items()}
         # into the file that is there: another in its place would have no lock, and pass for one that a kill left
         raw_scp.write_text(table_text(scp, rows), encoding="utf-8")
-
-
-def is_command(entry: str | os.PathLike) -> bool:
-    """Whether Kaldi would run a table's entry as a command, ``cmd |`` or ``| cmd``; nothing here does."""
-    text = os.fspath(entry).strip()
-    return text.startswith("|") or text.endswith("|")
 
 
 def parse_entry(entry: str) -> tuple[str, int | None]:

@@ -40,8 +40,11 @@ def atomic_path(path: str | os.PathLike) -> Iterator[Path]:
         os.replace(temporary, path)
         # a rename between two names of one file leaves both
         temporary.unlink(missing_ok=True)
-    except BaseException:
+    except BaseException as error:
         temporary.unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.filename in (None, os.fspath(temporary)):
+            # the name that a user knows: a write that fails, for want of room, names no file
+            error.filename = os.fspath(path)
         raise
     finally:
         os.close(held)

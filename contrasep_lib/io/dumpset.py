@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -11,13 +12,21 @@ import numpy as np
 
 from contrasep_lib.errors import ContrasepError
 from contrasep_lib.io.ark import load_entry, parse_entry
-from contrasep_lib.io.audio import INT16_SCALE
-from contrasep_lib.io.ids import require_ids
+from contrasep_lib.io.audio import INT16_SCALE, LEAST_RATE, MOST_RATE, to_int16
+from contrasep_lib.io.ids import RULE, is_id, require_ids, shown
 from contrasep_lib.io.kaldi import RefusedError
 from contrasep_lib.io.scp import read_table
 
 UTT2SPKS = "utt2spks"
 UTT2NUM_SAMPLES = "utt2num_samples"
+UTT2CHECKSUM = "utt2checksum"
+# of what is in the mixtures beside the talkers: a source, but no talker
+NOISE = "noise.scp"
+
+
+def checksum(pcm: np.ndarray) -> str:
+    """CRC-32 of samples, ``(samples,)`` int16, as eight hexadecimal digits."""
+    return f"{zlib.crc32(pcm.astype('<i2', copy=False).tobytes()):08x}"
 
 
 def speaker_tables(folder: str | os.PathLike) -> list[Path]:
@@ -26,6 +35,12 @@ def speaker_tables(folder: str | os.PathLike) -> list[Path]:
     while (path := Path(folder) / f"spk{len(tables) + 1}.scp").is_file():
         tables.append(path)
     return tables
+
+
+def source_tables(folder: str | os.PathLike) -> list[Path]:
+    """`speaker_tables` and, last, ``noise.scp`` where it is there: what adds up to the mixtures."""
+    noise = Path(folder) / NOISE
+    return [*speaker_tables(folder), *([noise] if noise.is_file() else [])]
 
 
 def located(table: str | os.PathLike, entry: str) -> str:
@@ -87,8 +102,15 @@ def read_entry(table: str | os.PathLike, key: str, entry: str) -> tuple[np.ndarr
         raise ContrasepError(f"{ark}: the entry of '{key}' is no mono audio; make it again")
     if len(samples) == 0:
         raise ContrasepError(f"{ark}: the entry of '{key}' is empty; make it again")
+    if not LEAST_RATE <= rate <= MOST_RATE:
+        expected = f"expected a rate from {LEAST_RATE} to {MOST_RATE} Hz"
+        raise ContrasepError(f"{ark}: the entry of '{key}': {expected}, got {rate} Hz; make it again")
     if samples.dtype == np.int16:
         samples = samples.astype(np.float32) / np.float32(INT16_SCALE)
+    elif samples.dtype == np.uint8:
+        samples = (samples.astype(np.float32) - 128) / 128
+    elif not np.isfinite(samples).all():
+        raise ContrasepError(f"{ark}: the entry of '{key}' has NaN or infinite samples; make it again")
     return samples.astype(np.float32, copy=False), int(rate)
 
 
@@ -100,24 +122,34 @@ class DumpSet:
     """A dumped set of mixtures with their sources, or of single-speaker utterances.
 
     A set of mixtures has ``spk1.scp .. spkN.scp``; in a single-speaker set the source is the
-    utterance itself and `num_spk` is 1.
+    utterance itself and `num_spk` is 1. Noise (``noise.scp``) is no talker: it counts nowhere.
 
     Args:
         folder: ``dump/<set>``.
 
     Raises:
-        ContrasepError: a table is missing, malformed, or has other keys than ``wav.scp``.
+        ContrasepError: a table is missing, malformed, or has other keys than ``wav.scp``; the folder's name, which
+            names those of its results, is no id.
     """
 
     def __init__(self, folder: str | os.PathLike) -> None:
         self.folder = Path(folder)
-        self.name = self.folder.name
+        self.name = os.path.basename(os.path.abspath(folder))
+        if not is_id(self.name):
+            raise ContrasepError(
+                f"{folder}: expected a folder whose name is of {RULE}, got '{shown(self.name)}'; rename it"
+            )
+        # a dump has one rate: that of the entry that was read first, and its key
+        self._first: tuple[int, str] | None = None
         if not (self.folder / "wav.scp").is_file():
             raise ContrasepError(f"{self.folder}/wav.scp: not there; run stage 2 for this set first")
         self.wav = read_table(self.folder / "wav.scp")
         self.spk = [read_table(path) for path in speaker_tables(self.folder)]
         for number, table in enumerate(self.spk, 1):
             require_same_keys(self.wav, table, self.folder / f"spk{number}.scp")
+        self.noises = read_table(self.folder / NOISE) if (self.folder / NOISE).is_file() else None
+        if self.noises is not None:
+            require_same_keys(self.wav, self.noises, self.folder / NOISE)
 
     @property
     def keys(self) -> list[str]:
@@ -171,7 +203,7 @@ class DumpSet:
 
     def mixture_and_rate(self, key: str) -> tuple[np.ndarray, int]:
         """The mixture, ``(samples,)`` float32, and its rate in Hz."""
-        return self._read("wav.scp", key, self.wav[key])
+        return self._read(0, key)
 
     def mixture(self, key: str) -> np.ndarray:
         """The mixture, ``(samples,)`` float32 in [-1, 1)."""
@@ -185,29 +217,59 @@ class DumpSet:
         """
         if not self.spk:
             return self.mixture(key)[None]
-        tracks = [self._read(f"spk{number}.scp", key, table[key])[0] for number, table in enumerate(self.spk, 1)]
+        tracks = [self._read(number, key)[0] for number in range(1, len(self.spk) + 1)]
         if len({len(track) for track in tracks}) > 1:
             lengths = ", ".join(str(len(track)) for track in tracks)
             raise ContrasepError(f"{self.folder}: sources of '{key}' differ in length ({lengths} samples)")
         return np.stack(tracks)
 
+    def noise(self, key: str) -> np.ndarray | None:
+        """What the mixture has beside its sources, ``(samples,)`` float32; None in a set without noise."""
+        return None if self.noises is None else self._read(len(self.spk) + 1, key)[0]
+
     @functools.cached_property
     def _lengths(self) -> dict[str, str]:
         """Utterance id -> samples as stage 2 noted them; empty for a set without the table."""
-        path = self.folder / UTT2NUM_SAMPLES
+        return self._noted(UTT2NUM_SAMPLES)
+
+    @functools.cached_property
+    def _sums(self) -> dict[str, str]:
+        """Utterance id -> checksums of mixture, sources and noise; empty for a set without the table."""
+        return self._noted(UTT2CHECKSUM)
+
+    def _noted(self, name: str) -> dict[str, str]:
+        path = self.folder / name
         if not path.is_file():
             return {}
         table = read_table(path)
         require_same_keys(self.wav, table, path)
         return table
 
-    def _read(self, table: str, key: str, entry: str) -> tuple[np.ndarray, int]:
+    def _read(self, track: int, key: str) -> tuple[np.ndarray, int]:
+        """Audio of the mixture, track 0, of a source, from 1, or of the noise, behind the last source."""
+        names = ["wav.scp", *(f"spk{number}.scp" for number in range(1, len(self.spk) + 1)), NOISE]
+        table, entry = names[track], [self.wav, *self.spk, self.noises or {}][track][key]
         samples, rate = read_entry(self.folder / table, key, entry)
+        self._first = self._first or (rate, key)
+        if rate != self._first[0]:
+            expected, of = self._first
+            raise ContrasepError(
+                f"{self.folder / table}: '{key}': expected {expected} Hz, as '{of}' has it, got {rate} Hz; "
+                "run stage 2 again"
+            )
         if self._lengths and str(len(samples)) != self._lengths[key]:
             raise ContrasepError(
                 f"{self.folder / table}: '{key}': expected {self._lengths[key]} samples by {UTT2NUM_SAMPLES}, "
                 f"got {len(samples)}; run stage 2 again"
             )
+        if self._sums:
+            sums, found = self._sums[key].split(), checksum(to_int16(samples))
+            if found != (sums[track] if track < len(sums) else ""):
+                ark, _ = parse_entry(entry)
+                raise ContrasepError(
+                    f"{ark}: damaged at the entry of '{key}' (another checksum than in {UTT2CHECKSUM}); "
+                    "delete it and run stage 2 again"
+                )
         return samples, rate
 
 

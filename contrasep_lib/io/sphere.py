@@ -22,6 +22,7 @@ import numpy as np
 from contrasep_lib.errors import ContrasepError
 from contrasep_lib.extras import missing_extra
 from contrasep_lib.io.atomic import atomic_open
+from contrasep_lib.io.audio import require_rate
 
 MAGIC = b"NIST_1A\n"
 HEADER_BYTES = 1024
@@ -131,6 +132,7 @@ def _read(path: str | os.PathLike) -> tuple[SphereHeader, np.ndarray]:
     header = parse_header(data, path)
     if header.channels != 1:
         raise ContrasepError(f"{path}: expected mono, got {header.channels} channels; take one channel first")
+    require_rate(path, header.rate)
     if header.samples < 1:
         raise ContrasepError(f"{path}: no samples in it; leave it out of the lists or copy it from the disk again")
     if header.sample_bytes != 2 or not (header.coding == "pcm" or header.coding.startswith(SHORTEN)):

@@ -28,6 +28,8 @@ def parse_levels(path: str | os.PathLike) -> dict[str, float]:
             lines = [line.split() for line in file]
     except FileNotFoundError:
         raise ContrasepError(f"{path}: no such table of levels") from None
+    except UnicodeDecodeError as error:
+        raise ContrasepError(f"{path}: not UTF-8 text ({error.reason} at byte {error.start}); no levels") from None
     for number, fields in enumerate(lines, 1):
         if len(fields) != 2 or not is_level(fields[1]):
             raise ContrasepError(

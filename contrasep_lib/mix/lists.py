@@ -1,7 +1,9 @@
 """Lists of mixtures: drawing them, writing and reading them, naming their files.
 
 A line is ``source gain source gain ...`` with gains in dB, as the lists of WSJ0-mix have it; a
-source is an utterance id of a data directory, or a path whose stem names the utterance. The
+source is an utterance id of a data directory, or a path whose stem names the utterance. What surrounds the talkers
+follows behind a bar: ``| noise=pink:17 offset=0 snr=5`` (`contrasep_lib.mix.noise.draw`), ``| room=5,4,3 rt60=0.4 ..``
+(`contrasep_lib.mix.rooms`), or both. The
 list is written first; whatever mixes it later, on any number of jobs, makes the same bytes.
 """
 
@@ -18,8 +20,12 @@ import numpy as np
 
 from contrasep_lib.errors import ContrasepError
 from contrasep_lib.io.atomic import write_text
-from contrasep_lib.io.ids import RULE, is_id
+from contrasep_lib.io.ids import RULE, is_id, shortened, shown
+from contrasep_lib.mix.noise.draw import Noise, parse_noise
+from contrasep_lib.mix.rooms import Room, parse_room
 
+# no gain of a list lies beyond: PCM16 has 96 dB
+MOST_DB = 100.0
 
 @dataclasses.dataclass(frozen=True)
 class Mixture:
@@ -28,10 +34,14 @@ class Mixture:
     Attributes:
         sources: as the list names them (utterance ids or paths).
         gains: dB, as printed in the list.
+        noise: beside the talkers; it is no part of the name, so a set has the same names with and without it.
+        room: around the talkers; no part of the name either.
     """
 
     sources: tuple[str, ...]
     gains: tuple[str, ...]
+    noise: Noise | None = None
+    room: Room | None = None
 
     @property
     def utterances(self) -> tuple[str, ...]:
@@ -40,10 +50,10 @@ class Mixture:
 
     @property
     def name(self) -> str:
-        """Name of the mixture's files without suffix: ``utt1_gain1_utt2_gain2``."""
-        return "_".join(
+        """Name of the mixture's files without suffix: ``utt1_gain1_utt2_gain2``; a long one is shortened by a hash."""
+        return shortened("_".join(
             part for utt, gain in zip(self.utterances, self.gains) for part in (utt, matlab_number(float(gain)))
-        )
+        ))
 
 
 def format_gain(gain: float) -> str:
@@ -142,12 +152,30 @@ def draw_list(
 
 def write_list(path: str | os.PathLike, mixtures: Sequence[Mixture]) -> None:
     """Write a list atomically."""
-    lines = (" ".join(field for pair in zip(m.sources, m.gains) for field in pair) for m in mixtures)
+    lines = (" ".join([field for pair in zip(m.sources, m.gains) for field in pair] + _behind(m)) for m in mixtures)
     write_text(path, "".join(line + "\n" for line in lines))
 
 
-def _is_number(text: str) -> bool:
-    return bool(re.fullmatch(r"[-+]?\d+(\.\d*)?([eE][-+]?\d+)?", text)) and math.isfinite(float(text))
+def _behind(mixture: Mixture) -> list[str]:
+    """What a line holds behind its talkers."""
+    found = [part.fields() for part in (mixture.noise, mixture.room) if part is not None]
+    return ["|", *(word for words in found for word in words)] if found else []
+
+
+def _surroundings(words: Sequence[str], num_spk: int) -> tuple[Noise | None, Room | None]:
+    """Noise and room of the words behind the bar; ValueError for words of neither."""
+    named = dict(word.partition("=")[::2] for word in words)
+    unknown = sorted(named.keys() - {"noise", "offset", "snr", "room", "rt60", "mic", "talkers"})
+    if unknown or len(named) < len(words):
+        strange = unknown[0] if unknown else " ".join(words)
+        raise ValueError(f"expected noise= and room= behind the bar, got '{shown(strange)}'")
+    noise = parse_noise(named) if {"noise", "offset", "snr"} & named.keys() else None
+    room = parse_room(named, num_spk) if {"room", "rt60", "mic", "talkers"} & named.keys() else None
+    return noise, room
+
+
+def _is_gain(text: str) -> bool:
+    return bool(re.fullmatch(r"[-+]?\d+(\.\d*)?([eE][-+]?\d+)?", text)) and abs(float(text)) <= MOST_DB
 
 
 def read_list(path: str | os.PathLike, num_spk: int | None = None) -> list[Mixture]:
@@ -167,27 +195,35 @@ def read_list(path: str | os.PathLike, num_spk: int | None = None) -> list[Mixtu
             lines = [line.split() for line in file]
     except FileNotFoundError:
         raise ContrasepError(f"{path}: no such list; run stage 0 first") from None
+    except UnicodeDecodeError as error:
+        raise ContrasepError(f"{path}: not UTF-8 text ({error.reason} at byte {error.start}); no list") from None
     if not any(lines):
         raise ContrasepError(f"{path}: empty list; draw or fetch it again")
-    expected = num_spk or len(lines[0]) // 2
+    bars = [fields.index("|") if "|" in fields else len(fields) for fields in lines]
+    split = [(fields[:bar], fields[bar + 1 :]) for fields, bar in zip(lines, bars)]
+    expected = num_spk or max(len(split[0][0]) // 2, 1)
     mixtures: list[Mixture] = []
     errors: list[str] = []
     first_line: dict[str, int] = {}
-    for number, fields in enumerate(lines, 1):
+    for number, (fields, behind) in enumerate(split, 1):
         gains = tuple(fields[1::2])
-        bad = next((gain for gain in gains if not _is_number(gain)), None)
+        bad = next((gain for gain in gains if not _is_gain(gain)), None)
         if len(fields) != 2 * expected:
             errors.append(
                 f"line {number}: expected {2 * expected} fields ('source gain' {expected} times), got {len(fields)}"
             )
         elif bad is not None:
-            errors.append(f"line {number}: '{bad}' is no gain in dB")
+            errors.append(f"line {number}: expected a gain from -{MOST_DB:g} to {MOST_DB:g} dB, got '{shown(bad)}'")
         else:
-            mixture = Mixture(tuple(fields[::2]), gains)
+            try:
+                mixture = Mixture(tuple(fields[::2]), gains, *_surroundings(behind, expected))
+            except ValueError as error:
+                errors.append(f"line {number}: {error}")
+                continue
             # they name the mixture's files
             strange = [name for name in mixture.utterances if not is_id(name)]
             if strange:
-                errors.append(f"line {number}: expected an id of {RULE}, got '{strange[0]}'")
+                errors.append(f"line {number}: expected an id of {RULE}, got '{shown(strange[0])}'")
             if mixture.name in first_line:
                 errors.append(f"line {number} has the name of line {first_line[mixture.name]} ({mixture.name})")
             first_line.setdefault(mixture.name, number)

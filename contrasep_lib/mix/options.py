@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Literal
+from typing import Annotated, Literal
 
-from contrasep_lib.config import LATER
-from contrasep_lib.io.ids import RULE, is_id
+from contrasep_lib.config import LATER, Bounded, Range
+from contrasep_lib.config.bounds import Rate, Seed
+from contrasep_lib.io.ids import Id
+from contrasep_lib.mix.noise.options import NoiseOptions
+from contrasep_lib.mix.room_options import RoomOptions
 
 
 @dataclasses.dataclass(frozen=True)
-class MixOptions:
+class MixOptions(Bounded):
     """How mixtures are drawn and made (the rule of WSJ0-mix).
 
     Attributes:
@@ -28,24 +31,19 @@ class MixOptions:
         level_filter: filter before the level is measured: ``none``, or ``band`` (the 200 to
             5500 Hz band that P.56 names, high-pass alone where the rate leaves no more).
         same_language: sets whose mixtures have talkers of one language (by ``utt2lang``).
+        noise: beside the talkers (docs/howto/noise_and_rooms.md).
+        room: around the talkers.
     """
 
-    sets: dict[str, int] = dataclasses.field(default_factory=lambda: {"tr": 200, "cv": 50, "tt": 100})
-    seed: int = 0
-    rate: int = 8000
+    sets: dict[Id, Annotated[int, Range(1, 10**7)]] = dataclasses.field(
+        default_factory=lambda: {"tr": 200, "cv": 50, "tt": 100}
+    )
+    seed: Seed = 0
+    rate: Rate = 8000
     mode: Literal["min", "max"] = "min"
-    max_gain_db: float = 2.5
+    max_gain_db: Annotated[float, Range(0, 100, "(]")] = 2.5
     active_level: Literal["p56", "rms", "published"] = "p56"
     level_filter: Literal["none", "band"] = "none"
-    same_language: tuple[str, ...] = dataclasses.field(default=(), metadata=LATER)
-
-    def __post_init__(self) -> None:
-        for name, count in self.sets.items():
-            if not is_id(name):
-                raise ValueError(f"sets: expected names of {RULE}, got '{name}'")
-            if count < 1:
-                raise ValueError(f"sets.{name}: expected at least 1 mixture, got {count}")
-        if self.rate < 4000:
-            raise ValueError(f"rate: expected at least 4000 Hz, got {self.rate}")
-        if self.max_gain_db <= 0:
-            raise ValueError(f"max_gain_db: expected a positive number of dB, got {self.max_gain_db}")
+    same_language: tuple[Id, ...] = dataclasses.field(default=(), metadata=LATER)
+    noise: NoiseOptions = dataclasses.field(default=NoiseOptions(), metadata=LATER)
+    room: RoomOptions = dataclasses.field(default=RoomOptions(), metadata=LATER)

@@ -28,7 +28,8 @@ def mixture_bytes(mixtures: Sequence[Mixture], seconds: Mapping[str, float], opt
     total = 0
     for mixture in mixtures:
         samples = round(length(seconds[utterance] for utterance in mixture.utterances) * options.rate)
-        total += (len(mixture.sources) + 1) * (-(-(2 * samples + WAV_HEADER) // BLOCK) * BLOCK)
+        tracks = len(mixture.sources) + 1 + (mixture.noise is not None or mixture.room is not None)
+        total += tracks * (-(-(2 * samples + WAV_HEADER) // BLOCK) * BLOCK)
     return total
 
 

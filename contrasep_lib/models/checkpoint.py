@@ -11,6 +11,8 @@ import dataclasses
 import errno
 import os
 import pickle
+import warnings
+import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -21,6 +23,7 @@ from contrasep_lib.config import as_tree, build, legacy
 from contrasep_lib.config.choices import loaded_plugins
 from contrasep_lib.errors import ContrasepError
 from contrasep_lib.io.atomic import atomic_path
+from contrasep_lib.io.ids import shown
 from contrasep_lib.models.options import ModelOptions
 from contrasep_lib.models.separation import SeparationModel
 from contrasep_lib.nodes.options import FeatureOptions
@@ -30,6 +33,8 @@ FORMAT = "contrasep model"
 VERSION, READABLE = 2, (1, 2)
 # weights of a training state that are no part of the model: those of objectives
 _OBJECTIVES = "objectives."
+# bytes that show why a checkpoint could not be written
+_PROBE = 1 << 20
 
 
 def plain(tree: Any) -> Any:
@@ -42,7 +47,14 @@ def plain(tree: Any) -> Any:
 def write_states(path: str | os.PathLike, states: Mapping[str, Any]) -> None:
     """Write a checkpoint that a kill cannot leave half done."""
     with atomic_path(path) as temporary:
-        torch.save(dict(states), temporary)
+        try:
+            torch.save(dict(states), temporary)
+        except RuntimeError:
+            # torch reports the state of its file ("unexpected pos"); a plain write says what it met
+            with open(temporary, "ab", buffering=0) as file:
+                if file.write(bytes(_PROBE)) < _PROBE:
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) from None
+            raise
 
 
 def read_states(
@@ -57,8 +69,12 @@ def read_states(
     Raises:
         ContrasepError: the file is missing, truncated or something else; names the file.
     """
+    _require_stored(path)
     try:
-        with torch.serialization.safe_globals(list(safe)):
+        _require_sums(path)
+        # of what a foreign file is made of the error below tells enough
+        with torch.serialization.safe_globals(list(safe)), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
             states = torch.load(path, map_location=device, weights_only=True)
     except FileNotFoundError:
         raise ContrasepError(f"{path}: no such checkpoint; run the training that makes it first") from None
@@ -66,12 +82,42 @@ def read_states(
         # a foreign file makes the readers trip over anything; an invalid argument is theirs too
         if isinstance(error, torch.OutOfMemoryError) or getattr(error, "errno", errno.EINVAL) != errno.EINVAL:
             raise
-        if _begins_as_checkpoint(path) and not isinstance(error, pickle.UnpicklingError):
+        if _begins_as_checkpoint(path):
+            if isinstance(error, pickle.UnpicklingError):
+                raise ContrasepError(
+                    f"{path}: not read, as it is damaged or holds objects beside tensors and plain values, which could "
+                    "run code; name another file"
+                ) from None
             raise ContrasepError(f"{path}: truncated or damaged; delete it and train again") from None
         raise ContrasepError(f"{path}: not a checkpoint of contrasep; name another file") from None
     if not isinstance(states, dict):
         raise ContrasepError(f"{path}: not a checkpoint of contrasep; name another file")
     return states
+
+
+def _require_stored(path: str | os.PathLike) -> None:
+    """Refuse compressed entries: torch writes none, and a few bytes of them unpack to any number."""
+    try:
+        with zipfile.ZipFile(path) as file:
+            packed = any(entry.compress_type != zipfile.ZIP_STORED for entry in file.infolist())
+    # no zip file, which the reader names
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError, EOFError):
+        return
+    if packed:
+        raise ContrasepError(
+            f"{path}: a checkpoint with compressed entries, which no training writes; name another file"
+        )
+
+
+def _require_sums(path: str | os.PathLike) -> None:
+    """Compare the checksums that torch writes with every tensor, and does not read."""
+    with open(path, "rb") as file:
+        if not zipfile.is_zipfile(file):
+            return
+        with zipfile.ZipFile(file) as archive:
+            damaged = archive.testzip()
+    if damaged is not None:
+        raise ValueError(f"checksum of {damaged}")
 
 
 def _begins_as_checkpoint(path: str | os.PathLike) -> bool:
@@ -113,7 +159,7 @@ def read_model(path: str | os.PathLike, device: str | torch.device = "cpu") -> d
     if content.get("format") != FORMAT:
         raise ContrasepError(f"{path}: not a checkpoint of contrasep; expected a model.pth")
     version = content.get("version")
-    if version not in READABLE:
+    if not isinstance(version, int) or version not in READABLE:
         raise ContrasepError(f"{path}: expected a model of version {VERSION}, got version {version}; train again")
     missing = [name for name in ("features", "model", "training", "state") if name not in content]
     if missing:
@@ -122,7 +168,26 @@ def read_model(path: str | os.PathLike, device: str | torch.device = "cpu") -> d
         features, model = _options(content, f"{path}: checkpoint of another version: ")
     except ContrasepError as error:
         raise ContrasepError(f"{error}{_plugins_words(content['training'])}") from None
+    if wrong := _no_weight(content["state"]):
+        raise ContrasepError(f"{path}: expected finite weights by name, got {wrong}; train again, or name another file")
     return {"features": features, "model": model, "training": content["training"], "state": content["state"]}
+
+
+def _no_weight(state: Any) -> str | None:
+    """What in a state is no dense tensor of finite values, in words; None if all are."""
+    if not isinstance(state, Mapping):
+        return type(state).__name__
+    for name, value in state.items():
+        if not isinstance(name, str) or not isinstance(value, torch.Tensor):
+            return f"{type(value).__name__} under {shown(repr(name))}"
+        if value.layout != torch.strided or value.is_meta or value.is_complex():
+            return f"'{shown(name)}' without plain values"
+        # numbers that a file repeats by its strides alone take no room in it
+        if value.numel() * value.element_size() > value.untyped_storage().nbytes():
+            return f"'{shown(name)}' of more values than the file holds"
+        if not torch.isfinite(value).all():
+            return f"NaN or infinity in '{shown(name)}'"
+    return None
 
 
 def _options(content: Mapping[str, Any], where: str) -> tuple[FeatureOptions, ModelOptions]:
@@ -208,5 +273,5 @@ def load_model(
         model.load_state_dict(content["state"])
     except (ValueError, RuntimeError) as error:
         reason = " ".join(str(error).split(":", 1)[-1].split())
-        raise ContrasepError(f"{path}: checkpoint of another version ({reason}); train again") from None
+        raise ContrasepError(f"{path}: checkpoint of another version ({shown(reason, 200)}); train again") from None
     return model.to(device).eval()

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from contrasep_lib.config import LATER, as_tree, choice_of, choices_of, names
+from contrasep_lib.config import LATER, Bounded, Range, as_tree, choice_of, choices_of, names
+from contrasep_lib.config.bounds import PositiveWeight, Seed, Steps
 from contrasep_lib.decode.decoders.options import DecoderOptions
 from contrasep_lib.decode.options import KINDS
 from contrasep_lib.embedding.backbones.options import BackboneOptions
@@ -16,7 +17,7 @@ _TRAINING = ("objectives", "pretrain_objectives", "labels", "negatives", "neighb
 
 
 @dataclasses.dataclass(frozen=True)
-class ModelOptions:
+class ModelOptions(Bounded):
     """What embeds nodes, separates and counts, and what it learns from.
 
     Attributes:
@@ -53,8 +54,8 @@ class ModelOptions:
 
     granularity: Literal["frame", "tf"] = "tf"
     backbone: Any = choice_of("backbone", "blstm")
-    embedding_dim: int = 20
-    projection: int = 0
+    embedding_dim: Annotated[int, Range(2, 4096)] = 20
+    projection: Annotated[int, Range(0, 4096)] = 0
     nodes: Literal["embedding", "projection"] = dataclasses.field(default="embedding", metadata=LATER)
     decoder: Any = choice_of("decoder", None, later=True)
     counter: Any = choice_of("count_network", None, later=True)
@@ -63,19 +64,15 @@ class ModelOptions:
     labels: Literal["dominance", "none"] = "dominance"
     negatives: Literal["utterance", "batch"] = "utterance"
     node_weight: Literal["magnitude", "uniform"] = "magnitude"
-    neighbours: int = 3
-    remix_db: float = 5.0
-    centroids: dict[str, float] | None = dataclasses.field(default=None, metadata=LATER)
-    seed: int = 0
+    neighbours: Steps = 3
+    remix_db: Annotated[float, Range(0, 30)] = 5.0
+    centroids: dict[str, PositiveWeight] | None = dataclasses.field(default=None, metadata=LATER)
+    seed: Seed = 0
 
     def __post_init__(self) -> None:
-        for name, least in (("embedding_dim", 2), ("projection", 0), ("neighbours", 0)):
-            if getattr(self, name) < least:
-                raise ValueError(f"{name}: expected at least {least}, got {getattr(self, name)}")
+        super().__post_init__()
         if self.nodes == "projection" and not self.projection:
             raise ValueError("nodes: expected 'embedding' without a projection head (projection: 0), got 'projection'")
-        if not 0 <= self.remix_db <= 30:
-            raise ValueError(f"remix_db: expected between 0 and 30 dB, got {self.remix_db}")
         self._check_parts()
         served = getattr(self.backbone, "granularities", BackboneOptions.granularities)
         if self.granularity not in served:
@@ -119,17 +116,27 @@ class ModelOptions:
                     )
             if objective.supervised and self.labels == "none":
                 raise ValueError(f"labels: objective {name} learns from sources; expected 'dominance', got 'none'")
+            self._check_positives(f"{key}.{name}", getattr(objective, "positives", "any"))
         if objectives and not any(objective.shapes for objective in objectives.values()):
             raise ValueError(
                 f"{key}: expected one that shapes the embeddings beside {', '.join(objectives)}, e.g. deep_clustering"
             )
 
+    def _check_positives(self, where: str, positives: str) -> None:
+        if positives != "any" and self.labels == "none":
+            raise ValueError(
+                f"{where}.positives: expected 'any' with labels: none, whose pairs are views, got '{positives}'"
+            )
+        # batches of single speakers, as pretraining has them, are one pool in any case
+        if positives == "other" and self.negatives == "utterance" and where.startswith("objectives"):
+            raise ValueError(
+                f"{where}.positives: 'other' pairs recordings of a batch; expected negatives: batch with it"
+            )
+
     def _check_centroids(self) -> None:
-        for name, value in (self.centroids or {}).items():
+        for name in self.centroids or ():
             if name not in KINDS:
                 raise ValueError(f"centroids: expected names among {', '.join(KINDS)}, got '{name}'")
-            if not 0 < value < float("inf"):
-                raise ValueError(f"centroids.{name}: expected a positive frequency, got {value}")
         if self.centroids is not None and not self.centroids:
             raise ValueError(f"centroids: expected null or at least one of {', '.join(KINDS)}, got none")
 

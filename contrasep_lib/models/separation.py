@@ -15,6 +15,9 @@ from contrasep_lib.nodes.granularity import apply_mask
 from contrasep_lib.nodes.nodeset import NodeSet
 from contrasep_lib.nodes.options import FeatureOptions
 
+# frames before and behind a part that the decoder sees with it
+_CONTEXT = 64
+
 
 class SeparationModel(Embedder):
     """Embeds mixtures, decodes communities of their nodes, counts speakers.
@@ -59,7 +62,8 @@ class SeparationModel(Embedder):
         self.counter = None if options.counter is None else create(options.counter, dim=dim, channels=channels)
 
     def decode(
-        self, analysis: Analysis, centroids: torch.Tensor, samples: int, present: torch.Tensor | None = None
+        self, analysis: Analysis, centroids: torch.Tensor, samples: int, present: torch.Tensor | None = None,
+        at_once: int | None = None,
     ) -> torch.Tensor:
         """Sources of mixtures whose communities have these centroids, by the decoder.
 
@@ -68,6 +72,8 @@ class SeparationModel(Embedder):
             centroids: ``(batch, K, dim)`` of unit norm.
             samples: length of the mixtures.
             present: ``(batch, K)`` bool, which centroids there are; all by default.
+            at_once: frames that the decoder sees at once, beside some before and behind; memory grows with them. All by
+                default.
 
         Returns:
             ``(batch, K, samples)``, silence for absent ones; they add up to the mixture. In long silences, which the
@@ -75,15 +81,33 @@ class SeparationModel(Embedder):
         """
         if present is None:
             present = torch.ones(centroids.shape[:2], dtype=torch.bool, device=centroids.device)
-        spectrum, z = analysis.shown_part()
-        # a recurrence needs a frame
-        frames = analysis.frames if analysis.shown is None else analysis.frames.clamp_min(1)
-        masks = self.decoder(analysis.hidden, spectrum, analysis.level, frames, z, centroids, present)
+        masks = self._masks(analysis, centroids, present, at_once)
         if analysis.shown is not None:
             shares = (present / present.sum(1, keepdim=True).clamp_min(1))[:, None, :, None]
             masks = analysis.spread(masks.transpose(1, 2), shares).transpose(1, 2)
         with torch.autocast(masks.device.type, enabled=False):
             return apply_mask(masks, analysis.spectrum, samples, self.features)
+
+    def _masks(
+        self, analysis: Analysis, centroids: torch.Tensor, present: torch.Tensor, at_once: int | None
+    ) -> torch.Tensor:
+        """Masks of the shown frames, ``(batch, K, frames, freq)``; see `decode`."""
+        spectrum, z = analysis.shown_part()
+        # a recurrence needs a frame
+        frames = analysis.frames if analysis.shown is None else analysis.frames.clamp_min(1)
+        seen = analysis.hidden, spectrum, analysis.level
+        count = spectrum.shape[1]
+        if at_once is None or count <= at_once:
+            return self.decoder(*seen, frames, z, centroids, present)
+        found, z = [], z.unflatten(1, (count, -1))
+        for first in range(0, count, at_once):
+            last = min(first + at_once, count)
+            begin, end = max(first - _CONTEXT, 0), min(last + _CONTEXT, count)
+            hidden, part, level = (each[:, begin:end] for each in seen)
+            inside = (frames - begin).clamp(1, end - begin)
+            masks = self.decoder(hidden, part, level, inside, z[:, begin:end].flatten(1, 2), centroids, present)
+            found.append(masks[:, :, first - begin : last - begin])
+        return torch.cat(found, dim=2)
 
     def count(self, nodes: NodeSet, analysis: Analysis) -> torch.Tensor:
         """Logarithms of the probabilities of 1, 2, .. speakers, ``(batch, count_max)``, by the counter.

@@ -17,11 +17,14 @@ from typing import Any
 
 import torch
 
+from contrasep_lib.errors import ContrasepError
 from contrasep_lib.modularity.options import KernelOptions, ThresholdOptions
 from contrasep_lib.modularity.pairs import quantile_of_cosines
 
 # pairs closer than this are joined whatever the quantile, or nodes that coincide would have no edge
 _HIGHEST = 0.999
+# monomials of a kernel's features: each is a column over all nodes of a chunk
+_MOST_MONOMIALS = 10**6
 # what rounding leaves of a node at the centre is not a direction
 _NO_DIRECTION = 1e-5
 
@@ -182,6 +185,12 @@ def monomials(y: torch.Tensor, degree: int) -> torch.Tensor:
         return torch.ones_like(y[..., :1])
     if degree == 1:
         return y
+    count = math.comb(y.shape[-1] + degree - 1, degree)
+    if count > _MOST_MONOMIALS:
+        raise ContrasepError(
+            f"kernel graph: expected at most {_MOST_MONOMIALS} monomials, got {count} of degree {degree} for "
+            f"embeddings of {y.shape[-1] - 1} dimensions; lower the graph's power or model.embedding_dim"
+        )
     index, scale = _monomial_table(y.shape[-1], degree)
     columns = torch.tensor(index, device=y.device)
     out = y[..., columns[0]]

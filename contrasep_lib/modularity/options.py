@@ -3,31 +3,27 @@
 from __future__ import annotations
 
 import dataclasses
-import math
-from typing import Any
+from typing import Annotated, Any
 
-from contrasep_lib.config import LATER, choice, choice_of
+from contrasep_lib.config import LATER, Bounded, Range, choice, choice_of
+from contrasep_lib.config.bounds import Power, Probability, Seed, Speakers
 
 
 @choice("graph", "kernel", target="contrasep_lib.modularity.graphs:KernelGraph")
 @dataclasses.dataclass(frozen=True)
-class KernelOptions:
+class KernelOptions(Bounded):
     """Complete graph with the edges ((1 + cosine) / 2)^power.
 
     Attributes:
         power: exponent, an integer of at least 1.
     """
 
-    power: int = 2
-
-    def __post_init__(self) -> None:
-        if isinstance(self.power, bool) or not isinstance(self.power, int) or self.power < 1:
-            raise ValueError(f"power: expected an integer of at least 1, got {self.power!r}")
+    power: Power = 2
 
 
 @choice("graph", "threshold", target="contrasep_lib.modularity.graphs:ThresholdGraph")
 @dataclasses.dataclass(frozen=True)
-class ThresholdOptions:
+class ThresholdOptions(Bounded):
     """Graph of the pairs whose cosine exceeds tau, as in arXiv 2305.10652.
 
     Attributes:
@@ -39,39 +35,32 @@ class ThresholdOptions:
             again, so that a direction that all nodes share joins none.
     """
 
-    tau: float = 0.5
+    tau: Annotated[float, Range(-1, 1, "[)")] = 0.5
     binary: bool = False
-    quantile: float | None = dataclasses.field(default=None, metadata=LATER)
+    quantile: Annotated[float, Range(0, 1, "[)")] | None = dataclasses.field(default=None, metadata=LATER)
     centre: bool = dataclasses.field(default=False, metadata=LATER)
 
     def __post_init__(self) -> None:
-        low = -1.0 if self.binary else 0.0
-        if not low <= self.tau < 1.0:
-            kind = "binary" if self.binary else "weighted"
-            raise ValueError(f"tau: expected a value in [{low:g}, 1) for the {kind} graph, got {self.tau}")
-        if self.quantile is not None and not 0 <= self.quantile < 1:
-            raise ValueError(f"quantile: expected null or a value in [0, 1), got {self.quantile}")
+        super().__post_init__()
+        if self.tau < 0 and not self.binary:
+            raise ValueError(f"tau: expected a number of at least 0 for the weighted graph, got {self.tau}")
 
 
 @choice("quality", "modularity", target="contrasep_lib.modularity.quality:Modularity")
 @dataclasses.dataclass(frozen=True)
-class ModularityQualityOptions:
+class ModularityQualityOptions(Bounded):
     """Modularity Q (Newman 2006) with a resolution (Reichardt and Bornholdt 2006).
 
     Attributes:
         gamma: resolution, positive; the larger, the smaller the communities. 1 is Newman's.
     """
 
-    gamma: float = 1.0
-
-    def __post_init__(self) -> None:
-        if not (math.isfinite(self.gamma) and self.gamma > 0):
-            raise ValueError(f"gamma: expected a positive number, got {self.gamma}")
+    gamma: Annotated[float, Range(0, 1000, "(]")] = 1.0
 
 
 @choice("quality", "normalised", target="contrasep_lib.modularity.quality:NormalisedModularity")
 @dataclasses.dataclass(frozen=True)
-class NormalisedOptions:
+class NormalisedOptions(Bounded):
     """Normalised modularity Qn, the normalised cut's counterpart (Yu and Shi 2003).
 
     Attributes:
@@ -79,15 +68,11 @@ class NormalisedOptions:
             edges to others do not win on a threshold graph.
     """
 
-    regularise: float = 0.0
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.regularise <= 1:
-            raise ValueError(f"regularise: expected a value in [0, 1], got {self.regularise}")
+    regularise: Probability = 0.0
 
 
 @dataclasses.dataclass(frozen=True)
-class ModularityOptions:
+class ModularityOptions(Bounded):
     """How embeddings become communities.
 
     Attributes:
@@ -103,13 +88,11 @@ class ModularityOptions:
     quality: Any = choice_of("quality", "normalised")
     solver: Any = choice_of("solver", "network")
     counting: Any = choice_of("counter", "recursive_split")
-    k_max: int = 5
-    seed: int = 0
+    k_max: Speakers = 5
+    seed: Seed = 0
 
     def __post_init__(self) -> None:
-        for name, least in (("k_max", 1), ("seed", 0)):
-            if getattr(self, name) < least:
-                raise ValueError(f"{name}: expected at least {least}, got {getattr(self, name)}")
+        super().__post_init__()
         needed: Any = getattr(self.counting, "needs_solver", object)
         if not isinstance(self.solver, needed):
             raise ValueError(

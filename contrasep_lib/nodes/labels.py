@@ -21,6 +21,8 @@ import dataclasses
 
 import torch
 
+from contrasep_lib.nodes.draws import Draws
+
 
 @dataclasses.dataclass(frozen=True)
 class LabelledNodes:
@@ -49,11 +51,14 @@ class LabelledNodes:
         return LabelledNodes(*(part.flatten(0, 1).unsqueeze(0) for part in tensors), self.number, self.names)
 
 
-def similarity(nodes: LabelledNodes) -> dict[str, torch.Tensor]:
+def similarity(nodes: LabelledNodes) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
     """Mean cosine of pairs of nodes of one label (``within``) and of different labels (``between``).
 
     Means over all pairs of a pool, then over pools with two labels; no pair is formed, the cost
     is ``O(nodes * labels * dim)``. Without any learning the two are equal.
+
+    Returns:
+        The two means, and of how many pools they are means.
     """
     valid = nodes.valid.unsqueeze(-1)
     z = torch.where(valid, nodes.z, 0.0)
@@ -70,14 +75,15 @@ def similarity(nodes: LabelledNodes) -> dict[str, torch.Tensor]:
     def mean(total: torch.Tensor, of: torch.Tensor) -> torch.Tensor:
         return torch.where(counted, total / of.clamp_min(1), 0.0).sum() / counted.sum().clamp_min(1)
 
-    return {
+    means = {
         "within": mean(own - itself, own_pairs - count.sum(1)),
         "between": mean(whole - own, pairs - own_pairs),
     }
+    return means, counted.sum()
 
 
 def remix(
-    mixture: torch.Tensor, lengths: torch.Tensor, level_db: float, generator: torch.Generator
+    mixture: torch.Tensor, lengths: torch.Tensor, level_db: float, draws: Draws
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Each recording with another one of the batch on top.
 
@@ -88,7 +94,7 @@ def remix(
         mixture: ``(batch, samples)``, zero behind ``lengths (batch,)``.
         lengths: samples of each.
         level_db: dB.
-        generator: draws the levels.
+        draws: the level of each.
 
     Returns:
         ``(batch, samples)`` intruders, zero behind ``lengths``, to be added to ``mixture``, and
@@ -102,7 +108,7 @@ def remix(
         intruder = mixture.flip(1)
     inside = torch.arange(mixture.shape[1], device=mixture.device) < lengths.unsqueeze(1)
     intruder = torch.where(inside, intruder, 0.0)
-    draw = torch.rand(len(mixture), generator=generator, device=generator.device).to(mixture)
+    draw = draws.uniform(1).squeeze(1).to(mixture)
     level = mixture.square().sum(1).sqrt() * 10 ** ((2 * draw - 1) * level_db / 20)
     power = intruder.square().sum(1).sqrt()
     gain = torch.where(power > 0, level / power.clamp_min(1e-12), 0.0)

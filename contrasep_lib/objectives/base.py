@@ -12,13 +12,15 @@ from typing import Any
 import torch
 
 from contrasep_lib.embedding.analysis import Analysis
+from contrasep_lib.nodes.draws import Draws
 from contrasep_lib.nodes.labels import LabelledNodes
+from contrasep_lib.objectives.ranks import Share, gather_pool
 from contrasep_lib.objectives.sampling import sample_nodes, take
 
 if typing.TYPE_CHECKING:
     from contrasep_lib.models.separation import SeparationModel
 
-Losses = tuple[torch.Tensor, dict[str, torch.Tensor]]
+Losses = tuple[torch.Tensor, dict[str, torch.Tensor]] | tuple[torch.Tensor, dict[str, torch.Tensor], torch.Tensor]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,21 +62,28 @@ class Step:
         model: what learns.
         nodes: labelled nodes.
         analysis: what the backbone found in the mixtures.
-        generator: what objectives draw from.
+        draws: what objectives draw from.
         batch_negatives: whether negatives come from the whole batch, not from the same utterance alone.
         gather: whether nodes of all ranks are compared.
         sources: None with ``labels: none``.
         remix: None but with ``labels: none``.
+        share: which items of the batch these are; None: all.
     """
 
     model: SeparationModel
     nodes: LabelledNodes
     analysis: Analysis
-    generator: torch.Generator
+    draws: Draws
     batch_negatives: bool = False
     gather: bool = False
     sources: Sources | None = None
     remix: Remix | None = None
+    share: Share | None = None
+
+    @property
+    def items(self) -> int:
+        """Items of the batch, over all ranks."""
+        return len(self.nodes.z) if self.share is None else sum(self.share.items)
 
     @functools.cached_property
     def pools(self) -> LabelledNodes:
@@ -85,6 +94,11 @@ class Step:
     def projected(self) -> LabelledNodes:
         """`pools` behind the projection head."""
         return dataclasses.replace(self.pools, z=self.model.project(self.pools.z))
+
+    @functools.cached_property
+    def whole(self) -> LabelledNodes:
+        """`projected`, with the nodes of all ranks where they are compared."""
+        return gather_pool(self.share, self.projected) if self.gather else self.projected
 
     @property
     def passes(self) -> list[Step]:
@@ -98,26 +112,45 @@ class Step:
         ]
 
     def draw(self, count: int) -> LabelledNodes:
-        """Some nodes of each utterance, projected, in their pools, labelled by names where there are any.
+        """Some nodes of each utterance, projected, in their pools, with those of all ranks where they are compared.
 
         Args:
             count: of each utterance, or of the batch where negatives come from there.
         """
         nodes = self.nodes
-        index, drawn = sample_nodes(nodes.valid, self.per_utterance(count), self.generator)
-        labels = take(nodes.labels, index)
-        if nodes.names is not None:
-            labels = nodes.names[labels]
+        index, drawn = sample_nodes(nodes.valid, self.per_utterance(count), self.draws)
         z = self.model.project(take(nodes.z, index))
-        some = LabelledNodes(z, labels, take(nodes.weight, index), drawn, nodes.number, nodes.names)
-        return some.pooled() if self.batch_negatives else some
+        labels, weight = take(nodes.labels, index), take(nodes.weight, index)
+        some = LabelledNodes(z, labels, weight, drawn, nodes.number, nodes.names)
+        some = some.pooled() if self.batch_negatives else some
+        return gather_pool(self.share, some) if self.gather else some
+
+    def graph_nodes(self, count: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Nodes of a graph for each utterance: ``count`` drawn ones, with projected embeddings of unit norm, float32.
+
+        Returns:
+            Indices ``(batch, n)`` and whether each is valid, see `sample_nodes`; embeddings ``(batch, n, dim)``.
+        """
+        index, drawn = sample_nodes(self.nodes.valid, count, self.draws)
+        z = self.model.project(take(self.nodes.z, index))
+        with torch.autocast(z.device.type, enabled=False):
+            return index, drawn, torch.nn.functional.normalize(z.float(), dim=-1)
+
+    def counted(self, weight: torch.Tensor) -> torch.Tensor:
+        """Of how many utterances a mean over pools of nodes is one, for what ranks make of it; see `Objective.forward`.
+
+        Args:
+            weight: ``(pools, nodes)``, 0 for nodes that take no part.
+        """
+        # each rank then has the loss of the whole batch
+        return weight.new_ones(()) if self.gather else (weight.sum(1) > 0).sum()
 
     def per_utterance(self, count: int) -> int:
         """How many of ``count`` nodes fall to an utterance, where they may be those of the whole batch."""
         if not self.batch_negatives:
             return count
         # at least two of each recording, or it would have no positives of its own
-        return max(-(-count // len(self.nodes.z)), 2)
+        return max(-(-count // self.items), 2)
 
 
 class Objective(torch.nn.Module, abc.ABC):
@@ -155,7 +188,8 @@ class Objective(torch.nn.Module, abc.ABC):
 
         Returns:
             Loss, a scalar with gradient, and statistics: scalars that are reported. The loss itself is reported under
-            the objective's name unless a statistic of that name is among them.
+            the objective's name unless a statistic of that name is among them. Where these are means over anything but
+            the utterances, also of how many, a scalar: several training processes weight their means by it.
         """
 
     def teaches(self, model: torch.nn.Module) -> bool:

@@ -1,4 +1,4 @@
-"""What the objectives share: precision, checks, masked means, embeddings of all ranks."""
+"""What the objectives share: precision, checks, masked means."""
 
 from __future__ import annotations
 
@@ -69,58 +69,3 @@ def masked_mean(values: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
     counted = total > 0
     means = (values * weight).sum(1) / torch.where(counted, total, 1.0)
     return (means * counted).sum() / counted.sum().clamp_min(1)
-
-
-class _Gather(torch.autograd.Function):
-    """Equal tensors of all ranks, stacked; the gradient flows back to the rank that owns each."""
-
-    @staticmethod
-    def forward(ctx: Any, local: torch.Tensor) -> torch.Tensor:
-        parts = [torch.empty_like(local) for _ in range(torch.distributed.get_world_size())]
-        torch.distributed.all_gather(parts, local.contiguous())
-        return torch.stack(parts)
-
-    @staticmethod
-    def backward(ctx: Any, grad: torch.Tensor) -> torch.Tensor:
-        # the sum over ranks of their losses' gradients; data-parallel training divides by
-        # the number of ranks when it averages the gradients of the parameters
-        grad = grad.contiguous()
-        torch.distributed.all_reduce(grad)
-        return grad[torch.distributed.get_rank()]
-
-
-def distributed() -> bool:
-    """Whether more than one process trains."""
-    ready = torch.distributed.is_available() and torch.distributed.is_initialized()
-    return ready and torch.distributed.get_world_size() > 1
-
-
-def gather_ranks(*tensors: torch.Tensor) -> tuple[list[torch.Tensor], int]:
-    """Nodes of all ranks beside each other, with gradient where floating point.
-
-    Ranks may hold different numbers of nodes; shorter ones are padded with zeros (False), so
-    one of the tensors ought to be the mask of valid nodes.
-
-    Args:
-        tensors: ``(1, nodes, ...)``, equal ``nodes``; every rank calls with the same number.
-
-    Returns:
-        ``(1, nodes of all ranks, ...)`` of each, and the index of this rank's first node.
-        Without other ranks the tensors themselves and 0.
-    """
-    if not distributed():
-        return list(tensors), 0
-    count = torch.tensor(tensors[0].shape[1], device=tensors[0].device)
-    most = count.clone()
-    torch.distributed.all_reduce(most, torch.distributed.ReduceOp.MAX)
-    gathered = []
-    for tensor in tensors:
-        padded = tensor.new_zeros((int(most), *tensor.shape[2:]))
-        # index_copy keeps the gradient of the part that was copied
-        rows = torch.arange(tensor.shape[1], device=tensor.device)
-        flag = tensor.dtype == torch.bool
-        padded = padded.index_copy(0, rows, tensor[0])
-        # not every backend moves bool
-        whole = _Gather.apply(padded.to(torch.uint8) if flag else padded)
-        gathered.append((whole.bool() if flag else whole).flatten(0, 1).unsqueeze(0))
-    return gathered, torch.distributed.get_rank() * int(most)

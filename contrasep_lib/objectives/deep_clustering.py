@@ -50,10 +50,13 @@ def deep_clustering_loss(
 class DeepClustering(Objective):
     """See `deep_clustering_loss`; all nodes take part, for costs grow with their number and not with its square."""
 
+    gathers = True
+
     def forward(self, step: Step) -> Losses:
         """See `Objective.forward`."""
-        nodes = step.projected
-        return deep_clustering_loss(nodes.z, nodes.labels, nodes.number, nodes.weight, nodes.valid), {}
+        nodes = step.whole
+        value = deep_clustering_loss(nodes.z, nodes.labels, nodes.number, nodes.weight, nodes.valid)
+        return value, {}, step.counted(nodes.weight * nodes.valid)
 
 
 def weighted_rows(

@@ -15,7 +15,7 @@ from contrasep_lib.modularity.solvers.refine import sweep
 from contrasep_lib.modularity.solvers.slot_loss import match_slots
 from contrasep_lib.nodes.nodeset import NodeSet
 from contrasep_lib.objectives.base import Losses, Objective, Step
-from contrasep_lib.objectives.sampling import all_finite, own_labels, sample_nodes, take
+from contrasep_lib.objectives.sampling import all_finite, own_labels, take
 
 _RESTARTS, _ITERATIONS = 2, 30
 
@@ -32,10 +32,8 @@ class Gap(Objective):
     def forward(self, step: Step) -> Losses:
         """See `Objective.forward`; the statistic ``gap_wrong`` is the mean of D."""
         options = self.options
-        index, drawn = sample_nodes(step.nodes.valid, options.sampled_nodes, step.generator)
-        z = step.model.project(take(step.nodes.z, index))
+        index, drawn, z = step.graph_nodes(options.sampled_nodes)
         with torch.autocast(z.device.type, enabled=False):
-            z = torch.nn.functional.normalize(z.float(), dim=-1)
             if not all_finite(z, drawn):
                 return math.nan * z.sum(), {}
             weight = take(step.nodes.weight, index).float().masked_fill(~drawn, 0)
@@ -47,14 +45,15 @@ class Gap(Objective):
             for row in counts.gt(1).nonzero().squeeze(1).tolist():
                 kept = nodes.valid[row]
                 operator = GraphOperator(z[row, kept], weight[row, kept], graph, quality)
-                found[row, kept] = one_hot(self._found(operator, int(counts[row]), step.generator), number, z.dtype)
+                communities = self._found(operator, int(counts[row]), step.draws.each[row])
+                found[row, kept] = one_hot(communities, number, z.dtype)
             with torch.no_grad():
                 wrong = _wrong(found, truth, weight.masked_fill(~nodes.valid, 0))
             worth = -starts_loss(nodes, torch.stack([found, truth], dim=1), graph, 0.0, quality)
             gap = (worth[:, 0] - worth[:, 1] + options.margin * wrong).clamp_min(0)
             share = (counts > 1).to(gap.dtype) / (counts > 1).sum().clamp_min(1)
             # in here: autocast would take the product in half precision
-            return share @ gap, {"gap_wrong": share @ wrong}
+            return share @ gap, {"gap_wrong": share @ wrong}, (counts > 1).sum()
 
     def _found(self, operator: GraphOperator, count: int, generator: torch.Generator) -> torch.Tensor:
         with torch.no_grad():

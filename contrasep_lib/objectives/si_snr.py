@@ -106,34 +106,38 @@ class SISNR(Objective):
 
     def forward(self, step: Step) -> Losses:
         """See `Objective.forward`."""
-        value = self._loss(step)
-        return value, {"si_snr": -value.detach()}
+        value, heard = self._loss(step)
+        return value, {"si_snr": -value.detach()}, heard
 
-    def _loss(self, step: Step) -> torch.Tensor:
+    def _loss(self, step: Step) -> tuple[torch.Tensor, torch.Tensor]:
+        """The mean over sources, and of how many."""
         model, analysis, sources, weight = step.model, step.analysis, step.sources, step.nodes.weight
         present = sources.signals.square().sum(-1) > 0
         present &= (present.sum(1) > 1).unsqueeze(1)
         rows = present.any(1).nonzero().squeeze(1)
+        nothing = analysis.z.new_zeros(())
         if sources.power is None or len(rows) == 0:
-            return analysis.z.new_zeros(())
+            return nothing, nothing
         analysis, present = analysis.rows(rows), present[rows]
         signals, lengths, power = sources.signals[rows], sources.lengths[rows], sources.power[rows]
         weight = weight[rows]
         assign = training_assignments(
             analysis.z.float(), model.granularity.loudest(power), power, weight,
-            model.options.centroids or dict.fromkeys(KINDS, 1.0), step.generator,
+            model.options.centroids or dict.fromkeys(KINDS, 1.0), step.draws.of(rows.tolist()),
         )
         centroids, found = training_centroids(analysis.z, weight, assign)
         present = taught = present & found
         if model.training and self.options.share < 1:
             analysis, signals, lengths, loud = random_part(
-                analysis, signals, lengths, self.options.share, model.features, step.generator
+                analysis, signals, lengths, self.options.share, model.features, step.draws.common
             )
             taught = present & loud
             rows = taught.any(1).nonzero().squeeze(1)
             if len(rows) == 0:
-                return analysis.z.new_zeros(())
+                return nothing, nothing
             analysis, centroids, present = analysis.rows(rows), centroids[rows], present[rows]
             signals, lengths, taught = signals[rows], lengths[rows], taught[rows]
         outputs = model.decode(analysis, centroids, signals.shape[-1], present)
-        return si_snr_loss(outputs, signals, lengths, taught)
+        values, heard = negative_si_snr(outputs, signals, lengths)
+        heard = heard & taught
+        return torch.where(heard, values, 0.0).sum() / heard.sum().clamp_min(1), heard.sum()

@@ -15,7 +15,7 @@ from contrasep_lib.modularity.solvers.slot_network import SlotNetwork
 from contrasep_lib.nodes.nodeset import NodeSet
 from contrasep_lib.objectives.base import Losses, Objective, Step
 from contrasep_lib.objectives.options import SlotsObjectiveOptions
-from contrasep_lib.objectives.sampling import all_finite, own_labels, sample_nodes, take
+from contrasep_lib.objectives.sampling import all_finite, own_labels, take
 
 if typing.TYPE_CHECKING:
     from contrasep_lib.models.separation import SeparationModel
@@ -51,10 +51,8 @@ class Slots(Objective):
         Raises:
             ContrasepError: a mixture of more speakers than there are slots.
         """
-        index, drawn = sample_nodes(step.nodes.valid, self.options.sampled_nodes, step.generator)
-        z = step.model.project(take(step.nodes.z, index))
+        index, drawn, z = step.graph_nodes(self.options.sampled_nodes)
         with torch.autocast(z.device.type, enabled=False):
-            z = torch.nn.functional.normalize(z.float(), dim=-1)
             if not all_finite(z, drawn):
                 return math.nan * z.sum(), {}
             weight = take(step.nodes.weight, index).float()
@@ -66,4 +64,5 @@ class Slots(Objective):
                 )
             nodes = NodeSet.from_embeddings(z, weight, drawn & (counts > 1).unsqueeze(1))
             value, terms = self.loss(self.network(nodes.z, weight, nodes.valid), nodes, labels, number)
-        return value, {f"slots_{name}": term for name, term in terms.items()}
+        counted = (nodes.weight * nodes.valid).sum(1).gt(0).sum()
+        return value, {f"slots_{name}": term for name, term in terms.items()}, counted

@@ -12,19 +12,16 @@ from contrasep_lib.objectives.common import (
     check_nodes,
     check_temperature,
     everywhere,
-    gather_ranks,
     masked_mean,
 )
 
 
-@accurate
 def supcon_loss(
     z: torch.Tensor,
     labels: torch.Tensor,
     weight: torch.Tensor | None = None,
     valid: torch.Tensor | None = None,
     temperature: float = 0.1,
-    gather: bool = False,
 ) -> torch.Tensor:
     """SupCon with the sum over positives outside of the logarithm.
 
@@ -43,47 +40,51 @@ def supcon_loss(
         weight: ``(batch, nodes)`` node weights, at least 0; equal ones by default.
         valid: ``(batch, nodes)`` bool; all by default.
         temperature: t, in [0.001, 100].
-        gather: with ``batch == 1``, compare with the nodes of all ranks too, with gradient; the
-            labels must then mean the same on all ranks.
 
     Returns:
         Scalar: mean over the utterances that have an anchor, 0 if none has. float32, or
         float64 for such embeddings.
 
     Raises:
-        ValueError: a shape or the temperature is out of range, or ``gather`` with a larger batch.
+        ValueError: a shape or the temperature is out of range.
     """
+    losses, weight = _of_anchors(z, labels, weight, valid, temperature)
+    return masked_mean(losses, weight)
+
+
+@accurate
+def _of_anchors(
+    z: torch.Tensor,
+    labels: torch.Tensor,
+    weight: torch.Tensor | None,
+    valid: torch.Tensor | None,
+    temperature: float,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Losses of nodes and their weights, ``(batch, nodes)`` each, 0 for those that are no anchors."""
     check_embeddings("z", z)
     check_temperature(temperature)
     valid = everywhere(z) if valid is None else valid
     weight = z.new_ones(z.shape[:2]) if weight is None else weight.to(z.dtype)
     for name, value in (("labels", labels), ("valid", valid), ("weight", weight)):
         check_nodes(name, value, z.shape[:2])
-    if gather and len(z) != 1:
-        raise ValueError(f"gather: expected a batch of 1 (one pool of nodes), got a batch of {len(z)}")
 
     valid = valid & (weight > 0)
     weight = torch.where(valid, weight, 0.0)
     z = torch.where(valid.unsqueeze(-1), z, 0.0)
-    keys, key_labels, key_valid, key_weight, offset = z, labels, valid, weight, 0
-    if gather:
-        (keys, key_labels, key_valid, key_weight), offset = gather_ranks(z, labels, valid, weight)
-    mean = key_weight.sum(1, keepdim=True) / key_valid.sum(1, keepdim=True).clamp_min(1)
-    key_weight = key_weight / torch.where(mean > 0, mean, 1.0)
+    mean = weight.sum(1, keepdim=True) / valid.sum(1, keepdim=True).clamp_min(1)
+    share = weight / torch.where(mean > 0, mean, 1.0)
 
-    logits = z @ keys.transpose(1, 2) / temperature
-    itself = torch.arange(z.shape[1], device=z.device) + offset
-    others = (key_valid.unsqueeze(1) & valid.unsqueeze(2)).scatter(
-        2, itself.expand(len(z), -1).unsqueeze(2), False
-    )
-    weighted = logits + torch.where(key_valid, key_weight, 1.0).log().unsqueeze(1)
+    logits = z @ z.transpose(1, 2) / temperature
+    itself = torch.arange(z.shape[1], device=z.device)
+    others = (valid.unsqueeze(1) & valid.unsqueeze(2)).scatter(2, itself.expand(len(z), -1).unsqueeze(2), False)
+    weighted = logits + torch.where(valid, share, 1.0).log().unsqueeze(1)
     normaliser = torch.where(others, weighted, NOTHING).logsumexp(2)
-    positive = others & (labels.unsqueeze(2) == key_labels.unsqueeze(1))
-    pull = positive * key_weight.unsqueeze(1)
+    positive = others & (labels.unsqueeze(2) == labels.unsqueeze(1))
+    pull = positive * share.unsqueeze(1)
     mass = pull.sum(2)
     anchor = positive.any(2)
     losses = normaliser - (pull * logits).sum(2) / torch.where(anchor, mass, 1.0)
-    return masked_mean(torch.where(anchor, losses, 0.0), weight * anchor)
+    return torch.where(anchor, losses, 0.0), weight * anchor
 
 
 class SupCon(Objective):
@@ -94,4 +95,5 @@ class SupCon(Objective):
     def forward(self, step: Step) -> Losses:
         """See `Objective.forward`."""
         nodes = step.draw(self.options.sampled_nodes)
-        return supcon_loss(nodes.z, nodes.labels, nodes.weight, nodes.valid, self.options.temperature, step.gather), {}
+        losses, weight = _of_anchors(nodes.z, nodes.labels, nodes.weight, nodes.valid, self.options.temperature)
+        return masked_mean(losses, weight), {}, step.counted(weight)

@@ -59,7 +59,10 @@ class WhitenedDeepClustering(Objective):
     All nodes take part, for costs grow with their number and not with its square.
     """
 
+    gathers = True
+
     def forward(self, step: Step) -> Losses:
         """See `Objective.forward`."""
-        nodes = step.projected
-        return whitened_deep_clustering_loss(nodes.z, nodes.labels, nodes.number, nodes.weight, nodes.valid), {}
+        nodes = step.whole
+        value = whitened_deep_clustering_loss(nodes.z, nodes.labels, nodes.number, nodes.weight, nodes.valid)
+        return value, {}, step.counted(nodes.weight * nodes.valid)

@@ -23,6 +23,7 @@ import dataclasses
 import functools
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from contrasep_lib.config.bounds import shown
 from contrasep_lib.config.choices import names, options_class
 from contrasep_lib.errors import ContrasepError
 
@@ -76,7 +77,7 @@ def oracle_options(separator: str) -> OracleOptions:
     name = separator.removeprefix(PREFIX)
     if separator_of(name) != separator:
         known = ", ".join(map(separator_of, names("oracle")))
-        raise ContrasepError(f"separate.separator: unknown separator '{separator}'; known: model, {known}")
+        raise ContrasepError(f"separate.separator: unknown separator {shown(separator)}; known: model, {known}")
     return options_class("oracle", name, "separate.separator")()
 
 
@@ -88,11 +89,13 @@ class Separated:
         outputs: ``(num_spk, samples)`` float32, in the order of the sources.
         assignment: share of each source in each node, ``(nodes, num_spk)`` float32; silent nodes are rows of zeros.
         shape: of the nodes.
+        noise: what it gives to the noise, ``(samples,)`` float32; None for a mixture without noise.
     """
 
     outputs: np.ndarray
     assignment: np.ndarray
     shape: tuple[int, ...]
+    noise: np.ndarray | None = None
 
 
 class Scene:
@@ -102,17 +105,30 @@ class Scene:
         mixture: ``(samples,)`` float32.
         sources: ``(num_spk, samples)`` float32.
         features: framing, and which nodes are silent.
+        noise: ``(samples,)`` float32, what the mixture has beside the sources; it takes part as one more source,
+            the last.
+
+    Attributes:
+        num_spk: sources that nodes are shared among: talkers, and one more where there is noise.
+        noisy: whether the last of them is noise.
 
     Raises:
         ContrasepError: sources and mixture of different length.
     """
 
-    def __init__(self, mixture: np.ndarray, sources: np.ndarray, features: FeatureOptions) -> None:
+    def __init__(
+        self, mixture: np.ndarray, sources: np.ndarray, features: FeatureOptions, noise: np.ndarray | None = None
+    ) -> None:
         import numpy as np
         import torch
 
         if sources.shape[-1] != len(mixture):
             raise ContrasepError(f"sources have {sources.shape[-1]} samples, the mixture {len(mixture)}")
+        self.noisy = noise is not None
+        if noise is not None:
+            if len(noise) != len(mixture):
+                raise ContrasepError(f"the noise has {len(noise)} samples, the mixture {len(mixture)}")
+            sources = np.concatenate([sources, noise[None]])
         self.features, self.num_spk = features, len(sources)
         # double precision: the bound must not depend on how sums are ordered
         self.mixture = torch.from_numpy(np.ascontiguousarray(mixture, np.float64))[None]
@@ -173,8 +189,11 @@ class Oracle(abc.ABC):
         nodes = self.granularity(scene).nodes_of(scene.mixture_spectrum)
         assignment = self.assign(scene, nodes)
         audible = torch.where(nodes.valid[0, :, None], assignment[0], 0.0)
-        outputs = self.outputs(scene, nodes, assignment)[0]
-        return Separated(outputs.numpy().astype(np.float32), audible.numpy().astype(np.float32), nodes.shape)
+        outputs = self.outputs(scene, nodes, assignment)[0].numpy().astype(np.float32)
+        shares = audible.numpy().astype(np.float32)
+        if scene.noisy:
+            return Separated(outputs[:-1], shares[:, :-1], nodes.shape, outputs[-1])
+        return Separated(outputs, shares, nodes.shape)
 
 
 class Dominance(Oracle):

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from contrasep_lib.errors import one_line
 from contrasep_lib.oracles.base import OracleOptions, oracle_title
 from contrasep_lib.report.cost import cost_cells
 from contrasep_lib.report.counts import JOINT, confusion_of, confusion_rows
+from contrasep_lib.report.markdown import code, escaped, markdown_table
+from contrasep_lib.report.words import word_lines
 from contrasep_lib.score.metrics.base import Column
 
 # the scores of results that do not name theirs, those of earlier versions
@@ -41,6 +44,16 @@ PENALTY_NOTES = (
     "P-SI-SNR (Zhu et al. 2021): SI-SNR of the outputs under the best matching, each missing or extra output counts as "
     "-30 dB (or as its column says), mean over the larger of both counts. It is no improvement over the mixture."
 )
+# column -> what its readers have to know
+PERCEPTUAL_NOTES = {
+    "stoi": "STOI (Taal et al. 2011) by pystoi: intelligibility, 0 to 1.",
+    "estoi": "ESTOI (Jensen and Taal 2016) by pystoi: intelligibility beside maskers that fluctuate, 0 to 1.",
+    "pesq": "PESQ (ITU-T P.862) by the package pesq: quality as MOS-LQO, from 1 on.",
+    "dnsmos": (
+        "DNSMOS P.835 (Reddy et al. 2022) by speechmos: a network's opinion of the output alone, 1 to 5, of speech at "
+        "16 kHz; lower rates are upsampled, and their scores do not compare with those of 16 kHz."
+    ),
+}
 COST_NOTES = (
     "Trained: all phases, and the models that they began with. Real-time factor: separation of the test sets, seconds "
     "per second of audio; on a processor CPU time, one thread per job."
@@ -52,14 +65,6 @@ SINGLE_SPEAKER_NOTES = (
 JOINT_NOTES = (
     "In joint sets, improvements are means over the mixtures of two and more speakers; all else is over all mixtures."
 )
-
-
-def markdown_table(header: Sequence[str], rows: Iterable[Sequence[str]], words: int = 1) -> list[str]:
-    """Lines of a Markdown table; columns after the first ``words`` hold numbers, right-aligned."""
-    rule = "|" + " --- |" * words + " ---: |" * (len(header) - words)
-    lines = ["| " + " | ".join(header) + " |", rule]
-    lines += ["| " + " | ".join(row) + " |" for row in rows]
-    return lines
 
 
 def score_cell(means: Mapping[str, Any], name: str) -> str:
@@ -81,7 +86,7 @@ def score_columns(sets: Iterable[Mapping[str, Any]]) -> dict[str, str]:
     declared = {column.name: column for means in sets for column in columns_of(means)}
     found = [column for name, column in declared.items() if any(means.get(name) is not None for means in sets)]
     improved = any(column.improvement for column in found)
-    return {str(column.title): column.name for column in found if not (improved and column.fallback)}
+    return {escaped(column.title): column.name for column in found if not (improved and column.fallback)}
 
 
 def _framing(results: Mapping[str, Any]) -> str:
@@ -98,7 +103,7 @@ def _oracle_cells(
     for name, value in sorted(oracle.items()):
         if value is not None:
             cells = [f"{value:.2f}" if score == "si_snri" else "-" for score in columns.values()]
-            made.append((oracle_title(name) + _framing(results), cells))
+            made.append((escaped(oracle_title(name) + _framing(results)), cells))
     return made
 
 
@@ -116,7 +121,7 @@ def _interval_notes(sets: Sequence[Mapping[str, Any]], earlier: Sequence[str]) -
     if False in today:
         which = "Intervals in brackets (95 %) are"
         if notes:
-            which = f"Those of {', '.join(f'`{name}`' for name in earlier) or 'some rows'} are"
+            which = f"Those of {', '.join(map(code, earlier)) or 'some rows'} are"
         notes.append(f"{which} {EARLIER_INTERVAL_NOTES}")
     return notes
 
@@ -134,6 +139,8 @@ def notes_on(sets: Iterable[Mapping[str, Any]], earlier: Sequence[str] = ()) -> 
         notes.append(COUNT_NOTES)
     if any(means.get("p_si_snr") is not None for means in sets):
         notes.append(PENALTY_NOTES)
+    shown = [note for name, note in PERCEPTUAL_NOTES.items() if any(means.get(name) is not None for means in sets)]
+    notes += [f"Not in decibels: {' '.join(shown)}"] if shown else []
     if any(means["num_spk"] == 1 for means in sets):
         notes.append(SINGLE_SPEAKER_NOTES)
     if any(not isinstance(means["num_spk"], int) and 1 in means["num_spk"] for means in sets):
@@ -165,16 +172,26 @@ def separator_cell(results: Mapping[str, Any]) -> str:
     """The separator; of a system that is not ours also its size and training."""
     system = results.get("system")
     if system is None:
-        return results["separator"]
+        return escaped(results["separator"])
     size = f"{system['parameters'] / 1e6:.2f} million parameters"
-    return f"{results['separator']}: {size}, trained {system['minutes']:.0f} minutes on {system['device']}"
+    return escaped(f"{results['separator']}: {size}, trained {system['minutes']:.0f} minutes on {system['device']}")
 
 
 def fallback_words(means: Mapping[str, Any]) -> list[str]:
     """How many mixtures another solver than the configured one partitioned, one sentence a solver."""
     return [
-        f"partitioned by {name}, as the solver found too few communities: {count} of {means['n']}"
+        f"partitioned by {escaped(name)}, as the solver found too few communities: {count} of {means['n']}"
         for name, count in means.get("fallbacks", {}).items()
+    ]
+
+
+def partial_words(means: Mapping[str, Any]) -> list[str]:
+    """Of how many mixtures a score does not exist, one sentence a score; improvements lack where their scores do."""
+    lacking = [(column, means["n"] - means.get(f"{column.name}_n", means["n"])) for column in columns_of(means)]
+    return [
+        f"{escaped(column.title)}: the mean is over {means['n'] - count} of {means['n']} mixtures, the others are "
+        "silent or too short for it"
+        for column, count in lacking if count and column.partial and not column.improvement
     ]
 
 
@@ -189,11 +206,13 @@ def _evidence(means: Mapping[str, Any]) -> list[str]:
         lines.append(f"- mean normalised modularity: {means['mean_normalised_modularity']:.3f}")
     if means["mean_conductance"] is not None:
         lines.append(f"- mean conductance: {means['mean_conductance']:.3f}")
-    lines += [f"- {words}" for words in fallback_words(means)]
+    lines += [f"- {words}" for words in (*fallback_words(means), *partial_words(means))]
     return [*lines, ""] if lines else []
 
 
-def tag_page(tag: str, results: Mapping[str, Any], command: str, when: str, took: str | None) -> str:
+def tag_page(
+    tag: str, results: Mapping[str, Any], command: str, when: str, took: str | None, page: str | None = None
+) -> str:
     """RESULTS.md of a tag.
 
     Args:
@@ -202,30 +221,34 @@ def tag_page(tag: str, results: Mapping[str, Any], command: str, when: str, took
         command: what repeats the run.
         when: date and time.
         took: duration, or None.
+        page: name of the page to listen to, or None.
     """
     lines = [
-        f"# {results['recipe']}: {tag}",
+        f"# {escaped(results['recipe'])}: {escaped(tag)}",
         "",
-        f"- corpus: {results['label']}",
+        f"- corpus: {escaped(results['label'])}",
         f"- speakers per mixture: {_counts(results['num_spk'])}",
-        f"- separator: {separator_cell(results)}, granularity: {results['granularity'] or 'none'}",
-        f"- supervision: {results['supervision']}",
-        f"- configuration: {results['config']}",
+        f"- separator: {separator_cell(results)}, granularity: {escaped(results['granularity'] or 'none')}",
+        f"- supervision: {escaped(results['supervision'])}",
+        f"- configuration: {escaped(results['config'])}",
         f"- made {when}" + (f" in {took}" if took else "") + " by:",
         "",
-        f"      {command}",
+        f"      {one_line(command)}",
         "",
+        *([f"To listen, with a browser: {code(page)}.", ""] if page else []),
     ]
     for name, means in results["sets"].items():
         columns = _with_improvement(score_columns([means]), [means])
-        rows = [[f"**{results['separator']}**", *(score_cell(means, score) for score in columns.values())]]
+        rows = [[f"**{escaped(results['separator'])}**", *(score_cell(means, score) for score in columns.values())]]
         rows += [[title, *cells] for title, cells in _oracle_cells(results, means["oracle"], columns)]
-        lines += [f"## {name}: {set_summary(means)}, {results['label']}", ""]
-        lines += [*markdown_table([name, *columns], rows), "", *_evidence(means)]
+        title = escaped(name)
+        lines += [f"## {title}: {set_summary(means)}, {escaped(results['label'])}", ""]
+        lines += [*markdown_table([title, *columns], rows), "", *_evidence(means), *word_lines(means)]
         if name == JOINT:
             continue
-        lines += [f"Every utterance: `score_{name}/scores.tsv`; plots: `score_{name}/histogram.png`, "
-                  f"`score_{name}/plots/`; audio: `separate_{name}/`.", ""]
+        scores = f"score_{name}"
+        lines += [f"Every utterance: {code(f'{scores}/scores.tsv')}; plots: {code(f'{scores}/histogram.png')}, "
+                  f"{code(f'{scores}/plots/')}; audio: {code(f'separate_{name}/')}.", ""]
     counted = _count_section({tag: results})
     if counted:
         lines += [*counted, "Plot: `counts.png`.", ""]
@@ -244,18 +267,22 @@ def comparison_page(rows: Mapping[str, Mapping[str, Any]], origin: str) -> str:
         origin: where the rows come from, a paragraph under the heading.
     """
     recipes = sorted({row["results"]["recipe"] for row in rows.values()})
-    lines = [f"# {', '.join(recipes)}: results", "", origin, ""]
+    lines = [f"# {escaped(', '.join(recipes))}: results", "", origin, ""]
     groups: dict[tuple[str, str, str], list[tuple[str, Mapping[str, Any], Mapping[str, Any]]]] = {}
     for tag, row in rows.items():
         results = row["results"]
         for name, means in results["sets"].items():
             groups.setdefault((name, set_summary(means), results["label"]), []).append((tag, results, means))
     for (name, what, label), members in sorted(groups.items()):
-        lines += [f"## {name}: {what}, {label}", "", *_set_table(members), ""]
-        notes = [f"- `{tag}`: {words}" for tag, _, means in members for words in fallback_words(means)]
+        lines += [f"## {escaped(name)}: {what}, {escaped(label)}", "", *_set_table(members), ""]
+        notes = [
+            f"- {code(tag)}: {words}" for tag, _, means in members
+            for words in (*fallback_words(means), *partial_words(means))
+        ]
         lines += [*notes, ""] if notes else []
     lines += _count_section({tag: row["results"] for tag, row in rows.items()})
-    costs = [[tag, *cost_cells(row["cost"])] for tag, row in rows.items() if row["cost"] is not None]
+    known = {tag: row["cost"] for tag, row in rows.items() if row["cost"] is not None}
+    costs = [list(map(escaped, (tag, *cost_cells(cost)))) for tag, cost in known.items()]
     if costs:
         header = ["tag", "million parameters", "trained", "real-time factor", "on"]
         lines += ["## Systems", "", *markdown_table(header, costs), "", COST_NOTES, ""]
@@ -267,7 +294,7 @@ def comparison_page(rows: Mapping[str, Mapping[str, Any]], origin: str) -> str:
 
 def _count_section(results: Mapping[str, Mapping[str, Any]]) -> list[str]:
     """Lines on true and estimated numbers of speakers, of the tags that have both; none where no tag has."""
-    named = [(tag, confusion) for tag, each in results.items() if (confusion := confusion_of(each))]
+    named = [(escaped(tag), confusion) for tag, each in results.items() if (confusion := confusion_of(each))]
     if not named:
         return []
     return ["## Number of speakers: true and estimated, mixtures", "", *markdown_table(*confusion_rows(named)), ""]
@@ -282,7 +309,7 @@ def _set_table(members: Sequence[tuple[str, Mapping[str, Any], Mapping[str, Any]
     sets = [means for *_, means in members]
     columns = _with_improvement(score_columns(sets), sets)
     rows = [
-        [tag, separator_cell(results), results["granularity"] or "-", results["supervision"],
+        [escaped(tag), separator_cell(results), *map(escaped, (results["granularity"] or "-", results["supervision"])),
          *(score_cell(means, score) for score in columns.values()), count_cell(means)]
         for tag, results, means in members
     ]

@@ -113,18 +113,25 @@ def row_title(row: Difference) -> str:
     return "joint" if len(row.num_spk) > 1 else str(row.num_spk[0])
 
 
-def comparison_text(comparison: Comparison) -> str:
-    """The comparison as a table for people."""
-    unit, factor = unit_of(comparison.metric)
-    cells = [HEADER]
+def comparison_cells(comparison: Comparison) -> list[list[str]]:
+    """The rows of the comparison as people read them, a cell for each column of `HEADER`."""
+    _, factor = unit_of(comparison.metric)
+    cells = []
     for row in comparison.rows:
         interval = "-"
         if row.interval is not None:
             interval = f"[{factor * row.interval[0]:+.2f}, {factor * row.interval[1]:+.2f}]"
-        cells.append((
+        cells.append([
             row_title(row), str(row.n), f"{factor * row.a:.2f}", f"{factor * row.b:.2f}",
             f"{factor * row.difference:+.2f}", interval, str(row.wins), str(row.losses), str(row.ties),
-        ))
+        ])
+    return cells
+
+
+def comparison_text(comparison: Comparison) -> str:
+    """The comparison as a table for people."""
+    unit, _ = unit_of(comparison.metric)
+    cells = [HEADER, *comparison_cells(comparison)]
     widths = [max(map(len, column)) for column in zip(*cells)]
     lines = [
         f"{comparison.metric}{f' ({unit})' if unit else ''}, paired over {', '.join(comparison.sets)}",

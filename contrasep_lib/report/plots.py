@@ -34,9 +34,12 @@ HISTOGRAMS = {
 
 def new_figure(width: float, height: float) -> Any:
     """A figure on the Agg canvas, made without pyplot's global state."""
+    import matplotlib
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
+    # names stand as they are: a $ in one begins no formula
+    matplotlib.rcParams["text.parse_math"] = False
     figure = Figure(figsize=(width, height), layout="constrained")
     FigureCanvasAgg(figure)
     return figure
@@ -105,6 +108,27 @@ def assigned_source(labels: np.ndarray, permutation: Sequence[int | None]) -> np
     return source[labels]
 
 
+def output_titles(permutation: Sequence[int | None], outputs: int) -> dict[int, str]:
+    """What each number of `assigned_source` stands for.
+
+    Args:
+        permutation: for each source the index of its output.
+        outputs: how many there are.
+
+    Example:
+        >>> output_titles((1, None), 2)
+        {0: 'output 2 for source 1', 2: 'output 1, one too many'}
+    """
+    titles = {
+        source: f"output {output + 1} for source {source + 1}"
+        for source, output in enumerate(permutation) if output is not None
+    }
+    spare = (output for output in range(outputs) if output not in permutation)
+    return titles | {
+        place: f"output {output + 1}, one too many" for place, output in enumerate(spare, len(permutation))
+    }
+
+
 def draw_utterance(
     path: str | os.PathLike,
     row: Row,
@@ -144,7 +168,7 @@ def draw_utterance(
         )
 
     image = spectrogram(axes[0, 0], mixture, "mixture")
-    _draw_assignment(axes[0, 1], labels, row.permutation, extent)
+    _draw_assignment(axes[0, 1], labels, row.permutation, len(outputs), extent)
     gains: Any = row["source_si_snri"]
     for index, (source, output) in enumerate(zip(sources, row.permutation)):
         spectrogram(axes[1 + index, 0], source, f"source {index + 1}")
@@ -181,6 +205,7 @@ def _draw_assignment(
     axis: Any,
     labels: np.ndarray | None,
     permutation: Sequence[int | None],
+    outputs: int,
     extent: tuple[float, float, float, float],
 ) -> None:
     from matplotlib.colors import to_rgb
@@ -190,7 +215,7 @@ def _draw_assignment(
         _blank(axis, "no assignment of nodes kept")
         return
     source = assigned_source(labels, permutation)
-    count = max(len(permutation), int(source.max()) + 1)
+    count = max(len(permutation) + outputs, int(source.max()) + 1)
     colours = [TALKER_COLOURS[index % len(TALKER_COLOURS)] for index in range(count)]
     palette = np.array([to_rgb(colour) for colour in (*colours, SILENT_COLOUR)])
     # the last entry, index -1, is the silent colour
@@ -203,10 +228,11 @@ def _draw_assignment(
     else:
         axis.set_ylabel("frequency (kHz)")
     axis.set_title("assignment: output with the largest share", fontsize=9)
-    names = [f"source {index + 1}" if index < len(permutation) else "no source" for index in range(count)]
-    handles = [Patch(color=colour, label=name) for colour, name in zip(colours, names)]
-    handles.append(Patch(color=SILENT_COLOUR, label="silent"))
-    axis.figure.legend(handles=handles, fontsize=8, loc="outside lower right", ncols=len(handles))
+    named = output_titles(permutation, outputs)
+    handles = [Patch(color=colours[number], label=name) for number, name in named.items()]
+    handles.append(Patch(color=SILENT_COLOUR, label="silent in the mixture"))
+    # as many in a row as the figure is wide enough for
+    axis.figure.legend(handles=handles, fontsize=8, loc="outside lower right", ncols=min(len(handles), 4))
 
 
 def draw_histogram(
@@ -231,7 +257,7 @@ def draw_histogram(
     axis = figure.subplots()
     axis.yaxis.set_major_locator(MaxNLocator(integer=True))
     bins = min(40, max(8, int(np.sqrt(len(values)) * 2)))
-    axis.hist(values, bins=bins, color=TALKER_COLOURS[4], edgecolor="white", linewidth=0.5)
+    axis.hist(values, bins=bins, color=TALKER_COLOURS[4], edgecolor="white", linewidth=0.5, label="this experiment")
     mean = float(np.mean(values))
     axis.axvline(mean, color="black", linewidth=2, label=f"mean {mean:.1f} dB (n = {len(values)})")
     styles = ("--", "-.", ":", (0, (6, 1, 1, 1, 1, 1)))

@@ -11,16 +11,16 @@ from typing import Any
 from contrasep_lib.errors import ContrasepError
 
 
-def read_json(path: str | os.PathLike) -> dict[str, Any]:
+def read_json(path: str | os.PathLike, remedy: str = "run stage 6 of this tag again") -> dict[str, Any]:
     """A JSON object; anything else that is JSON counts as an empty one.
 
     Raises:
-        ContrasepError: it cannot be read.
+        ContrasepError: it cannot be read; the message ends with the remedy.
     """
     try:
         tree = json.loads(Path(path).read_text(encoding="utf-8"))
-    except (ValueError, OSError) as error:
-        raise ContrasepError(f"{path}: cannot be read ({error}); run stage 6 of this tag again") from None
+    except (ValueError, RecursionError, OSError) as error:
+        raise ContrasepError(f"{path}: cannot be read ({error}); {remedy}") from None
     return tree if isinstance(tree, dict) else {}
 
 

@@ -16,10 +16,12 @@ from contrasep_lib.config import as_tree
 from contrasep_lib.errors import ContrasepError
 from contrasep_lib.io.atomic import write_text
 from contrasep_lib.io.dumpset import DumpSet, require_same_keys
+from contrasep_lib.io.ids import shown
 from contrasep_lib.oracles.base import oracle_options
 from contrasep_lib.report.counts import JOINT
 from contrasep_lib.report.pages import tag_page
 from contrasep_lib.report.reading import read_json, require_keys
+from contrasep_lib.report.words import is_words, read_words
 from contrasep_lib.score.means import aggregate
 from contrasep_lib.score.tables import OLD_ORACLES, Row, read_rows
 
@@ -31,6 +33,8 @@ MODEL_SUPERVISION = {
 }
 REPORTED_SECTIONS = ("features", "separate", "score")
 MODEL_SECTIONS = ("model", "pretrain", "finetune", "modularity")
+# the page to listen to, of a tag
+LISTEN = "listen.html"
 # what tells a sweep's results.json from a tag's
 SWEEP_KEY = "swept"
 REQUIRED_KEYS = ("recipe", "config", "granularity", "separator", "supervision", "num_spk", "label", "sets")
@@ -52,11 +56,19 @@ def supervision(config: Mapping[str, Any]) -> str:
     if separator == "model":
         known = "decoder" if config["model"].decoder is not None else config["model"].labels
         stated = MODEL_SUPERVISION[known]
+        if known == "dominance" and not _labelled(config["model"], "finetune"):
+            stated = "none in training"
         if known == "none" and getattr(config["modularity"].solver, "supervised", False):
             stated += ", sources for the modularity network (which unit is dominated by whom)"
         speakers = config["model"].labels != "none" and config["pretrain"].epochs > 0
+        speakers = speakers and _labelled(config["model"], "pretrain")
         return f"speaker labels in pretraining{_shares(config['pretrain'].balance)}, {stated}" if speakers else stated
     return oracle_options(separator).supervision
+
+
+def _labelled(model: Any, phase: str) -> bool:
+    """Whether an objective of ``pretrain`` or ``finetune`` reads to whom a node belongs."""
+    return any(getattr(objective, "labelled", True) for objective in model.objectives_of(phase).values())
 
 
 def granularity(config: Mapping[str, Any]) -> str | None:
@@ -119,6 +131,9 @@ def build_results(
             sets[dump.name] = aggregate(rows, config["score"])
         except ContrasepError as error:
             raise ContrasepError(f"{table}: {error}") from None
+        words = read_words(table.parent)
+        if words is not None:
+            sets[dump.name]["words"] = words
         counts.update(row.num_spk for row in rows)
         everything += rows
     if len(sets) > 1 and len(counts) > 1:
@@ -168,12 +183,41 @@ def read_system(path: str | os.PathLike) -> dict[str, Any]:
         raise ContrasepError(f"{path}: not there; --system names the file in which a system says what it is")
     try:
         system = json.loads(Path(path).read_text(encoding="utf-8"))
-    except (ValueError, OSError) as error:
+    except (ValueError, RecursionError, OSError) as error:
         raise ContrasepError(f"{path}: cannot be read ({error}); separate with this system again") from None
     for key, kind in SYSTEM_KEYS.items():
         if not isinstance(system, dict) or key not in system or not isinstance(system[key], kind):
             raise ContrasepError(f"{path}: key '{key}' missing or of another type; separate with this system again")
     return system
+
+
+def _require_means(means: Any, where: str) -> None:
+    """Raise ContrasepError unless a set's means are such as result pages show."""
+    require_keys(means if isinstance(means, Mapping) else {}, REQUIRED_SET_KEYS, where)
+    mappings = {"oracle", "confusion", "fallbacks"}
+    words = {"interval", "mean_over"}
+    for key, value in means.items():
+        counts = value if key == "num_spk" and isinstance(value, list) else [value]
+        if key in ("n", "num_spk", "speakers"):
+            right = bool(counts) and all(isinstance(count, int) for count in counts)
+        elif key in mappings:
+            right = value is None or isinstance(value, Mapping)
+        elif key == "words":
+            right = is_words(value)
+        elif key == "columns":
+            right = isinstance(value, list) and all(isinstance(column, Mapping) for column in value)
+        elif key.endswith("_ci95"):
+            right = value is None or (isinstance(value, list) and len(value) == 2 and all(map(_is_number, value)))
+        else:
+            right = value is None or _is_number(value) or key in words
+        if not right:
+            raise ContrasepError(f"{where}: key '{shown(key)}': got {shown(value, 60)}; run stage 6 of this tag again")
+    if not all(value is None or _is_number(value) for value in means["oracle"].values()):
+        raise ContrasepError(f"{where}: key 'oracle': expected numbers; run stage 6 of this tag again")
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float))
 
 
 def to_json(results: Mapping[str, Any]) -> str:
@@ -197,7 +241,7 @@ def write_results(
         path of RESULTS.md.
     """
     exp = Path(exp)
-    text = tag_page(exp.resolve().name, results, command, when, took)
+    text = tag_page(exp.resolve().name, results, command, when, took, LISTEN if (exp / LISTEN).is_file() else None)
     write_text(exp / "results.json", to_json(results))
     write_text(exp / "RESULTS.md", text)
     return exp / "RESULTS.md"
@@ -219,9 +263,11 @@ def checked_results(results: Mapping[str, Any], path: str | os.PathLike) -> dict
         ContrasepError: a key missing; the message names ``path``.
     """
     require_keys(results, REQUIRED_KEYS, path)
+    if not isinstance(results["sets"], Mapping):
+        raise ContrasepError(f"{path}: key 'sets': expected a mapping; run stage 6 of this tag again")
     sets = {}
     for name, means in results["sets"].items():
-        require_keys(means, REQUIRED_SET_KEYS, path)
+        _require_means(means, f"{path}: set '{shown(name)}'")
         oracles = {OLD_ORACLES.get(oracle, oracle): value for oracle, value in means["oracle"].items()}
         sets[name] = {**means, "oracle": oracles}
     return {**results, "sets": sets}

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from contrasep_lib.errors import ContrasepError
 from contrasep_lib.io.atomic import write_text
-from contrasep_lib.report.pages import count_cell, markdown_table, notes_on, score_cell, score_columns, set_summary
+from contrasep_lib.report.markdown import escaped, markdown_table
+from contrasep_lib.report.pages import count_cell, notes_on, score_cell, score_columns, set_summary
 from contrasep_lib.report.results import SWEEP_KEY, read_results, to_json
 from contrasep_lib.report.sweep_plan import Sweep, yaml_value
 from contrasep_lib.report.sweep_plot import draw_sweep
@@ -45,7 +46,7 @@ def read_outcomes(folder: str | os.PathLike) -> list[tuple[str | None, str | Non
     outcomes = []
     for number, line in enumerate(lines, 1):
         tag, tab, status = line.partition("\t")
-        if not tab or not status.isdigit():
+        if not tab or not status.isdecimal():
             raise ContrasepError(f"{table}:{number}: expected a tag, a tab and a status; run the sweep again")
         error = None if status == "0" else last_error(Path(folder) / "log" / f"run.{number}.err", int(status))
         outcomes.append((tag or None, error))
@@ -135,9 +136,9 @@ def sweep_page(results: Mapping[str, Any], recipe: str, command: str) -> str:
         command: what repeats the sweep.
     """
     runs = results["runs"]
-    lines = [f"# {recipe}: sweep {results['sweep']}", ""]
+    lines = [f"# {escaped(recipe)}: sweep {escaped(results['sweep'])}", ""]
     for key, values in results[SWEEP_KEY].items():
-        lines.append(f"- {key}: {', '.join(map(shown_value, values))}")
+        lines.append(f"- {escaped(key)}: {escaped(', '.join(map(shown_value, values)))}")
     without = sum(run["sets"] is None for run in runs)
     lines += [f"- runs: {len(runs)}" + (f", {without} of them without results" if without else "")]
     lines += ["- generated, not edited by hand, by:", "", f"      {command}", ""]
@@ -150,8 +151,8 @@ def sweep_page(results: Mapping[str, Any], recipe: str, command: str) -> str:
     lines += ["![SI-SNR improvement over the swept values](sweep.png)", ""]
     for name, scored in sorted(sets.items()):
         # a value of the sections corpus or mix makes other mixtures under the same name
-        what = dict.fromkeys(f"{set_summary(run['sets'][name])}, {run['label']}" for run in scored)
-        lines += [f"## {name}: {'; '.join(what)}", "", *_run_table(runs, name), ""]
+        what = dict.fromkeys(f"{set_summary(run['sets'][name])}, {escaped(run['label'])}" for run in scored)
+        lines += [f"## {escaped(name)}: {'; '.join(what)}", "", *_run_table(runs, name), ""]
     shown = [run["sets"][name] for name, scored in sets.items() for run in scored]
     notes = notes_on(shown)
     if any(means["bound"] is not None for means in shown):
@@ -179,12 +180,8 @@ def _run_table(runs: Sequence[Mapping[str, Any]], name: str | None) -> list[str]
         if errors:
             words.append("-" if means is not None else run["error"] or f"{name} not scored")
         scores = [*columns.values(), *(["bound"] if bounded else [])]
-        rows.append([*_escaped(words), *(score_cell(means or {}, score) for score in scores)])
+        rows.append([*map(escaped, words), *(score_cell(means or {}, score) for score in scores)])
     return markdown_table(header, rows, words=len(header) - len(columns) - bounded)
-
-
-def _escaped(cells: Iterable[str]) -> list[str]:
-    return [cell.replace("|", "\\|") for cell in cells]
 
 
 def write_sweep(sweep: Sweep, recipe: str, command: str) -> Path:

@@ -38,10 +38,14 @@ def _mean(rows: Sequence[Row], values: Sequence[Any]) -> float | None:
 
 
 def _scores(rows: Sequence[Row], columns: Sequence[Column]) -> dict[str, Any]:
-    """Means and intervals of scores, None for those that some of the rows lack."""
+    """Means and intervals of scores, None for those that some of the rows lack, but for partial columns."""
     made: dict[str, Any] = {}
-    speakers, counts = [row.speakers for row in rows], [row.num_spk for row in rows]
+    whole = rows
     for column in columns:
+        rows = [row for row in whole if row[column.name] is not None] if column.partial else whole
+        if column.partial:
+            made[f"{column.name}_n"] = len(rows)
+        speakers, counts = [row.speakers for row in rows], [row.num_spk for row in rows]
         values = [row[column.name] for row in rows]
         made |= {column.name: None, f"{column.name}_ci95": None}
         if not rows or any(value is None for value in values):
@@ -51,6 +55,12 @@ def _scores(rows: Sequence[Row], columns: Sequence[Column]) -> dict[str, Any]:
         made[column.name] = _mean(rows, values)
         made[f"{column.name}_ci95"] = interval and [rounded(limit) for limit in interval]
     return made
+
+
+def _declared(column: Column) -> dict[str, Any]:
+    """A column as results name it; what came later stands there only where it differs from results without it."""
+    made = dataclasses.asdict(column)
+    return made if made.pop("partial") is False else {**made, "partial": True}
 
 
 def counted_right(row: Row) -> float | None:
@@ -72,7 +82,8 @@ def aggregate(rows: list[Row], options: ScoreOptions) -> dict[str, Any]:
 
     ``n`` counts mixtures, ``num_spk`` the speakers of each (a list where they differ), ``speakers`` the different
     people. Every score comes as a mean and, under its name with ``_ci95``, as a 95 % interval over speakers
-    (`speaker_interval`; ``interval`` names the method); None where it does not exist. Where the number of speakers
+    (`speaker_interval`; ``interval`` names the method); None where it does not exist. A partial score's mean is over
+    the mixtures that have it, which ``<name>_n`` counts. Where the number of speakers
     differs, each number weighs the same in all means (``mean_over``: ``counts``). Single-speaker mixtures have no
     improvement, so improvements of a set that also holds mixtures of more speakers are means over those.
 
@@ -106,7 +117,7 @@ def aggregate(rows: list[Row], options: ScoreOptions) -> dict[str, Any]:
     made |= _scores(rows, [column for column in columns if not column.improvement])
     mixtures = [row for row in rows if row.num_spk > 1]
     made |= _scores(mixtures, [column for column in columns if column.improvement])
-    made["columns"] = [dataclasses.asdict(column) for column in columns]
+    made["columns"] = [_declared(column) for column in columns]
     made["count_accuracy"] = _mean(rows, [counted_right(row) for row in rows])
     made["confusion"] = _confusion(rows)
     made["mean_modularity"] = _mean(rows, [row.modularity for row in rows])

@@ -5,13 +5,15 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
+from contrasep_lib.config.bounds import Steps
 from contrasep_lib.config.choices import choices_of
+from contrasep_lib.config.schema import Bounded
 
 DEFAULT_METRICS = ("si_snr", "sdr", "si_snri_count_estimated", "si_snri_penalised", "p_si_snr")
 
 
 @dataclasses.dataclass(frozen=True)
-class ScoreOptions:
+class ScoreOptions(Bounded):
     """How stage 6 scores.
 
     Attributes:
@@ -22,10 +24,9 @@ class ScoreOptions:
 
     metrics: dict[str, Any] = choices_of("metric", DEFAULT_METRICS)
     oracles: dict[str, Any] = choices_of("oracle", ("frame", "ibm", "irm", "psm"))
-    plots: int = 3
+    plots: Steps = 3
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if not self.metrics:
             raise ValueError("metrics: expected at least one, got none")
-        if self.plots < 0:
-            raise ValueError(f"plots: expected 0 or more, got {self.plots}")

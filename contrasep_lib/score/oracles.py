@@ -12,7 +12,8 @@ from contrasep_lib.nodes.options import FeatureOptions
 
 
 def oracle_improvements(
-    mixture: np.ndarray, sources: np.ndarray, features: FeatureOptions, oracles: Mapping[str, Any]
+    mixture: np.ndarray, sources: np.ndarray, features: FeatureOptions, oracles: Mapping[str, Any],
+    noise: np.ndarray | None = None,
 ) -> dict[str, float | None]:
     """SI-SNRi of every oracle on one mixture, made in memory and never written as audio.
 
@@ -23,6 +24,8 @@ def oracle_improvements(
         sources: ``(K, samples)`` float32.
         features: framing of the masks; silent nodes are shared equally.
         oracles: name -> options.
+        noise: ``(samples,)`` float32, what the mixture has beside its sources. Oracles know it as a source; no output
+            of a talker is matched with it.
 
     Returns:
         name -> mean improvement over the sources, dB; None for single-speaker mixtures.
@@ -33,6 +36,6 @@ def oracle_improvements(
     if len(sources) == 1:
         return dict.fromkeys(oracles)
     unprocessed = pairwise_si_snr(mixture[None], sources)[:, 0]
-    scene = Scene(mixture, sources, features)
+    scene = Scene(mixture, sources, features, noise)
     separated = {name: create(options).separate(scene).outputs for name, options in oracles.items()}
     return {name: float((si_snr(outputs, sources) - unprocessed).mean()) for name, outputs in separated.items()}

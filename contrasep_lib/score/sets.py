@@ -62,10 +62,12 @@ class Scorer:
         evidence = self.evidence[key]
         self._check_count(key, len(outputs), evidence)
         try:
-            score = score_utterance(outputs, sources, mixture, self.options, evidence.num_spk_given)
+            score = score_utterance(
+                outputs, sources, mixture, self.options, evidence.num_spk_given, self.dump.rate
+            )
         except ValueError as error:
             raise ContrasepError(f"{self.separated.folder}: '{key}': {error}; run stage 5 again") from None
-        oracles = oracle_improvements(mixture, sources, self.features, self.options.oracles)
+        oracles = oracle_improvements(mixture, sources, self.features, self.options.oracles, self.dump.noise(key))
         return make_row(key, self.dump.speakers[key], score, oracles, evidence)
 
     def rows(self, keys: Iterable[str]) -> list[Row]:

@@ -37,6 +37,8 @@ class Evidence:
         num_spk_est: the number it estimated; None where it estimated none.
         modularity, normalised_modularity, conductance: of the clustering; None where there was none.
         fallback: what partitioned in place of a solver that found too few communities; None where nothing did.
+        probabilities: of 1, 2, .. speakers by the counter; empty where it knows none.
+        words: why this count, and which failure signatures were raised; may be empty.
     """
 
     num_spk_given: bool
@@ -45,6 +47,8 @@ class Evidence:
     conductance: float | None = None
     normalised_modularity: float | None = None
     fallback: str | None = None
+    probabilities: tuple[float, ...] = ()
+    words: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -250,9 +254,11 @@ def read_evidence(path: str | os.PathLike) -> dict[str, Evidence]:
                 _optional(int)(fields["num_spk_est"]),
                 _optional(_finite)(fields["modularity"]),
                 _optional(_finite)(fields["conductance"]),
-                # evidence of earlier versions has neither
+                # evidence of earlier versions has none of these
                 _optional(_finite)(fields.get("normalised_modularity", "")),
                 fields.get("fallback") or None,
+                _optional(_NUMBERS[1])(fields.get("probabilities", "")) or (),
+                fields.get("words", ""),
             )
         except ValueError as error:
             raise ContrasepError(f"{path}:{number}: '{fields['utt']}': {error}; run stage 5 again") from None

@@ -61,6 +61,7 @@ def score_utterance(
     mixture: np.ndarray,
     options: ScoreOptions = ScoreOptions(),
     count_given: bool = True,
+    rate: int = 8000,
 ) -> UtteranceScore:
     """Score what a separator made of one mixture.
 
@@ -72,6 +73,7 @@ def score_utterance(
         mixture: ``(samples,)``.
         options: metrics.
         count_given: the separator knew K; then M must be K.
+        rate: sampling rate, Hz, which perceptual metrics ask for.
 
     Raises:
         ValueError: lengths differ, NaN or infinite samples, no source, or M is not K though the
@@ -83,7 +85,7 @@ def score_utterance(
     if count_given and num_out != num_spk:
         raise ValueError(f"{num_out} outputs for {num_spk} sources though the count was given")
     permutation = best_matching(pairwise_si_snr(outputs, sources) - pairwise_si_snr(mixture[None], sources))
-    scored = Mixture(mixture, sources, outputs, permutation, count_given)
+    scored = Mixture(mixture, sources, outputs, permutation, count_given, rate)
     scores: dict[str, Value] = {}
     for name, metric in zip(options.metrics, metrics_of(options)):
         scores |= _checked_scores(name, metric, metric.score(scored))

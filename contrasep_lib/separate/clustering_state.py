@@ -68,7 +68,7 @@ class ClusteringState:
                 path = folder / part.state_file
                 try:
                     parts[name] = part.with_state(_read(path))
-                except (ValueError, TypeError) as error:
+                except (ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:
                     raise ContrasepError(f"{path}: {error}; run stage 4 again") from None
         parts["counter"] = parts["counter"].with_solver(parts["solver"])
         return dataclasses.replace(made, **parts)
@@ -98,7 +98,7 @@ def _read(path: Path) -> dict[str, Any]:
         state = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ContrasepError(f"{path}: no such file; run stage 4 first") from None
-    except ValueError:
+    except (ValueError, RecursionError):
         raise ContrasepError(f"{path}: not a JSON file; run stage 4 again") from None
     if not isinstance(state, dict):
         raise ContrasepError(f"{path}: expected a mapping, got {type(state).__name__}; run stage 4 again")

@@ -72,21 +72,22 @@ class Excerpt:
             sample -= stop - first
         return self.spans[-1][0] + sample
 
-    def restored(self, outputs: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
-        """Outputs for the recording, in which all share the silences equally.
+    def restored(self, outputs: Iterable[np.ndarray], shared: bool = True) -> Iterator[np.ndarray]:
+        """Outputs for the recording.
 
         Args:
             outputs: for `signal`, ``(K, samples)`` float32 each, in order of time.
+            shared: whether all share the silences equally, so that they add up to the recording; zeros there if not.
 
         Yields:
             ``(K, samples)`` float32, in order of time.
         """
-        number, place = 0, 0
+        number, place, weight = 0, 0, np.float32(shared)
         for block in outputs:
             while block.shape[1]:
                 first, stop = self.spans[number]
                 for begin in range(place, first, _BLOCK):
-                    share = self.mixture[begin : min(begin + _BLOCK, first)] / np.float32(len(block))
+                    share = self.mixture[begin : min(begin + _BLOCK, first)] / np.float32(len(block)) * weight
                     yield np.repeat(share[None], len(block), axis=0)
                 place = max(place, first)
                 taken, block = block[:, : stop - place], block[:, stop - place :]

@@ -1,20 +1,20 @@
 """Separation of a user's own recordings: names, errors, audio and evidence.
 
-Of a recording ``NAME.wav`` the folder gets ``NAME_spk1.wav``, ``NAME_spk2.wav``, .. (mono PCM16 at the
-model's rate) and, last, ``NAME.json``. What JSON has no number for (the conductance of one speaker) is
-null there. Nothing in it depends on time or machine.
+Of a recording ``NAME.wav`` the folder gets ``NAME_spk1.wav``, ``NAME_spk2.wav``, .. (mono, PCM16 unless another format
+is asked for), ``NAME_rest.wav`` on request, ``NAME.rttm`` and, last, ``NAME.json``. What JSON has no number for (the
+conductance of one speaker) is null there. Nothing in it depends on time or machine.
 """
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
+import functools
 import json
 import math
+import os
 import re
 import tempfile
-import wave
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,12 +23,16 @@ import numpy as np
 from contrasep_lib.counting.counters.base import number_words
 from contrasep_lib.errors import ContrasepError, is_out_of_memory
 from contrasep_lib.io.atomic import write_text
-from contrasep_lib.io.audio import Recording, read_recording, to_int16
+from contrasep_lib.io.recording import FileSource, Recording, read_recording, seconds_by_header
+from contrasep_lib.io.rttm import Turn, write_rttm
+from contrasep_lib.separate.cautions import Caution, cautions_of, count_probabilities
 from contrasep_lib.separate.excerpt import Excerpt
+from contrasep_lib.separate.inputs import Input
 from contrasep_lib.separate.long import LongSeparation, Part
+from contrasep_lib.separate.outputs import Format, Levels, gains_of, names_of, write_blocks
+from contrasep_lib.separate.recorded import RecordedSeparation
 from contrasep_lib.separate.shipped import NamedSeparator
 
-SUFFIXES = {".aif", ".aiff", ".au", ".flac", ".mp3", ".oga", ".ogg", ".opus", ".sph", ".wav"}
 # decimals of what is measured
 DECIMALS = 6
 
@@ -43,126 +47,164 @@ class Request:
         channel: which to take, from 1; None takes the mean of all.
         window: seconds; longer recordings are separated by windows of this length.
         overwrite: whether earlier outputs are replaced.
+        form: format of the outputs, see `contrasep_lib.separate.outputs.FORMATS`.
+        original: outputs have the recording's rate, not the model's.
+        normalize: each output is brought to a peak of 0.9.
+        rest: what no output holds is written too.
     """
 
-    out: str
+    out: str | os.PathLike
     num_spk: int | None = None
     channel: int | None = None
     window: float = 30
     overwrite: bool = False
+    form: Format = "wav"
+    original: bool = False
+    normalize: bool = False
+    rest: bool = False
 
 
-def files_in(paths: Sequence[str]) -> list[Path]:
-    """The recordings named: files as they are, of a folder all that look like audio, sorted.
-
-    Raises:
-        ContrasepError: a folder without audio.
-    """
-    files = []
-    for path in map(Path, paths):
-        inside = sorted(p for p in path.iterdir() if p.suffix.lower() in SUFFIXES) if path.is_dir() else [path]
-        if not inside:
-            raise ContrasepError(f"{path}: no audio in this folder; name files, or another folder")
-        files += inside
-    return files
-
-
-def seconds_in(files: Sequence[Path]) -> float:
+def seconds_in(inputs: Iterable[Input]) -> float:
     """Seconds by the headers; files that cannot be read count as none."""
-    import soundfile
-
-    total = 0.0
-    for file in files:
-        with contextlib.suppress(soundfile.LibsndfileError, RuntimeError, UnicodeError):
-            total += soundfile.info(str(file)).duration
-    return total
+    return sum(seconds_by_header(each.path) for each in inputs)
 
 
 def separate_files(
     separator: NamedSeparator,
-    files: Sequence[Path],
+    inputs: Sequence[Input],
     request: Request,
     report: Callable[[str, bool], object],
     advance: Callable[[float], object] = lambda seconds: None,
+    warn: Callable[[str], object] = lambda line: None,
 ) -> int:
     """Separate recordings, each by itself; an error in one does not stop the others.
 
     Args:
         separator: trained model.
-        files: recordings.
+        inputs: recordings.
         request: what is asked for.
         report: takes a line for each recording, and whether it is an error.
         advance: takes seconds of audio as they are processed.
+        warn: takes a line for each warning.
 
     Returns:
         how many could not be separated.
     """
-    taken: dict[str, Path] = {}
-    inputs = {file.resolve() for file in files}
+    taken: dict[Path, str] = {}
+    files = {each.path.resolve() for each in inputs}
     failed = 0
-    for file in files:
+    for each in inputs:
+        label = each.label.encode("utf-8", "backslashreplace").decode()
         try:
-            shown = str(file).encode("utf-8", "backslashreplace").decode()
-            if shown != str(file):
-                raise ContrasepError(f"{shown}: its name is not UTF-8; rename it")
-            if file.stem in taken:
+            if label != each.label:
+                raise ContrasepError(f"{label}: its name is not UTF-8; rename it")
+            place = each.folder / each.name
+            if place in taken:
                 raise ContrasepError(
-                    f"{file}: its outputs would have the names of {taken[file.stem]}'s; separate it into another --out"
+                    f"{label}: its outputs would have the names of {taken[place]}'s; separate it into another --out"
                 )
-            taken[file.stem] = file
-            written, note = _separate_file(separator, file, request, inputs, advance)
-            report(f"{file}: {number_words(len(written))}{note}: {' '.join(map(str, written))}", False)
+            taken[place] = label
+            written, note, cautions = _separate_file(separator, each, request, files, advance)
+            for caution in cautions:
+                warn(f"{label}: {caution.words}")
+            report(f"{label}: {note}: {' '.join(map(str, written))}", False)
         except ContrasepError as error:
             report(str(error), True)
             failed += 1
         except (MemoryError, RuntimeError) as error:
             if not is_out_of_memory(error):
                 raise
-            report(f"{file}: out of memory with windows of {request.window:g} s; use a smaller --window", True)
+            report(f"{label}: out of memory with windows of {request.window:g} s; use a smaller --window", True)
             failed += 1
     return failed
 
 
 def _separate_file(
-    separator: NamedSeparator, file: Path, request: Request, inputs: set[Path], advance: Callable[[float], object]
-) -> tuple[list[Path], str]:
-    """Separate one recording; the files of its speakers, and what there is to say about them."""
-    out, name = Path(request.out), file.stem
-    earlier = _outputs_of(out, name)
+    separator: NamedSeparator, each: Input, request: Request, files: set[Path], advance: Callable[[float], object]
+) -> tuple[list[Path], str, list[Caution]]:
+    """Separate one recording; the files that were written, how many speakers, and warnings."""
+    out, name = Path(request.out) / each.folder, each.name
+    earlier = outputs_of(out, name)
     if earlier and not request.overwrite:
-        raise ContrasepError(f"{file}: {earlier[0]} is already there; use --overwrite, or another --out")
+        raise ContrasepError(f"{each.label}: {earlier[0]} is already there; use --overwrite, or another --out")
     for path in earlier:
-        if path.resolve() in inputs:
-            raise ContrasepError(f"{file}: {path} is a recording to separate, and is not replaced; use another --out")
-    k_max = separator.separator.modularity.k_max
-    if request.num_spk and request.num_spk > k_max:
-        raise ContrasepError(
-            f"{file}: --num-spk {request.num_spk}: the model '{separator.name}' separates at most {k_max} speakers"
-        )
-    recording = read_recording(file, separator.rate, request.channel)
-    try:
-        done = LongSeparation(
-            separator.separator, name, recording.samples, separator.rate, request.num_spk, request.window, advance
-        )
-    except ContrasepError as error:
-        # the key, which stands in quotes before the message, is in the path
-        words = str(error).partition("': ")[2] or str(error)
-        raise ContrasepError(f"{file}: {words}") from None
-    # outputs that PCM16 cannot hold are all scaled by one gain
-    gain = 1.0 if done.peak < 1 else 0.999 / done.peak
+        if path.resolve() in files:
+            raise ContrasepError(
+                f"{each.label}: {path} is a recording to separate, and is not replaced; use another --out"
+            )
+    require_at_most(separator, request.num_spk, each.label)
+    recording = read_recording(FileSource(each.path, each.label), separator.rate, request.channel)
+    work = out / f".{name}.windows"
+    with separated(separator, recording, request.num_spk, request.window, advance, work) as done:
+        cautions = cautions_of(done, request.num_spk)
+        blocks = functools.partial(done.blocks, request.original)
+        levels = Levels.of(blocks())
+        content = evidence_of(separator, done, request.num_spk, cautions, levels.shares)
+        # a temporary file's own name says nothing
+        content["file"] = each.path.name if each.label == str(each.path) else each.name
+        content["rate"] = recording.rate if request.original else separator.rate
+        written = write_separation(out, name, blocks(), levels, content, done.done.turns(), request, earlier)
+    return written, number_words(done.num_spk) + _note(done.done), cautions
+
+
+def write_separation(
+    out: Path, name: str, blocks: Iterable[np.ndarray], levels: Levels, content: dict[str, Any], turns: Sequence[Turn],
+    request: Request, earlier: Sequence[Path],
+) -> list[Path]:
+    """Write audio, RTTM and JSON of a separation, all at once.
+
+    Args:
+        out: folder; made.
+        name: of the recording.
+        blocks: outputs and the rest, see `RecordedSeparation.blocks`.
+        levels: of them.
+        content: what NAME.json holds but for names and gains; its ``rate`` is that of the audio.
+        turns: who is heard when.
+        request: ``form``, ``normalize`` and ``rest`` are read.
+        earlier: files that these replace.
+
+    Returns:
+        The files of the outputs.
+    """
+    gains = gains_of(levels, request.form, request.normalize, request.rest)
+    names = names_of(name, len(gains) - 1, request.form, request.rest)
     out.mkdir(parents=True, exist_ok=True)
-    with done, tempfile.TemporaryDirectory(prefix=f".{name}.", dir=out) as folder:
-        names = [f"{name}_spk{number}.wav" for number in range(1, done.num_spk + 1)]
-        energy = _write_audio(done, [Path(folder) / each for each in names], separator.rate, gain)
-        written = [out / each for each in names]
+    with tempfile.TemporaryDirectory(prefix=f".{name}.", dir=out) as folder:
+        made = [Path(folder) / each for each in names]
+        write_blocks(made, blocks, gains, content["rate"], request.form)
         for path in earlier:
             path.unlink()
-        for path in written:
-            (Path(folder) / path.name).replace(path)
-    shares = (energy / energy.sum()).tolist() if energy.any() else energy.tolist()
-    content = _evidence(separator, file, request, recording, done, gain, names, shares)
-    write_text(out / f"{name}.json", json.dumps(_plain(content), indent=1, ensure_ascii=False) + "\n")
-    return written, _note(done)
+        for path in made:
+            path.replace(out / path.name)
+    write_rttm(out / f"{name}.rttm", name, turns)
+    said = {
+        **content, "format": request.form, "gain": float(gains[-1]), "gains": gains[: len(names)].tolist(),
+        "outputs": names[: len(gains) - 1], "rest": names[-1] if request.rest else None,
+    }
+    write_text(out / f"{name}.json", json.dumps(_plain(said), indent=1, ensure_ascii=False) + "\n")
+    return [out / each for each in names]
+
+
+def require_at_most(separator: NamedSeparator, num_spk: int | None, label: str) -> None:
+    """Raise ContrasepError where more speakers are asked for than a model separates."""
+    k_max = separator.separator.modularity.k_max
+    if num_spk and num_spk > k_max:
+        raise ContrasepError(
+            f"{label}: --num-spk {num_spk}: the model '{separator.name}' separates at most {k_max} speakers"
+        )
+
+
+def separated(
+    separator: NamedSeparator, recording: Recording, num_spk: int | None, window: float,
+    advance: Callable[[float], object] = lambda seconds: None, work: Path | None = None,
+) -> RecordedSeparation:
+    """`RecordedSeparation`, whose errors begin with the recording's name."""
+    try:
+        return RecordedSeparation(separator, recording, num_spk, window, advance, work)
+    except ContrasepError as error:
+        # the key, which stands in quotes before the message, is in the name
+        words = str(error).partition("': ")[2] or str(error)
+        raise ContrasepError(f"{recording.source.label}: {words}") from None
 
 
 def _note(done: LongSeparation) -> str:
@@ -174,47 +216,34 @@ def _note(done: LongSeparation) -> str:
     return f" ({windows[0].fallback} in place of {windows[0].solver}, which found too few communities{where})"
 
 
-def _outputs_of(out: Path, name: str) -> list[Path]:
+def outputs_of(out: Path, name: str) -> list[Path]:
     """Outputs of a recording of this name that are there."""
-    pattern = re.compile(re.escape(name) + r"(_spk[0-9]+\.wav|\.json)")
+    pattern = re.compile(re.escape(name) + r"(_(spk[0-9]+|rest)\.(wav|flac)|\.json|\.rttm)")
     return sorted(path for path in out.iterdir() if pattern.fullmatch(path.name)) if out.is_dir() else []
 
 
-def _write_audio(done: LongSeparation, paths: Sequence[Path], rate: int, gain: float) -> np.ndarray:
-    """Write the outputs block by block; the energy of each."""
-    energy = np.zeros(len(paths))
-    with contextlib.ExitStack() as stack:
-        files = [stack.enter_context(wave.open(str(path), "wb")) for path in paths]
-        for file in files:
-            file.setnchannels(1)
-            file.setsampwidth(2)
-            file.setframerate(rate)
-        for block in done.blocks():
-            energy += np.square(block, dtype=np.float64).sum(axis=1)
-            for file, samples in zip(files, block):
-                file.writeframes(to_int16(samples * np.float32(gain)).astype("<i2", copy=False).tobytes())
-    return energy
-
-
-def _evidence(
-    separator: NamedSeparator, file: Path, request: Request, recording: Recording, done: LongSeparation,
-    gain: float, names: Sequence[str], shares: Sequence[float],
+def evidence_of(
+    separator: NamedSeparator, done: RecordedSeparation, num_spk: int | None, cautions: Sequence[Caution],
+    shares: Sequence[float],
 ) -> dict[str, Any]:
-    """What NAME.json holds."""
+    """What NAME.json holds of a separation, but for the names and gains of files."""
+    recording = done.recording
     return {
-        "file": file.name,
+        "file": recording.source.label,
         "file_rate": recording.rate,
         "file_channels": recording.channels,
-        "channel": request.channel or "mean",
+        "channel": recording.channel or "mean",
         "seconds": recording.seconds,
+        "mean": recording.mean,
         "model": separator.name,
-        "rate": separator.rate,
-        "gain": gain,
+        "model_rate": separator.rate,
+        "speaker_encoder": None if separator.separator.speakers is None else separator.separator.speakers.name,
         "num_spk": done.num_spk,
-        "count": "given" if request.num_spk else "estimated",
-        "outputs": list(names),
+        "count": "given" if num_spk else "estimated",
+        "probabilities": count_probabilities(done.done.parts),
+        "warnings": [dataclasses.asdict(each) for each in cautions],
         "energy_shares": list(shares),
-        "windows": [_window(part, done.excerpt, separator.rate) for part in done.parts],
+        "windows": [_window(part, done.done.excerpt, separator.rate) for part in done.done.parts],
     }
 
 

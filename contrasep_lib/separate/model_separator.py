@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import typing
 import zlib
@@ -26,9 +27,13 @@ from contrasep_lib.separate.separation import Separation
 if typing.TYPE_CHECKING:
     from contrasep_lib.embedding.analysis import Analysis
     from contrasep_lib.models.separation import SeparationModel
+    from contrasep_lib.separate.voices import VoiceSpace
+    from contrasep_lib.speakers.base import SpeakerEncoder
 
 # of a node's own community, so that a node that turns away from all centroids stays there
 _TRACE = 1e-9
+# frames times outputs that the decoder sees at once in windows of long recordings, for the sake of memory
+_AT_ONCE = 2000
 
 
 class ModelSeparator:
@@ -39,7 +44,14 @@ class ModelSeparator:
         clustering: graph, solver and counter, as stage 4 left them.
         modularity: section ``modularity``.
         options: section ``separate``.
+        voices: where the model puts talkers, by which long recordings tell them apart; None where it is not known.
+        speakers: tells talkers of long recordings apart beside the model; None: by the model's embeddings alone.
+
+    Attributes:
+        precision: of backbone and decoder in `analyse` and `of_communities`, ``float32`` or ``bfloat16``.
     """
+
+    precision: str = "float32"
 
     def __init__(
         self,
@@ -47,8 +59,56 @@ class ModelSeparator:
         clustering: ClusteringState,
         modularity: ModularityOptions,
         options: SeparateOptions,
+        voices: VoiceSpace | None = None,
+        speakers: SpeakerEncoder | None = None,
     ) -> None:
         self.model, self.clustering, self.modularity, self.options = model, clustering, modularity, options
+        self.voices, self.speakers = voices, speakers
+
+    def analyse(self, samples: np.ndarray, hidden: torch.Tensor | None = None) -> tuple[NodeSet, Analysis]:
+        """Node set and analysis of a window of a recording.
+
+        Args:
+            samples: ``(samples,)`` float32.
+            hidden: the backbone's features, where they are known.
+        """
+        device = next(self.model.parameters()).device
+        signal = torch.from_numpy(np.ascontiguousarray(samples, np.float32))[None].to(device)
+        with self._precision(device):
+            nodes, seen = self.model.analyse(signal, hidden=None if hidden is None else hidden.to(device))
+        return dataclasses.replace(nodes, z=nodes.z.float()), seen
+
+    def _precision(self, device: torch.device) -> torch.autocast:
+        return torch.autocast(device.type, torch.bfloat16, enabled=self.precision == "bfloat16")
+
+    def of_communities(
+        self, nodes: NodeSet, seen: Analysis, labels: torch.Tensor, centroids: torch.Tensor, samples: int, words: str,
+        num_spk_given: bool,
+    ) -> Separation:
+        """Separate a window whose communities are known.
+
+        Args:
+            nodes, seen: see `analyse`.
+            labels: ``(1, nodes)`` int64, -1 on invalid nodes.
+            centroids: of the communities, ``(1, K, dim)``.
+            samples: of the window.
+            words: about the count.
+            num_spk_given: whether it was given.
+        """
+        hard = hard_shares(nodes, labels, centroids.shape[1])
+        assign = assignment_of(nodes, hard, self.options)[0]
+        at_once = max(_AT_ONCE // centroids.shape[1], 1)
+        with self._precision(centroids.device):
+            audio = self._audio(seen, assign, centroids, samples, at_once).float()
+        [diagnosis] = diagnose(nodes, labels, self.clustering.graph)
+        conductance = diagnosis.mean_conductance
+        return Separation(
+            outputs=audio[0].cpu().numpy(), assignment=np.zeros((0, centroids.shape[1]), np.float32),
+            shape=nodes.shape, num_spk_given=num_spk_given, modularity=diagnosis.modularity,
+            normalised_modularity=diagnosis.normalised_modularity,
+            conductance=None if math.isnan(conductance) else conductance, sizes=diagnosis.sizes, words=words,
+            centroids=centroids[0].cpu().numpy(),
+        )
 
     @torch.no_grad()
     def separate(
@@ -91,8 +151,7 @@ class ModelSeparator:
             # more speakers than a trained solver has outputs, or embeddings of another model
             raise ContrasepError(f"'{key}': {error}") from None
         hard = hard_shares(nodes, labels, num_spk or decision.number)
-        centroids = centroids_of(nodes.z, hard, nodes.weight * nodes.valid)
-        assign = soft_shares(nodes, hard, centroids) if self.options.mask == "soft" else hard
+        assign, centroids = assignment_of(nodes, hard, self.options)
         audio = self._audio(seen, assign, centroids, signal.shape[-1])
         further = [decision.further] if decision else None
         [diagnosis] = diagnose(nodes, labels, self.clustering.graph, further=further)
@@ -110,6 +169,7 @@ class ModelSeparator:
             centroids=centroids[0].cpu().numpy(),
             solver=solver,
             fallback=fallback,
+            signatures=tuple(f"{each.name}: {each.words}" for each in diagnosis.signatures if each.raised),
             evidence=decision.evidence if decision else (),
             probabilities=(decision.probabilities or ()) if decision else (),
         )
@@ -126,10 +186,12 @@ class ModelSeparator:
         # the solver found fewer communities than there are speakers; a silent output would help nobody
         return KMeansSolver().solve(nodes, count, graph, seed).labels, solver, KMeansOptions.name
 
-    def _audio(self, seen: Analysis, assign: torch.Tensor, centroids: torch.Tensor, samples: int) -> torch.Tensor:
+    def _audio(
+        self, seen: Analysis, assign: torch.Tensor, centroids: torch.Tensor, samples: int, at_once: int | None = None
+    ) -> torch.Tensor:
         """Audio of the communities, ``(1, K, samples)``."""
         if self.model.decoder is not None and assign.shape[-1] > 1:
-            return self.model.decode(seen, centroids, samples)
+            return self.model.decode(seen, centroids, samples, at_once=at_once)
         granularity = self.model.granularity
         mask = granularity.mask(assign, granularity.nodes_of(seen.spectrum))
         return apply_mask(mask, seen.spectrum, samples, self.model.features)
@@ -145,6 +207,45 @@ def hard_shares(nodes: NodeSet, labels: torch.Tensor, count: int) -> torch.Tenso
     """
     hard = torch.nn.functional.one_hot(labels.clamp_min(0), count).to(nodes.z.dtype)
     return hard * nodes.valid.unsqueeze(-1)
+
+
+def assignment_of(nodes: NodeSet, hard: torch.Tensor, options: SeparateOptions) -> tuple[torch.Tensor, torch.Tensor]:
+    """Shares of nodes in communities as ``separate.mask`` has them, and the communities' centroids.
+
+    Args:
+        nodes: node sets.
+        hard: see `hard_shares`.
+        options: section ``separate``.
+
+    Returns:
+        ``(batch, nodes, count)`` and ``(batch, count, dim)``.
+    """
+    centroids = centroids_of(nodes.z, hard, nodes.weight * nodes.valid)
+    if options.mask == "soft":
+        return soft_shares(nodes, hard, centroids), centroids
+    if options.mask == "posterior":
+        return posterior_shares(nodes, hard, centroids, options.temperature), centroids
+    return hard, centroids
+
+
+def posterior_shares(nodes: NodeSet, hard: torch.Tensor, centroids: torch.Tensor, temperature: float) -> torch.Tensor:
+    """Each valid node to all communities, by the softmax of its cosines with their centroids over a temperature.
+
+    NT-Xent and SupCon take the softmax of cosines over their temperature for the chance that nodes have one
+    speaker. Where embeddings are unsure, masks move towards equal shares, whose outputs are the mixture.
+
+    Args:
+        nodes: node sets.
+        hard: see `hard_shares`.
+        centroids: of its communities, ``(batch, count, dim)``; those without nodes get nothing.
+        temperature: of the loss.
+
+    Returns:
+        ``(batch, nodes, count)``, rows of valid nodes add up to one.
+    """
+    logits = nodes.z @ centroids.to(nodes.z).transpose(1, 2) / temperature
+    logits = logits.masked_fill(~(hard > 0).any(1, keepdim=True), -torch.inf)
+    return torch.where(nodes.valid.unsqueeze(-1), logits.softmax(-1), 0.0)
 
 
 def soft_shares(nodes: NodeSet, hard: torch.Tensor, centroids: torch.Tensor) -> torch.Tensor:

@@ -32,6 +32,8 @@ class Separation:
         solver: what was asked for communities; None where nothing was to be partitioned.
         fallback: what partitioned in its place, as it found fewer communities than there are outputs; None where it
             found them.
+        signatures: failure signatures that were raised, in words.
+        noise: what belongs to no talker, ``(samples,)`` float32; None where the separator knows none.
     """
 
     outputs: np.ndarray
@@ -48,3 +50,5 @@ class Separation:
     normalised_modularity: float | None = None
     solver: str | None = None
     fallback: str | None = None
+    signatures: tuple[str, ...] = ()
+    noise: np.ndarray | None = None

@@ -50,6 +50,8 @@ def folder_of(model: str) -> Path:
         return folder
     if folder.is_dir():
         raise ContrasepError(f"--model {model}: no {MODEL} in it; name the folder of a trained experiment")
+    if folder.is_file():
+        raise ContrasepError(f"--model {model}: a file; make a folder of a packed model by contrasep unpack")
     raise ContrasepError(f"--model {model}: no such folder, nor a model of the package ({', '.join(names())})")
 
 
@@ -82,10 +84,11 @@ def load_separator(
     Raises:
         ContrasepError: no such model, a file that is missing or damaged, no configuration.
     """
-    from contrasep_lib.config import load_config
+    from contrasep_lib.config import create, load_config
     from contrasep_lib.models.checkpoint import load_model
     from contrasep_lib.separate.clustering_state import ClusteringState
     from contrasep_lib.separate.model_separator import ModelSeparator
+    from contrasep_lib.separate.voices import VOICES, VoiceSpace, checksum
 
     folder = folder_of(model)
     if not config and not (folder / CONFIG).is_file():
@@ -93,5 +96,9 @@ def load_separator(
     options = load_config(config or folder / CONFIG, overrides)
     trained = load_model(folder / MODEL, device, options["features"], options["model"])
     clustering = ClusteringState.load(folder / MODULARITY, options["modularity"], trained.counter)
-    separator = ModelSeparator(trained, clustering, options["modularity"], options["separate"])
+    voices = VoiceSpace.load(folder / MODULARITY / VOICES, checksum(folder / MODEL))
+    chosen = options["separate"].speakers
+    separator = ModelSeparator(
+        trained, clustering, options["modularity"], options["separate"], voices, create(chosen) if chosen else None
+    )
     return NamedSeparator(folder.resolve().name, separator, options["mix"].rate)

@@ -20,7 +20,7 @@ from contrasep_lib.separate.separation import Separation
 
 EVIDENCE = (
     "utt", "num_spk_given", "num_spk_est", "modularity", "normalised_modularity", "conductance", "sizes", "solver",
-    "fallback", "words",
+    "fallback", "probabilities", "words",
 )
 # Kaldi's kOneByteUnsignedInteger: whole numbers from 0 to 255, exactly
 KALDI_UNSIGNED_BYTE = 5
@@ -94,6 +94,8 @@ class Writer:
             raise ContrasepError(f"{self.folder}: an output of '{key}' has NaN or infinite samples")
         for number, output in enumerate(separation.outputs, 1):
             write_wav(self._wav(key, number), output, self.rate)
+        if separation.noise is not None:
+            write_wav(self._noise(key), separation.noise, self.rate)
         outputs, labels = len(separation.outputs), labels_of(separation).astype(np.uint8)
         measured = (separation.modularity, separation.normalised_modularity, separation.conductance)
         row = [
@@ -104,6 +106,7 @@ class Writer:
             ",".join(f"{size:.3f}" for size in separation.sizes),
             separation.solver or "",
             separation.fallback or "",
+            ",".join(f"{chance:.4f}" for chance in separation.probabilities),
             " ".join(separation.words.split()),
         ]
         times = [seconds, separation.outputs.shape[1] / self.rate]
@@ -119,6 +122,9 @@ class Writer:
         for number in range(1, max(self.outputs.values(), default=0) + 1):
             paths = {key: str(self._wav(key, number)) for key, count in self.outputs.items() if number <= count}
             write_table(parts / f"spk{number}.{self.part}.scp", paths)
+        noises = {key: str(self._noise(key)) for key in self.outputs if self._noise(key).is_file()}
+        if noises:
+            write_table(parts / f"noise.{self.part}.scp", noises)
         matrices = {key: labels.astype(np.float32) for key, labels in self.labels.items()}
         save_ark(
             self.folder / f"assign.{self.part}.ark", parts / f"assign.{self.part}.scp", matrices,
@@ -136,6 +142,9 @@ class Writer:
 
     def _wav(self, key: str, number: int) -> Path:
         return self.folder / "wavs" / f"spk{number}" / f"{key}.wav"
+
+    def _noise(self, key: str) -> Path:
+        return self.folder / "wavs" / "noise" / f"{key}.wav"
 
     def _record(self, key: str) -> Path:
         return self.folder / RECORDS / f"{key}.npz"

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import numpy as np
 
+from contrasep_lib.mix.noise.coloured import tilted_noise
 from contrasep_lib.train.options import AugmentOptions
 
 # of an item, what silence before and after the mixture may take, and what stays of each talker
 SILENCE, KEPT = 1 / 2, 1 / 3
 PAUSE_SECONDS = (0.3, 1.5)
 FADE_SECONDS = 0.01
-# coloured noise does not rise any more below this frequency, Hz
-FLAT_BELOW = 20.0
 TRIES = 10
 
 
@@ -81,21 +80,10 @@ def add_pauses(
     return part
 
 
-def coloured_noise(samples: int, tilt: float, rate: int, rng: np.random.Generator) -> np.ndarray:
-    """Stationary noise ``(samples,)`` of mean square 1 whose power falls with frequency as ``f^-tilt``.
-
-    A tilt of 0 is white, of 1 pink, of 2 brown.
-    """
-    spectrum = np.fft.rfft(rng.standard_normal(samples))
-    frequencies = np.maximum(np.fft.rfftfreq(samples, 1 / rate), FLAT_BELOW)
-    noise = np.fft.irfft(spectrum * frequencies ** (-tilt / 2), samples)
-    return noise / np.sqrt(np.square(noise).mean())
-
-
 def add_noise(mixture: np.ndarray, options: AugmentOptions, rate: int, rng: np.random.Generator) -> np.ndarray:
     """A mixture ``(samples,)`` float32 over noise of a drawn colour and level, in its silences too."""
     if not _happens(options.noise, rng):
         return mixture
     level = np.square(mixture, dtype=np.float64).mean() * 10 ** (-rng.uniform(*options.noise_db) / 10)
-    noise = coloured_noise(len(mixture), rng.uniform(0, 2), rate, rng)
+    noise = tilted_noise(len(mixture), rng.uniform(0, 2), rate, rng)
     return mixture + (np.sqrt(level) * noise).astype(np.float32)

@@ -30,6 +30,7 @@ from contrasep_lib.mix.options import MixOptions
 from contrasep_lib.train.augment import KEPT, add_noise, add_pauses, draw_window, fade_ends
 from contrasep_lib.train.balance import Balance, corpora_in_order
 from contrasep_lib.train.options import AugmentOptions, TrainOptions
+from contrasep_lib.train.surroundings import Surroundings
 
 Key = tuple[int, int]
 
@@ -38,6 +39,8 @@ SILENT = 0.01
 TRIES = 10
 # third word of the seed of an order, apart from all numbers of items
 ORDER = 2**32 - 1
+# fourth word of the seed of what several items share
+SPEAKERS = 1
 
 
 def pick_start(signals: np.ndarray, length: int, rng: np.random.Generator) -> int:
@@ -125,8 +128,8 @@ class _Pool:
             keys += [(number + 1, int(index)) for index in part]
         return keys
 
-    def _rng(self, epoch: int, number: int) -> np.random.Generator:
-        return np.random.default_rng([self.options.seed, epoch, number])
+    def _rng(self, *words: int) -> np.random.Generator:
+        return np.random.default_rng([self.options.seed, *words])
 
 
 class FixedMixtures(_Pool):
@@ -177,6 +180,23 @@ class _Voices(_Pool):
         self.labels = {name: label for label, name in enumerate(self.speakers)}
         # shared between processes: each level is measured once, by whoever needs it first
         self.levels = torch.full((len(self.utterances),), math.nan, dtype=torch.float64).share_memory_()
+        numbers: dict[str, list[str]] = {}
+        for number, talker in enumerate(self.talkers):
+            numbers.setdefault(talker, []).append(str(number))
+        self.surroundings = Surroundings(
+            self.options.noise, self.options.room, self.mix.rate, self._most(),
+            self.utterances[0][0].folder.parent / "rooms", numbers, self._whole,
+        )
+
+    def _most(self) -> int:
+        """Talkers of the largest mixture."""
+        return max(self.options.num_spk or (1,)) if self.options.data == "dynamic" else 1
+
+    def _whole(self, name: str) -> np.ndarray:
+        """An utterance by its number, ``(samples,)`` of active level 1."""
+        dump, key = self.utterances[int(name)]
+        samples = dump.mixture(key).astype(np.float64)
+        return samples / math.sqrt(self.level(int(name), samples))
 
     def _refuse_clashes(self) -> None:
         """A speaker of two corpora would be one class, as different as the voices may be."""
@@ -235,7 +255,10 @@ class _Voices(_Pool):
             part = add_pauses(part, math.ceil(KEPT * samples), augment, self.mix.rate, rng)
             start = first + int(rng.integers(last - first - len(part) + 1))
             row[start : start + len(part)] = part
-        mixed = mix_signals(placed, draw_gains(len(parts), self.mix.max_gain_db, rng), "max")
+        gains = draw_gains(len(parts), self.mix.max_gain_db, rng)
+        placed, rests = self.surroundings.reverberate(placed, rng)
+        make_noise = self.surroundings.noise_maker(placed, gains, {self.talkers[number] for number in numbers}, rng)
+        mixed = mix_signals(placed, gains, "max", rests, make_noise)
         mixture = mixed.mixture.astype(np.float32) / np.float32(INT16_SCALE)
         return {
             "utt_id": name + "+".join(self.utterances[number][1] for number in numbers),
@@ -306,11 +329,17 @@ class DynamicMixtures(_Voices):
         return [(epoch, number) for number in range(count)]
 
     def __getitem__(self, key: Key) -> dict[str, Any]:
-        rng = self._rng(*key)
-        num_spk = self.counts[int(rng.integers(len(self.counts)))]
-        pool = self.pools[0 if self.balance is None else int(rng.choice(len(self.pools), p=self.balance.shares))]
-        chosen = [pool[index] for index in rng.choice(len(pool), num_spk, replace=False)]
-        numbers = [self.numbers[speaker][int(rng.integers(len(self.numbers[speaker])))] for speaker in chosen]
+        rng, repeats = self._rng(*key), self.options.repeats
+        # of the first of those with the same speakers; its own where there is none
+        shared = rng if repeats == 1 else self._rng(key[0], key[1] // repeats, SPEAKERS)
+        num_spk = self.counts[int(shared.integers(len(self.counts)))]
+        pool = self.pools[0 if self.balance is None else int(shared.choice(len(self.pools), p=self.balance.shares))]
+        chosen = [pool[index] for index in shared.choice(len(pool), num_spk, replace=False)]
+        held = [self.numbers[speaker] for speaker in chosen]
+        if repeats == 1:
+            numbers = [own[int(rng.integers(len(own)))] for own in held]
+        else:
+            numbers = [int(shared.permutation(own)[key[1] % repeats % len(own)]) for own in held]
         return self.join(numbers, f"{key[0]}.{key[1]}:", rng)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ from contrasep_lib.nodes.options import FeatureOptions
 from contrasep_lib.nodes.spectra import FLOOR
 from contrasep_lib.nodes.stft import stft
 from contrasep_lib.objectives.base import Objective, Step
-from contrasep_lib.objectives.common import distributed
+from contrasep_lib.objectives.ranks import Share
 from contrasep_lib.train.step import labelled_step, remixed_step
 
 
@@ -69,23 +70,21 @@ class EspnetModel(SeparationModel, AbsESPnetModel):
         Raises:
             ValueError: sources are missing with ``labels: dominance``.
         """
-        generator = self._generator()
+        most = 1 if sources is None else sources.shape[1]
+        share = Share.of(len(mixture), mixture.shape[1], most, self._seed(), mixture.device)
+        if share.world > 1:
+            mixture, sources, num_spk, speaker = _widened(share, mixture, sources, num_spk, speaker)
         if self.options.labels == "none":
-            step = remixed_step(self, mixture, mixture_lengths, generator)
+            step = remixed_step(self, mixture, mixture_lengths, share)
         elif sources is None:
             raise ValueError("sources: expected with 'labels: dominance', got none; 'labels: none' does without")
         else:
-            step = labelled_step(self, mixture, mixture_lengths, sources, num_spk, speaker, generator)
+            step = labelled_step(self, mixture, mixture_lengths, sources, num_spk, speaker, share)
         taught = {name: part for name, part in self.objectives.items() if part.teaches(self)}
-        step = dataclasses.replace(step, gather=_gathers(step, taught.values()))
-        pools = step.pools  # made here, for what is made without gradient stays so
-        with torch.no_grad(), torch.autocast(mixture.device.type, enabled=False):
-            stats = similarity(pools)
-        loss = step.nodes.z.new_zeros(())
-        for name, objective in taught.items():
-            value, extra = objective(step)
-            stats.update({name: value.detach(), **extra})
-            loss = loss + objective.options.weight * self._over_passes(objective, step, value)
+        # ranks have one kind of labels, for they know the largest number of speakers in the batch
+        gather = share.world > 1 and step.batch_negatives and step.nodes.names is not None
+        step = dataclasses.replace(step, gather=gather)
+        loss, stats = self._learned(step, taught)
         if self.training and not loss.requires_grad:
             # a batch that teaches nothing; all ranks still go backward
             loss = loss + 0 * next(part for part in self.parameters() if part.requires_grad).sum()
@@ -100,6 +99,26 @@ class EspnetModel(SeparationModel, AbsESPnetModel):
         feats = stft(mixture, self.features).abs().clamp_min(FLOOR).log()
         return {"feats": feats, "feats_lengths": frames}
 
+    def _learned(self, step: Step, taught: Mapping[str, Objective]) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+        """Loss and statistics of the objectives; over ranks, weighted by items, their mean is that over the batch."""
+        pools = step.pools  # made here, for what is made without gradient stays so
+        with torch.no_grad(), torch.autocast(pools.z.device.type, enabled=False):
+            similar, of_pools = similarity(pools)
+        values, stats, counts = [], [similar], [of_pools]
+        for name, objective in taught.items():
+            value, extra, *of = objective(step)
+            values.append(objective.options.weight * self._over_passes(objective, step, value))
+            stats.append({name: value.detach(), **extra})
+            counts += of or [value.new_tensor(float(len(step.nodes.z)))]
+        first, *factors = step.share.weights(counts).to(pools.z.dtype)
+        loss = pools.z.new_zeros(())
+        for value, factor in zip(values, factors):
+            loss = loss + factor * value
+        scaled = {
+            name: factor * value for part, factor in zip(stats, [first, *factors]) for name, value in part.items()
+        }
+        return loss, scaled
+
     def _over_passes(self, objective: Objective, step: Step, last: torch.Tensor) -> torch.Tensor:
         """Loss of an objective, which is ``last`` after the last pass of the backbone, over all passes."""
         if not (objective.options.shapes and step.analysis.passes):
@@ -107,21 +126,26 @@ class EspnetModel(SeparationModel, AbsESPnetModel):
         earlier = torch.stack([objective(part)[0] for part in step.passes]).mean()
         return torch.lerp(last, earlier, self.backbone.supervision)
 
-    def _generator(self) -> torch.Generator:
+    def _seed(self) -> int:
         # in training the draw follows torch's own state, which a seed per epoch fixes;
         # validation draws the same nodes every epoch, so that its losses compare
-        seed = int(torch.randint(2**62, ())) if self.training else self.options.seed
-        return torch.Generator().manual_seed(seed)
+        return int(torch.randint(2**62, ())) if self.training else self.options.seed
 
 
-def _gathers(step: Step, objectives: Any) -> bool:
-    """Whether nodes of all ranks are compared: only where all ranks have labels that allow it.
-
-    With mixtures of several counts one rank may hold single recordings alone, and a rank
-    that waits for nodes of one that sends none would wait forever.
-    """
-    if not distributed() or not any(objective.gathers for objective in objectives):
-        return False
-    agreed = torch.tensor(int(step.nodes.names is not None), device=step.nodes.z.device)
-    torch.distributed.all_reduce(agreed, torch.distributed.ReduceOp.MIN)
-    return bool(agreed)
+def _widened(
+    share: Share,
+    mixture: torch.Tensor,
+    sources: torch.Tensor | None,
+    num_spk: torch.Tensor | None,
+    speaker: torch.Tensor | None,
+) -> tuple[torch.Tensor, torch.Tensor | None, torch.Tensor | None, torch.Tensor | None]:
+    """A share of a batch, padded as the whole batch is: to its longest item and its largest number of speakers."""
+    longer = share.samples - mixture.shape[1]
+    mixture = torch.nn.functional.pad(mixture, (0, longer))
+    if sources is not None:
+        more = share.speakers - sources.shape[1]
+        if num_spk is None:
+            num_spk = torch.full((len(sources),), sources.shape[1], device=sources.device)
+        sources = torch.nn.functional.pad(sources, (0, longer, 0, more))
+        speaker = None if speaker is None else torch.nn.functional.pad(speaker, (0, more), value=-1)
+    return mixture, sources, num_spk, speaker

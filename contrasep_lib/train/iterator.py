@@ -47,6 +47,10 @@ class EpochIterator(AbsIterFactory):
         world: number of training processes.
         pin_memory: page-locked batches, for copying to a GPU.
 
+    Attributes:
+        batches: in an epoch.
+        expected: as many as there would be for one training process.
+
     Raises:
         ContrasepError: fewer items in a batch than training processes.
     """
@@ -63,15 +67,17 @@ class EpochIterator(AbsIterFactory):
         world: int = 1,
         pin_memory: bool = False,
     ) -> None:
-        self.dataset, self.train, self.rank, self.world = dataset, train, rank, world
+        self.dataset, self.train, self.rank, self.world, self.batch_size = dataset, train, rank, world, batch_size
         whole = len(dataset)
         if batches is None or (not train and batches * batch_size >= whole):
             self.items = whole
             self.batches = math.ceil(math.ceil(whole / batch_size) / accumulate) * accumulate
             # a small set has no item left over for a batch that only fills up an accumulation
+            self.expected = max(1, min(self.batches, whole))
             self.batches = max(1, min(self.batches, whole // world))
         else:
             self.items, self.batches = batches * batch_size, batches
+            self.expected = batches
         if self.items // self.batches < world:
             raise ContrasepError(
                 f"batches of {self.items // self.batches} items cannot be shared by {world} training "
@@ -95,6 +101,25 @@ class EpochIterator(AbsIterFactory):
         keys = self.dataset.keys(epoch if self.train else 0, self.items)
         bounds = [len(keys) * number // self.batches for number in range(self.batches + 1)]
         return [keys[start:end][self.rank :: self.world] for start, end in itertools.pairwise(bounds)]
+
+    def in_words(self, name: str) -> list[str]:
+        """What a log says of batches that several training processes share; nothing for one.
+
+        Args:
+            name: of the set.
+        """
+        if self.world == 1:
+            return []
+        most, least = -(-self.items // self.batches), self.items // self.batches
+        shares = sorted({least // self.world, -(-most // self.world)})
+        each = " to ".join(map(str, shares))
+        lines = [f"{name}: batches of {most} items, {each} for each of {self.world} training processes"]
+        if self.batches < self.expected:
+            lines.append(
+                f"{name}: {self.batches} batches in place of {self.expected}, for each process has an item of each; "
+                f"they are larger than batch_size says, {self.batch_size}"
+            )
+        return lines
 
     def first_items(self) -> Iterator[dict[str, Any]]:
         """The items of the first epoch one by one, not batched."""

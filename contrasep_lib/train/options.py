@@ -4,13 +4,36 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from typing import Literal
+from typing import Annotated, Literal
 
-from contrasep_lib.config import LATER
+from contrasep_lib.config import LATER, Bounded, Range, Text
+from contrasep_lib.config.bounds import (
+    Count,
+    Decibels,
+    Items,
+    LearningRate,
+    Minutes,
+    Part,
+    PositiveWeight,
+    Probability,
+    Processes,
+    Seed,
+    Speakers,
+    Steps,
+)
+from contrasep_lib.train.surroundings_options import TrainNoiseOptions, TrainRoomOptions
+
+# names of folders are made of it
+CorpusName = Annotated[
+    str, Text("a name of letters, digits, _ and -", lambda text: bool(re.fullmatch(r"[A-Za-z0-9_-]+", text)))
+]
+# ESPnet's and torch's arguments, which know their own bounds
+Argument = Annotated[float, Range(-1e12, 1e12)]
+WholeArgument = Annotated[int, Range(-(10**12), 10**12)]
 
 
 @dataclasses.dataclass(frozen=True)
-class AugmentOptions:
+class AugmentOptions(Bounded):
     """What mixtures drawn on the fly hold beside speech (`contrasep_lib.train.augment`); by default nothing.
 
     Attributes:
@@ -21,22 +44,20 @@ class AugmentOptions:
         noise_db: range of its level under the mixture's power, dB.
     """
 
-    silence: float = 0.0
-    edge: float = 0.0
-    pause: float = 0.0
-    noise: float = 0.0
-    noise_db: tuple[float, ...] = (20.0, 60.0)
+    silence: Probability = 0.0
+    edge: Probability = 0.0
+    pause: Probability = 0.0
+    noise: Probability = 0.0
+    noise_db: tuple[Decibels, ...] = (20.0, 60.0)
 
     def __post_init__(self) -> None:
-        for name in ("silence", "edge", "pause", "noise"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(f"{name}: expected a probability, got {getattr(self, name)}")
-        if len(self.noise_db) != 2 or not 0 <= self.noise_db[0] <= self.noise_db[1]:
+        super().__post_init__()
+        if len(self.noise_db) != 2 or self.noise_db[0] > self.noise_db[1]:
             raise ValueError(f"noise_db: expected a range of dB such as [20, 60], got {list(self.noise_db)}")
 
 
 @dataclasses.dataclass(frozen=True)
-class TrainOptions:
+class TrainOptions(Bounded):
     """How a phase is trained.
 
     Names of optimisers and schedulers, and the keys of their ``_conf``, are ESPnet's.
@@ -79,6 +100,10 @@ class TrainOptions:
         ema_decay: weights are validated and kept as a running average with this decay per step
             (less in the first steps); ``null``: as they are.
         augment: with ``dynamic`` and ``single``: silence, pauses and noise in training, see `AugmentOptions`.
+        repeats: with ``dynamic``: mixtures in a row that have the same speakers, with other utterances of theirs where
+            there are any, for what pairs recordings (objective ``nt_xent`` with ``positives: other``).
+        noise: with ``dynamic`` and ``single``: noise beside the talkers, which belongs to no source.
+        room: with ``dynamic`` and ``single``: rooms around the talkers.
         freeze: parts of the model (``backbone``, ``decoder``, ``counter`` ..) that keep the weights they begin with;
             objectives that teach no other part are left out.
         num_workers: processes that prepare data; 0 prepares in the training process.
@@ -87,22 +112,24 @@ class TrainOptions:
     """
 
     data: Literal["dynamic", "fixed", "single"] = "dynamic"
-    num_spk: tuple[int, ...] | None = (2,)
-    segment_seconds: float | None = 3.0
-    speed: tuple[float, ...] = (1.0,)
-    batch_size: int = 8
-    batches_per_epoch: int | None = None
-    valid_batches: int | None = None
-    probe: int = 4
-    epochs: int = 20
-    budget_minutes: float | None = None
-    patience: int | None = None
+    num_spk: tuple[Speakers, ...] | None = (2,)
+    segment_seconds: Annotated[float, Range(0.01, 3600)] | None = 3.0
+    speed: tuple[Annotated[float, Range(0.5, 2)], ...] = (1.0,)
+    batch_size: Annotated[int, Range(1, 65536)] = 8
+    batches_per_epoch: Count | None = None
+    valid_batches: Count | None = None
+    probe: Steps = 4
+    epochs: Steps = 20
+    budget_minutes: Minutes | None = None
+    patience: Steps | None = None
     best: str = "loss"
     best_mode: Literal["min", "max"] = "min"
-    average: int = 1
+    average: Annotated[int, Range(1, 1000)] = 1
     optim: Literal["adam", "adamw", "radam", "sgd", "muon"] = "adam"
-    learning_rate: float = 1e-3
-    optim_conf: dict[str, int | float | bool | tuple[float, ...]] = dataclasses.field(default_factory=dict)
+    learning_rate: LearningRate = 1e-3
+    optim_conf: dict[str, WholeArgument | Argument | bool | tuple[Argument, ...]] = dataclasses.field(
+        default_factory=dict
+    )
     scheduler: Literal[
         "none",
         "warmupconstant",
@@ -115,49 +142,38 @@ class TrainOptions:
         "onecyclelr",
         "cosineannealingwarmuprestarts",
     ] = "none"
-    scheduler_conf: dict[str, int | float | bool | str] = dataclasses.field(default_factory=dict)
-    grad_clip: float = 5.0
-    accumulate: int = 1
+    scheduler_conf: dict[str, WholeArgument | Argument | bool | str] = dataclasses.field(default_factory=dict)
+    grad_clip: Annotated[float, Range(0, 1e9, "(]")] = 5.0
+    accumulate: Items = 1
     precision: Literal["float32", "bfloat16"] = "float32"
-    ema_decay: float | None = None
-    num_workers: int = 1
-    log_interval: int = 50
-    seed: int = 0
-    balance: dict[str, float] | None = dataclasses.field(default=None, metadata=LATER)
+    ema_decay: Part | None = None
+    num_workers: Processes = 1
+    log_interval: Count = 50
+    seed: Seed = 0
+    balance: dict[CorpusName, PositiveWeight] | None = dataclasses.field(default=None, metadata=LATER)
     budget_clock: Literal["wall", "cpu"] = dataclasses.field(default="wall", metadata=LATER)
     freeze: tuple[str, ...] = dataclasses.field(default=(), metadata=LATER)
     augment: AugmentOptions = dataclasses.field(default=AugmentOptions(), metadata=LATER)
+    repeats: Annotated[int, Range(1, 1000)] = dataclasses.field(default=1, metadata=LATER)
+    noise: TrainNoiseOptions = dataclasses.field(default=TrainNoiseOptions(), metadata=LATER)
+    room: TrainRoomOptions = dataclasses.field(default=TrainRoomOptions(), metadata=LATER)
 
     def __post_init__(self) -> None:
-        if self.epochs < 0:
-            raise ValueError(f"epochs: expected 0 (no such phase) or more, got {self.epochs}")
-        for name in ("batch_size", "average", "accumulate", "log_interval"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name}: expected at least 1, got {getattr(self, name)}")
-        for name in ("batches_per_epoch", "valid_batches"):
-            if getattr(self, name) is not None and getattr(self, name) < 1:
-                raise ValueError(f"{name}: expected null or at least 1, got {getattr(self, name)}")
-        for name in ("num_workers", "seed", "probe"):
-            if getattr(self, name) < 0:
-                raise ValueError(f"{name}: expected 0 or more, got {getattr(self, name)}")
-        for name in ("learning_rate", "grad_clip"):
-            if getattr(self, name) <= 0:
-                raise ValueError(f"{name}: expected a positive number, got {getattr(self, name)}")
-        for name in ("segment_seconds", "budget_minutes"):
-            if getattr(self, name) is not None and getattr(self, name) <= 0:
-                raise ValueError(f"{name}: expected null or a positive number, got {getattr(self, name)}")
-        if self.patience is not None and self.patience < 0:
-            raise ValueError(f"patience: expected null, 0 or more, got {self.patience}")
-        if self.num_spk is not None and (not self.num_spk or min(self.num_spk) < 1):
-            raise ValueError(f"num_spk: expected a list of numbers of at least 1, got {list(self.num_spk)}")
-        if not self.speed or not all(0.5 <= factor <= 2 for factor in self.speed):
-            raise ValueError(f"speed: expected a list of factors from 0.5 to 2, got {list(self.speed)}")
+        super().__post_init__()
+        for name in ("num_spk", "speed"):
+            if getattr(self, name) == ():
+                raise ValueError(f"{name}: expected a list of numbers, got none")
         if any(abs(factor * 100 - round(factor * 100)) > 1e-6 for factor in self.speed):
             raise ValueError(f"speed: expected multiples of 0.01, got {list(self.speed)}")
         if self.data == "fixed" and self.speed != (1.0,):
             raise ValueError("speed: mixtures that are fixed have the speed [1.0]")
         if self.data == "fixed" and self.augment != AugmentOptions():
             raise ValueError("augment: expected data 'dynamic' or 'single' with it, got 'fixed'")
+        if self.repeats > 1 and self.data != "dynamic":
+            raise ValueError(f"repeats: expected data 'dynamic' with it, got '{self.data}'")
+        for name, used in (("noise", self.noise.kinds), ("room", self.room.rt60)):
+            if self.data == "fixed" and used:
+                raise ValueError(f"{name}: expected data 'dynamic' or 'single' with it, got 'fixed'")
         if self.balance is not None:
             self._check_balance()
         if self.batches_per_epoch is not None and self.batches_per_epoch % self.accumulate:
@@ -165,20 +181,12 @@ class TrainOptions:
                 f"batches_per_epoch: expected a multiple of accumulate ({self.accumulate}), "
                 f"got {self.batches_per_epoch}"
             )
-        if self.ema_decay is not None and not 0 < self.ema_decay < 1:
-            raise ValueError(f"ema_decay: expected null or between 0 and 1, got {self.ema_decay}")
         if "lr" in self.optim_conf:
             raise ValueError("optim_conf: the learning rate has its own option, learning_rate")
 
     def _check_balance(self) -> None:
         if not self.balance:
             raise ValueError("balance: expected null or a share for each corpus, got none")
-        for name, share in self.balance.items():
-            # names of folders are made of it
-            if not re.fullmatch(r"[A-Za-z0-9_-]+", name):
-                raise ValueError(f"balance: expected names of letters, digits, _ and -, got '{name}'")
-            if not 0 < share < float("inf"):
-                raise ValueError(f"balance.{name}: expected a positive share, got {share}")
         if self.data == "fixed":
             raise ValueError(
                 "balance: expected data 'single' or 'dynamic' with it (single speakers are balanced), got 'fixed'"

@@ -16,6 +16,7 @@ from contrasep_lib.modularity.graphs import KernelGraph
 from contrasep_lib.modularity.solvers.kmeans import KMeansSolver
 from contrasep_lib.nodes.granularity import apply_mask
 from contrasep_lib.nodes.nodeset import NodeSet
+from contrasep_lib.objectives.ranks import distributed
 from contrasep_lib.report.plots import TALKER_COLOURS
 from contrasep_lib.score.ratios import improvements
 
@@ -41,6 +42,10 @@ class Probe:
                 self.items.append(item)
         self.solver, self.graph = KMeansSolver(restarts=2, iterations=50), KernelGraph()
 
+    def share(self, rank: int, world: int) -> None:
+        """Leave the other training processes their mixtures; `si_snri` is the mean over all."""
+        self.items = self.items[rank::world]
+
     @torch.no_grad()
     def si_snri(self, model: Any) -> float | None:
         """Mean SI-SNR improvement in dB over talkers and mixtures; None without mixtures.
@@ -54,6 +59,11 @@ class Probe:
             if outputs is None:
                 continue
             gains += improvements(outputs, item["mixture"], sources).tolist()
+        if distributed():
+            # one value for all, by which all decide alike
+            total = torch.tensor([sum(gains), len(gains)], dtype=torch.float64, device=next(model.parameters()).device)
+            torch.distributed.all_reduce(total)
+            return float(total[0] / total[1]) if total[1] else None
         return float(np.mean(gains)) if gains else None
 
     def outputs(self, model: Any, item: dict[str, Any]) -> np.ndarray | None:

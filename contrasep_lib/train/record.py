@@ -43,20 +43,22 @@ def cost_of_model(path: str | os.PathLike) -> dict[str, Any]:
     return {"parameters": sum(value.numel() for value in model.parameters()), "training": spent_of(content["training"])}
 
 
-def time_spent(sections: Mapping[str, Any], seconds: float, ngpu: int, cores: int) -> list[dict[str, Any]]:
+def time_spent(
+    sections: Mapping[str, Any], seconds: float, ngpu: int, cores: int, nodes: int = 1
+) -> list[dict[str, Any]]:
     """Time and devices of a training and of all those that it began with, the first one first.
 
     Args:
         sections: as training has them; ``phase`` and ``init_param`` count.
         seconds: of this training, over all its runs.
-        ngpu: GPUs that it used; 0 means the processor.
-        cores: of the processor.
+        ngpu: GPUs of each node that it used; 0 means the processor.
+        cores: of the processor of each node.
+        nodes: machines.
 
     Returns:
         ``phase``, ``minutes`` and ``device`` of each; ``minutes`` and ``device`` are None where a model does not tell.
     """
     init = sections["init_param"]
     before = [] if init is None else spent_of(read_model(init)["training"])
-    return [
-        *before, {"phase": sections["phase"], "minutes": round(seconds / 60, 1), "device": device_words(ngpu, cores)}
-    ]
+    device = (f"{nodes} nodes, each " if nodes > 1 else "") + device_words(ngpu, cores)
+    return [*before, {"phase": sections["phase"], "minutes": round(seconds / 60, 1), "device": device}]

@@ -22,7 +22,7 @@ from contrasep_lib.config import legacy
 from contrasep_lib.errors import ContrasepError
 from contrasep_lib.io.atomic import atomic_path
 from contrasep_lib.models.checkpoint import first_difference, read_states, write_states
-from contrasep_lib.objectives.common import distributed
+from contrasep_lib.objectives.ranks import distributed
 
 CHECKPOINT = "checkpoint.pth"
 PREVIOUS = "checkpoint.previous.pth"
@@ -94,6 +94,7 @@ class Session:
         rate: Hz, for telling the speed.
         master: whether this process writes and tells; of several training processes the first.
         clock: gives seconds, by which time is counted.
+        patience: training stops when as many epochs and one more brought nothing better.
     """
 
     def __init__(
@@ -107,9 +108,10 @@ class Session:
         rate: int,
         master: bool = True,
         clock: Callable[[], float] = time.monotonic,
+        patience: int | None = None,
     ) -> None:
         self.folder, self.identity, self.average, self.best = folder, identity, average, best
-        self.epochs, self.budget, self.rate, self.master = epochs, budget, rate, master
+        self.epochs, self.budget, self.rate, self.master, self.patience = epochs, budget, rate, master, patience
         self.stats: dict[int, Any] = {}
         self.loss = float("nan")
         self.clock, self.begun, self.before = clock, clock(), 0.0
@@ -232,16 +234,17 @@ class Session:
         ranked = sorted((value, epoch) for epoch, value in values.items() if not np.isnan(value))
         return [epoch for _, epoch in ranked if not kept or self.epoch_file(epoch).is_file()]
 
-    def is_over(self, epoch: int, patience: int | None) -> bool:
-        """Whether there is no time for an epoch, or the run before had stopped for want of progress.
+    def is_over(self, epoch: int) -> bool:
+        """Whether there is no time for an epoch, or the last ones have brought nothing better.
 
-        ESPnet does not remember the latter, and would go on by an epoch at each resume.
+        Of several training processes the first decides. ESPnet has a rule of its own for the latter, which each process
+        would follow by itself, and which forgets at each resume.
         """
         if epoch == 1:
             # an epoch at least, however little: there is no model without one
             return False
-        resumed = self.batches == 0 and patience is not None
-        return self.spent or (resumed and epoch - 1 - self.ranking(kept=False)[0] > patience)
+        best = self.ranking(kept=False)[:1]
+        return self.spent or (self.patience is not None and bool(best) and epoch - 1 - best[0] > self.patience)
 
     def average_of(self, epochs: list[int]) -> dict[str, torch.Tensor]:
         """Mean of the weights of epochs; what is no floating number is taken from the first."""
@@ -282,7 +285,8 @@ class Session:
                 )
                 bar.set_postfix_str(words, refresh=False)
                 bar.update()
-                end = self.spent and number % accumulate == 0
+                # the other training processes end with the first
+                end = self.master and self.spent and number % accumulate == 0
                 if number == length or end or now - self.reported >= SECONDS_BETWEEN_LINES:
                     self.reported = now
                     log.info("epoch %d/%d, batch %d/%d: %s", epoch, self.epochs, number, length, words)

@@ -11,7 +11,7 @@ from contrasep_lib.models.separation import SeparationModel
 from contrasep_lib.nodes.labels import LabelledNodes, remix
 from contrasep_lib.nodes.stft import stft
 from contrasep_lib.objectives.base import Remix, Sources, Step
-from contrasep_lib.objectives.common import distributed
+from contrasep_lib.objectives.ranks import Share
 
 
 def labelled_step(
@@ -21,7 +21,7 @@ def labelled_step(
     sources: torch.Tensor,
     num_spk: torch.Tensor | None,
     speaker: torch.Tensor | None,
-    generator: torch.Generator,
+    share: Share,
 ) -> Step:
     """A step whose nodes belong to the sources that dominate them.
 
@@ -30,14 +30,14 @@ def labelled_step(
         mixture: ``(batch, samples)``.
         lengths: ``(batch,)`` samples of each.
         sources, num_spk, speaker: see `contrasep_lib.train.espnet_model.EspnetModel.forward`.
-        generator: what objectives draw from.
+        share: which items of the batch these are.
     """
     mixture, frames = model.trimmed(mixture, lengths)
     known = _sources(model, sources, lengths, num_spk)
     analysis = model.analyse_spectrum(mixture, lengths, stft(mixture, model.features), frames)
-    nodes = _dominated(model, analysis, frames, known, num_spk is not None, speaker)
+    nodes = _dominated(model, analysis, frames, known, num_spk is not None, speaker, share.rank)
     pooled = nodes.names is not None or model.options.negatives == "batch"
-    return Step(model, nodes, analysis, generator, pooled, sources=known)
+    return Step(model, nodes, analysis, share.draws(), pooled, sources=known, share=share)
 
 
 def _sources(
@@ -63,6 +63,7 @@ def _dominated(
     sources: Sources,
     counted: bool,
     speaker: torch.Tensor | None,
+    rank: int,
 ) -> LabelledNodes:
     """Nodes of mixtures, labelled by the source that dominates them; ``counted``: numbers of speakers are known."""
     nodes, valid = model.nodes_of(analysis.spectrum, frames)
@@ -80,7 +81,6 @@ def _dominated(
     if most > 1 and model.options.negatives == "utterance":
         return LabelledNodes(analysis.z, dominant, weight, valid, most)
     # no two unknown speakers are taken for one, on whatever rank
-    rank = torch.distributed.get_rank() if distributed() else 0
     unknown = -1 - torch.arange(batch * most, device=device).view(batch, most) - rank * 2**32
     names = unknown if speaker is None else torch.where(speaker >= 0, speaker.long(), unknown)
     # absent ones dominate nothing and need no label of their own
@@ -91,16 +91,17 @@ def _dominated(
 
 
 def remixed_step(
-    model: SeparationModel, mixture: torch.Tensor, lengths: torch.Tensor, generator: torch.Generator
+    model: SeparationModel, mixture: torch.Tensor, lengths: torch.Tensor, share: Share
 ) -> Step:
     """A step without labels: nodes of remixes belong to the recordings that dominate them.
 
     Args:
-        model, mixture, lengths, generator: as for `labelled_step`.
+        model, mixture, lengths, share: as for `labelled_step`.
     """
     options, batch_negatives = model.options, model.options.negatives == "batch"
     mixture, frames = model.trimmed(mixture, lengths)
-    intruder, other = remix(mixture, lengths, options.remix_db, generator)
+    draws = share.draws()
+    intruder, other = remix(mixture, lengths, options.remix_db, draws)
     spectra = stft(torch.stack([mixture, intruder], dim=1), model.features)
     spectrum = spectra.sum(1)
     nodes, valid = model.nodes_of(spectrum, frames)
@@ -117,4 +118,4 @@ def remixed_step(
             model.analyse_spectrum(mixture, lengths, spectra[:, 0], frames).z, model.nodes_of(spectra[:, 0], frames)[1]
         )
 
-    return Step(model, labelled, analysis, generator, batch_negatives, remix=Remix(recording, alone))
+    return Step(model, labelled, analysis, draws, batch_negatives, remix=Remix(recording, alone), share=share)

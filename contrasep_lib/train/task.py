@@ -11,11 +11,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch.multiprocessing.spawn import ProcessExitedException, ProcessRaisedException
 
 from contrasep_lib.config import as_key, as_tree, build
 from contrasep_lib.config.choices import load_plugins, loaded_plugins
-from contrasep_lib.errors import ContrasepError
+from contrasep_lib.errors import ContrasepError, is_out_of_memory
 from contrasep_lib.io.machine import keep_freed_memory
 from contrasep_lib.mix.options import MixOptions
 from contrasep_lib.models.checkpoint import plain, read_model, save_model
@@ -37,7 +36,7 @@ from contrasep_lib.train.options import AugmentOptions, TrainOptions
 from contrasep_lib.train.processes import train_in_processes
 from contrasep_lib.train.record import time_spent, without_folders
 from contrasep_lib.train.session import log, logged
-from contrasep_lib.train.trainer import SafeTrainer, last_error
+from contrasep_lib.train.trainer import SafeTrainer
 
 # may change between runs that continue each other: none of them changes what a step computes
 FREE = (
@@ -87,7 +86,8 @@ class ContrasepTask(AbsTask):
         """The model, with statistics of its training data or the weights of an earlier phase.
 
         Raises:
-            ContrasepError: data that cannot be used, or initial weights of another model.
+            ContrasepError: data that cannot be used, initial weights of another model, or a model that does not fit
+                memory.
         """
         part = Parts(args)
         try:
@@ -96,6 +96,10 @@ class ContrasepTask(AbsTask):
             model = EspnetModel(part.model, part.features, stats, args.contrasep["phase"])
         except ValueError as error:
             raise ContrasepError(f"model: {error}") from None
+        except (MemoryError, RuntimeError) as error:
+            if not is_out_of_memory(error):
+                raise
+            raise ContrasepError("model: out of memory; lower width, layers or other sizes of its parts") from None
         if model.counter is not None and part.train.data == "dynamic":
             model.counter.expect(part.train.num_spk)
         if init:
@@ -145,12 +149,19 @@ class ContrasepTask(AbsTask):
         options, world = part.train, 1
         if iter_options.distributed:
             world = torch.distributed.get_world_size()
-        return EpochIterator(
+        factory = EpochIterator(
             part.dataset(train), options.batch_size,
             options.batches_per_epoch if train else options.valid_batches, train=train,
             accumulate=options.accumulate if train else 1, num_workers=args.num_workers,
             rank=torch.distributed.get_rank() if world > 1 else 0, world=world, pin_memory=args.ngpu > 0,
         )
+        for line in factory.in_words(mode):
+            log.info("%s", line)
+        if train and args.asked > args.processes:
+            log.info("%d training processes in place of %d: no more have an item", args.processes, args.asked)
+        if train and world > 1 and args.contrasep["model"]["labels"] == "none":
+            log.info("labels: none: recordings are remixed and compared within the items of each training process")
+        return factory
 
     @classmethod
     def main_worker(cls, args: argparse.Namespace) -> None:
@@ -163,7 +174,9 @@ class ContrasepTask(AbsTask):
             epochs = session.ranking()[: part.train.average]
             if not epochs:
                 raise ContrasepError(f"{args.output_dir}: no epoch was completed; give it more time")
-            spent = time_spent(args.contrasep, session.seconds, args.ngpu, max(args.processes, torch.get_num_threads()))
+            cores = max(args.processes, torch.get_num_threads())
+            ngpu = args.processes if args.ngpu else 0
+            spent = time_spent(args.contrasep, session.seconds, ngpu, cores, args.num_nodes)
             training = {**without_folders(args.contrasep), "epochs": epochs, "of": max(session.stats), "spent": spent}
             cls.write_model(session.folder / "model.pth", session.average_of(epochs), part, training)
             value = session.stats[epochs[0]]["valid"][part.train.best]
@@ -212,9 +225,11 @@ def build_arguments(
     init_param: str | os.PathLike | None = None,
     ngpu: int = 0,
     num_workers: int | None = None,
-    distributed: Mapping[str, Any] | None = None,
     processes: int = 1,
     corpora: Mapping[str, str] | None = None,
+    num_nodes: int = 1,
+    rendezvous: str | os.PathLike | None = None,
+    dist_backend: str | None = None,
 ) -> argparse.Namespace:
     """ESPnet's arguments for a phase.
 
@@ -225,12 +240,14 @@ def build_arguments(
         train_sets, valid_sets: dump directories.
         out: ``exp/<tag>/<phase>``.
         init_param: ``model.pth`` whose weights to begin with.
-        ngpu: GPUs in this machine; 0 trains on the CPU.
+        ngpu: GPUs in this machine, each with a process; 0 trains on the CPU.
         num_workers: in place of the phase's option.
-        distributed: ESPnet's ``dist_*`` options, for several processes started from outside.
-        processes: without GPUs: training processes in this machine, at most one for each item of a
+        processes: without GPUs: training processes in this machine, all together at most one for each item of a
             batch. Recurrent networks of usual width keep one core busy, whatever the threads.
         corpora: dump directory -> corpus, for the phase's ``balance``.
+        num_nodes: machines that train together, on each of which training is started with the same arguments.
+        rendezvous: where they meet, see `contrasep_lib.train.rendezvous.meeting_point`.
+        dist_backend: of torch, by which processes exchange gradients (default: ``nccl`` with GPUs, ``gloo`` without).
     """
     options: TrainOptions = config[phase]
     sections = {name: plain(as_tree(config[name])) for name in ("features", "model", "mix")}
@@ -256,7 +273,7 @@ def build_arguments(
     vars(args).update(
         contrasep=ours, identity=identity, output_dir=str(out), seed=options.seed,
         ngpu=ngpu, num_workers=options.num_workers if num_workers is None else num_workers,
-        multiprocessing_distributed=ngpu > 1, unused_parameters=True, resume=True,
+        multiprocessing_distributed=False, unused_parameters=True, resume=True,
         max_epoch=options.epochs, patience=options.patience, best_model_criterion=[criterion],
         early_stopping_criterion=criterion, val_scheduler_criterion=criterion[:2],
         keep_nbest_models=[options.average], optim=options.optim,
@@ -269,9 +286,11 @@ def build_arguments(
         batch_size=options.batch_size,
         segment_seconds=options.segment_seconds, ema_decay=options.ema_decay,
         budget_minutes=options.budget_minutes, budget_clock=options.budget_clock,
-        rate=config["mix"].rate, probe=options.probe, processes=1 if ngpu else min(processes, options.batch_size),
+        rate=config["mix"].rate, probe=options.probe, asked=ngpu or processes,
+        processes=ngpu or min(processes, max(1, options.batch_size // num_nodes)),
+        num_nodes=num_nodes, rendezvous=None if rendezvous is None else str(rendezvous),
+        dist_backend=dist_backend or ("nccl" if ngpu else "gloo"),
     )
-    vars(args).update(distributed or {})
     return args
 
 
@@ -286,6 +305,7 @@ def train(args: argparse.Namespace, task: type[ContrasepTask] = ContrasepTask) -
 
     Raises:
         ContrasepError: whatever is wrong with data, checkpoints, devices or options.
+        SystemExit: several processes were ended by a signal.
     """
     found = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if args.ngpu > found:
@@ -301,19 +321,28 @@ def train(args: argparse.Namespace, task: type[ContrasepTask] = ContrasepTask) -
         raise ContrasepError(f"{args.contrasep['phase']}.epochs: 0 leaves this phase out; expected 1 or more")
     if not args.ngpu:
         keep_freed_memory()
+    _check_processes(args, part.train.batch_size)
     # errors of the data before any process is started
     part.dataset(True), part.dataset(False)
-    try:
-        if args.processes > 1:
-            train_in_processes(args, task)
-        else:
-            task.main(args=args)
-    except (ProcessRaisedException, ProcessExitedException) as error:
-        message = last_error(str(error))
-        if message is None:
-            raise
-        raise ContrasepError(message) from None
+    if args.processes * args.num_nodes > 1:
+        train_in_processes(args, task)
+    else:
+        task.main(args=args)
     return Path(args.output_dir) / "model.pth"
+
+
+def _check_processes(args: argparse.Namespace, batch_size: int) -> None:
+    if args.num_nodes > 1 and args.rendezvous is None:
+        raise ContrasepError(
+            f"--num-nodes {args.num_nodes}: expected --rendezvous too, HOST:PORT or a file that all nodes see, got none"
+        )
+    total = args.processes * args.num_nodes
+    if total > batch_size:
+        what = f"{args.num_nodes} nodes of {args.processes} {'GPUs' if args.ngpu else 'processes'}"
+        raise ContrasepError(
+            f"{args.contrasep['phase']}.batch_size: expected at least {total}, an item for each of {what}, "
+            f"got {batch_size}"
+        )
 
 
 def _computes_bfloat16() -> bool:

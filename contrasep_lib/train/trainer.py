@@ -14,11 +14,13 @@ from typing import Any, ClassVar
 import torch
 
 from contrasep_lib.errors import ContrasepError, is_out_of_memory
+from contrasep_lib.objectives.ranks import distributed
+from contrasep_lib.train.agreement import of_first, of_one_epoch, seen_by_all
 from contrasep_lib.train.curves import draw_curves
 from contrasep_lib.train.espnet import Trainer, TrainerOptions, build_dataclass, force_gatherable
 from contrasep_lib.train.espnet import trainer as espnet_trainer
 from contrasep_lib.train.probe import Probe
-from contrasep_lib.train.session import Session, WeightAverage, duration, log
+from contrasep_lib.train.session import CHECKPOINT, Session, WeightAverage, duration, log
 
 SECONDS_BETWEEN_PICTURES = 60.0
 
@@ -90,9 +92,12 @@ class SafeTrainer(Trainer):
         cls.session = session = Session(
             Path(options.output_dir), options.identity, average, tuple(options.early_stopping_criterion[1:]),
             options.max_epoch, budget, options.rate, master,
-            time.process_time if options.budget_clock == "cpu" else time.monotonic,
+            time.process_time if options.budget_clock == "cpu" else time.monotonic, options.patience,
         )
         cls.probe = cls.probe_type(valid_iter_factory.first_items(), options.probe)
+        if distributed_option.distributed:
+            cls.probe.share(distributed_option.dist_rank, distributed_option.dist_world_size)
+            seen_by_all(session.folder / CHECKPOINT)
         with contextlib.ExitStack() as stack:
             stack.callback(model.register_forward_hook(cls._watch, with_kwargs=True).remove)
             if average:
@@ -106,7 +111,8 @@ class SafeTrainer(Trainer):
                 stack.enter_context(_exchanged(espnet_trainer, "autocast", lambda *_, **__: autocast()))
             try:
                 super().run(
-                    model=model, optimizers=optimizers, schedulers=schedulers, trainer_options=options,
+                    model=model, optimizers=optimizers, schedulers=schedulers,
+                    trainer_options=dataclasses.replace(options, patience=None),
                     valid_iter_factory=valid_iter_factory, distributed_option=distributed_option, **rest,
                 )
             except TrainingIsOver:
@@ -120,7 +126,7 @@ class SafeTrainer(Trainer):
         cls, checkpoint, model, reporter, optimizers, schedulers, scaler, ngpu: int = 0, strict: bool = True
     ) -> None:
         """Load the last whole checkpoint; arguments as ESPnet's, whose own way runs code from the file."""
-        states = cls.session.restore()
+        states = of_one_epoch(cls.session.restore) if distributed() else cls.session.restore()
         model.load_state_dict(states["model"], strict=strict)
         reporter.load_state_dict(states["reporter"])
         for part, state in zip([*optimizers, *schedulers], [*states["optimizers"], *states["schedulers"]]):
@@ -136,13 +142,13 @@ class SafeTrainer(Trainer):
     ) -> bool:
         """One epoch, or as much of it as there is time for; arguments as ESPnet's."""
         session = cls.session
-        over = torch.tensor(float(session.is_over(reporter.get_epoch(), options.patience)))
-        if distributed_option.distributed:
-            # clocks of processes differ, and all must stop at the same epoch
-            over = over.to("cuda" if options.ngpu > 0 else "cpu")
-            torch.distributed.all_reduce(over, torch.distributed.ReduceOp.MAX)
-        if over:
+        over = session.master and session.is_over(reporter.get_epoch())
+        # clocks of processes differ, and all must stop at the same epoch
+        if of_first(over) if distributed_option.distributed else over:
             raise TrainingIsOver
+        if distributed_option.distributed and distributed_option.dist_rank:
+            # dropout of its own; what is drawn for items does not come from here (`contrasep_lib.objectives.ranks`)
+            torch.manual_seed(options.seed + reporter.get_epoch() + (distributed_option.dist_rank << 32))
         for optimizer in optimizers:
             # what an incomplete accumulation left over would be lost by a resume
             optimizer.zero_grad()

@@ -121,7 +121,7 @@ def test_an_option_that_came_later_is_no_part_of_the_key(toys):
 @pytest.mark.parametrize("values, says", [
     ({"backbone": "smal"}, "c.backbone: unknown backbone 'smal'; did you mean 'small'"),
     ({"backbone": {"name": "other", "layers": 3}}, "c.backbone: unknown key 'layers'; known: cells"),
-    ({"backbone": {"name": "small", "layers": "x"}}, "c.backbone.layers: expected int"),
+    ({"backbone": {"name": "small", "layers": "x"}}, "c.backbone.layers: expected a whole number, got 'x'"),
     ({"backbone": None}, "expected a name, or a mapping"),
     ({"backbone": {"name": 3}}, "expected the name of a backbone"),
     ({"decoder": {"layers": 2}}, "expected the name of a decoder"),

@@ -14,7 +14,10 @@ ROOT = Path(__file__).resolve().parents[2]
 # the configurations of version 1 as they were
 OLD = Path(__file__).parent / "version1"
 # what has another value today, and the one it had
-CHANGED = {"paper": ["model.projection=64", "modularity.graph={name: threshold, tau: 0.5, centre: false}"]}
+CHANGED = {"paper": [
+    "model.projection=64", "modularity.graph={name: threshold, tau: 0.5, centre: false}",
+    *(f"{phase}.{was}" for phase in ("pretrain", "finetune") for was in ("budget_minutes=5", "precision=float32")),
+]}
 
 
 def today(name):

@@ -37,23 +37,30 @@ def test_defaults_and_overrides(tmp_path):
 @pytest.mark.parametrize("content, says", [
     ("mix: {sed: 4}", "unknown key 'sed'; did you mean 'seed'"),
     ("mixx: {}", "unknown section 'mixx'; did you mean 'mix'"),
-    ("mix: {seed: one}", "mix.seed: expected int, got 'one'"),
-    ("mix: {seed: true}", "mix.seed: expected int"),
-    ("mix: {sets: {tr: many}}", "mix.sets.tr: expected int"),
+    ("mix: {seed: one}", "mix.seed: expected a whole number from 0 to 2147483647, got 'one'"),
+    ("mix: {seed: true}", "mix.seed: expected a whole number from 0 to 2147483647, got True"),
+    ("mix: {sets: {tr: many}}", "mix.sets.tr: expected a whole number from 1 to 1e7, got 'many'"),
     ("mix: {mode: mean}", "expected one of min, max"),
-    ("mix: {sets: {tr: 0}}", "at least 1 mixture"),
+    ("mix: {sets: {tr: 0}}", "mix.sets.tr: expected a whole number from 1 to 1e7, got 0"),
+    ("mix: {sets: {../tt: 9}}", "mix.sets: expected a name of letters, .*, got '../tt'"),
+    ("mix: {sets: {tt: 1}, same_language: [t t]}", "mix.same_language: expected a name of letters, .*, got 't t'"),
     ("mix: 3", "expected a mapping"),
     ("- 1", "a mapping of sections"),
     ("mix: {", "not valid YAML"),
     ("corpus: {espeak: {voices: 3}}", "unknown key 'voices'"),
     ("features: {win: 256, hop: 100}", "divisor"),
-    ("features: {silence_db: -1}", "positive"),
-    ("separate: {silence_db: -1}", "features: silence_db: expected a positive"),
-    ("features: {silence_db: .nan}", "features.silence_db: expected a finite number, got nan"),
-    ("finetune: {learning_rate: .inf}", "finetune.learning_rate: expected a finite number, got inf"),
-    ("finetune: {balance: {a: .nan}}", "finetune.balance.a: expected a finite number, got nan"),
-    (f"finetune: {{learning_rate: 1{'0' * 400}}}", "finetune.learning_rate: expected a finite number"),
-    ("finetune: {num_spk: 2}", "finetune.num_spk: expected list, got 2"),
+    ("features: {silence_db: -1}", "features.silence_db: expected a number above 0 and at most 300, got -1"),
+    ("features: {win: 1000000000}", "features.win: expected a whole number from 2 to 65536, got 1000000000"),
+    ("features: {win: 255}", "c.yaml: features.win: expected an even number of samples, got 255"),
+    ("separate: {silence_db: -1}", r"separate.silence_db \(today features.silence_db\): expected a number above 0"),
+    ("features: {silence_db: .nan}", "features.silence_db: expected a number above 0 and at most 300, got nan"),
+    ("finetune: {learning_rate: .inf}", "finetune.learning_rate: expected a number above 0 and at most 1000, got inf"),
+    ("finetune: {balance: {a: .nan}}", "finetune.balance.a: expected a number above 0 and at most 1e6, got nan"),
+    (f"finetune: {{learning_rate: 1{'0' * 400}}}", "finetune.learning_rate: expected a number .*, got 10*[.]{3}0*$"),
+    ("finetune: {num_spk: 2}", "finetune.num_spk: expected null or a list, got 2"),
+    ("finetune: {num_spk: [2, 0]}", "finetune.num_spk: expected a whole number from 1 to 100, got 0"),
+    ("finetune: {optim_conf: {eps: .nan}}", "finetune.optim_conf.eps: expected a whole number .*, got nan"),
+    ("finetune: {augment: {noise: 2}}", "finetune.augment.noise: expected a number from 0 to 1, got 2"),
     ("mix: {seed: 1}\nfeatures: {}\nmix: {rate: 8000}", "key 'mix' stands twice.*line 1"),
     ("mix: {seed: 1, rate: 8000, seed: 2}", "key 'seed' stands twice"),
     ("features: 3\nseparate: {silence_db: 20}", "features: expected a mapping, got 3"),
@@ -65,7 +72,7 @@ def test_defaults_and_overrides(tmp_path):
     (f"mix: {{seed: 1{'0' * 5000}}}", "not valid YAML"),
     ("[" * 5000, "not valid YAML"),
     ("mix: {[1]: 2}", "not valid YAML"),
-    ("mix: &a {seed: *a}", "mix.seed: expected int"),
+    ("mix: &a {seed: *a}", "mix.seed: expected a whole number"),
     ("corpus: {wsj0: {seed: 1}}", "unknown key 'seed'; known: none"),
     ("modularity: {hidden: [8], solver: []}", "modularity.solver: expected a name, or a mapping with a name"),
     ("model: {backbone: {name: [blstm]}, layers: 3}", "expected the name of a backbone, got \\['blstm'\\]"),
@@ -113,6 +120,31 @@ def test_values_of_a_base_stand_where_the_file_has_none(tmp_path):
     assert config["finetune"].epochs == 4
     path.write_text("base: data.yaml\n")
     assert config["mix"].sets != {"tr": 5} and load_config(path)["mix"].sets == {"tr": 5}
+
+
+def test_a_file_that_names_another_part_drops_the_keys_of_its_base(tmp_path):
+    (tmp_path / "base.yaml").write_text(
+        "modularity: {solver: {name: kmeans, restarts: 3, sample: 99}, counting: {name: classifier, utterances: 7}}\n"
+    )
+    path = tmp_path / "own.yaml"
+
+    def read(text, *settings):
+        path.write_text(f"base: base.yaml\n{text}\n")
+        return load_config(path, settings)["modularity"]
+
+    kept = read("modularity: {k_max: 3}")
+    assert (kept.solver.restarts, kept.solver.sample, kept.counting.utterances) == (3, 99, 7)
+    assert read("modularity: {solver: {restarts: 5}}").solver.sample == 99
+    # spectral has options of the same names: they are its own
+    solver = read("modularity: {solver: spectral}").solver
+    assert (solver.name, solver.restarts, solver.sample) == ("spectral", 16, 4096)
+    assert read("modularity: {counting: recursive_split}").counting.utterances == 16
+    assert read("", "modularity.solver=spectral").solver.restarts == 16
+    assert read("", "modularity.solver.restarts=2", "modularity.solver=spectral").solver.restarts == 2
+    with pytest.raises(ContrasepError, match="modularity.solver: unknown key 'iterations'; known: max_sweeps, refined"):
+        read("modularity: {solver: {name: spectral, iterations: 5}}")
+    with pytest.raises(ContrasepError, match="modularity.solver: unknown key 'max_sweeps'; known: iterations"):
+        read("modularity: {solver: {max_sweeps: 5}}")
 
 
 @pytest.mark.parametrize("text, words", [

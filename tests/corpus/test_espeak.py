@@ -137,6 +137,7 @@ def test_rerun_keeps_whole_files_and_repairs_damaged_ones(corpus, tmp_path, monk
     assert {path: path.stat().st_mtime_ns for path in wavs[3:]} == before
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="workers end with their parent on Linux only")
 def test_kill_and_rerun(tmp_path, monkeypatch):
     config = tmp_path / "train.yaml"

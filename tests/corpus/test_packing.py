@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 import soundfile
 
-from contrasep_lib.corpus.packing import decode, encode, even_order, pack, read_spoken, size_of, unpack
+from contrasep_lib.corpus.packing import encode, even_order, pack, read_spoken, size_of
 from contrasep_lib.corpus.single import Utterance, write_single_set
+from contrasep_lib.corpus.unpacking import decode, unpack
 from contrasep_lib.errors import ContrasepError
 from contrasep_lib.io.dumpset import DumpSet
 
@@ -115,7 +116,7 @@ def test_the_rate_of_bits_is_about_what_is_asked_for():
     samples = voiced(120, 20, 8000, 0)
     for kbits in (8, 16, 32):
         assert 0.6 * kbits < len(encode(samples, kbits)) * 8 / 20 / 1000 < 1.4 * kbits
-    assert len(decode(encode(samples), "x")) == len(samples)
+    assert len(decode(encode(samples), "x", len(samples))) == len(samples)
 
 
 def test_training_reads_it(sets, tmp_path):

@@ -217,7 +217,7 @@ def test_faulty_lists(tmp_path, prepare, lists):
     done = prepare(tree)
     assert done.returncode == 1
     for says in ("line 3: expected 4 fields ('source gain' 2 times), got 2",
-                 "line 4 has the name of line 1", "'loud' is no gain in dB",
+                 "line 4 has the name of line 1", "expected a gain from -100 to 100 dB, got 'loud'",
                  "list of cv: source '01ac0203.wav': no file of WSJ0", "mix_2_spk_tt.txt: no such list"):
         assert says in done.stderr
     done = prepare(tree, num_spk=4)

@@ -83,7 +83,7 @@ def test_the_largest_q_finds_groups_but_never_says_one(planted):
     assert limited.number == 1 and "but k_max is 1" in limited.words
     assert len(limited.evidence) == 1 and math.isnan(limited.evidence[0].threshold)
     assert made.count(node_set(np.eye(20)[:1].repeat(50, 0)), None, 5, 0).number == 1
-    with pytest.raises(ValueError, match="outputs: expected at least 1, got 0"):
+    with pytest.raises(ValueError, match="outputs: expected a whole number from 1 to 100, got 0"):
         LargestModularityOptions(outputs=0)
 
 

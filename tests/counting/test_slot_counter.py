@@ -58,7 +58,7 @@ def test_it_goes_with_the_solver_of_slots_alone():
     options = build(ModularityOptions, {"solver": "slots", "counting": "slots"}, "modularity")
     made = ClusteringState.from_options(options)
     assert made.counter.solver is made.solver and made.counter.state_file == "null.json"
-    with pytest.raises(ContrasepError, match="modularity: counting: 'slots' needs the solver 'slots', got 'kmeans'"):
+    with pytest.raises(ContrasepError, match="modularity.counting: 'slots' needs the solver 'slots', got 'kmeans'"):
         build(ModularityOptions, {"solver": "kmeans", "counting": "slots"}, "modularity")
     with pytest.raises(ContrasepError, match="modularity.counting: 'slots' needs modularity.solver 'slots', got K"):
         made.counter.with_solver(KMeansSolver())

@@ -43,6 +43,12 @@ def test_padding_does_not_reach_an_utterance(backbone):
         assert torch.allclose(together[row, :count], alone[0], atol=1e-9)
 
 
+def test_frames_are_the_mean_over_their_units(backbone):
+    hidden = backbone.hidden(torch.randn(2, 9, FREQ, dtype=torch.double), torch.tensor([9, 6]))
+    expected = backbone.units(hidden).mean(2, keepdim=True).float()
+    assert torch.allclose(backbone.frames(hidden), expected, atol=1e-6)
+
+
 def test_every_parameter_learns(backbone):
     x = torch.randn(2, 9, FREQ, dtype=torch.double)
     unit_norm(backbone(x, torch.tensor([9, 6]))).pow(3).sum().backward()

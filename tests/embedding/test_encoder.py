@@ -47,6 +47,22 @@ def test_frames_are_those_of_the_stft(samples, layers, win, hop):
     assert encoder(pad(torch.randn(2, samples), features)).shape == (2, num_frames(samples, features), 3)
 
 
+def test_convolutions_are_those_over_channels_and_steps():
+    torch.manual_seed(0)
+    encoder = ConvEncoder(64, 16, 3, 5, 4).double().eval()
+    signal = torch.randn(2, 400, dtype=torch.double)
+    hidden = signal.unsqueeze(1)
+    state = encoder.state_dict()
+    for layer in range(3):
+        weight, bias = (state[f"layers.{4 * layer}.{name}"] for name in ("weight", "bias"))
+        hidden = torch.nn.functional.conv1d(hidden, weight, bias, encoder_shape(3, 64, 16)[1][layer])
+        mean, variance = hidden.mean(1, keepdim=True), hidden.var(1, unbiased=False, keepdim=True)
+        scale, shift = (state[f"layers.{4 * layer + 1}.{name}"][:, None] for name in ("weight", "bias"))
+        hidden = torch.nn.functional.gelu((hidden - mean) / (variance + 1e-5).sqrt() * scale + shift)
+    expected = hidden.transpose(1, 2) @ state["output.weight"].T + state["output.bias"]
+    assert torch.allclose(encoder(signal), expected, atol=1e-12)
+
+
 def test_settings_that_cannot_be_are_reported():
     with pytest.raises(ValueError, match="layers: expected at least 1, got 0"):
         encoder_shape(0, 256, 64)

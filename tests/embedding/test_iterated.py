@@ -12,6 +12,7 @@ from contrasep_lib.models.checkpoint import load_model, save_model
 from contrasep_lib.models.options import ModelOptions
 from contrasep_lib.nodes.options import FeatureOptions
 from contrasep_lib.objectives.deep_clustering import deep_clustering_loss
+from contrasep_lib.objectives.ranks import Share
 from contrasep_lib.train.espnet_model import EspnetModel
 from contrasep_lib.train.step import labelled_step
 
@@ -81,7 +82,7 @@ def test_earlier_passes_exist_in_training_alone():
 def test_the_loss_is_shared_between_the_passes(granularity):
     net, (mixture, lengths, sources, num_spk) = model(granularity=granularity), mixtures()
     loss, stats, _ = net(mixture, lengths, sources, num_spk)
-    step = labelled_step(net, mixture, lengths, sources, num_spk, None, torch.Generator())
+    step = labelled_step(net, mixture, lengths, sources, num_spk, None, Share.of(2, 900, 2, 0, mixture.device))
     nodes = step.nodes
     first, second, last = (
         deep_clustering_loss(z, nodes.labels, nodes.number, nodes.weight, nodes.valid)
@@ -130,7 +131,8 @@ def test_a_trained_model_takes_another_number_of_passes(tmp_path):
 
 
 @pytest.mark.parametrize("values, words", [
-    ({"passes": 0}, "passes: expected at least 1, got 0"), ({"supervision": 1.0}, "supervision: expected"),
+    ({"passes": 0}, "passes: expected a whole number from 1 to 100, got 0"),
+    ({"supervision": 1.0}, "supervision: expected"),
 ])
 def test_options_out_of_range(values, words):
     with pytest.raises(ContrasepError, match=words):

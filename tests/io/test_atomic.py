@@ -122,9 +122,18 @@ def test_links_in_place_of_temporary_folders_are_not_followed(tmp_path, victim):
 
 def test_markers_do_not_follow_links(tmp_path, victim):
     (tmp_path / "step").mkdir()
-    for name in (".begun.tmp", ".done.tmp"):
+    for name in (".begun.tmp", ".done.tmp", ".lock"):
         (tmp_path / "step" / name).symlink_to(victim)
-    markers = os.path.join(os.path.dirname(__file__), "../../utils/markers.sh")
-    script = f". {markers}; echo x >step/out; echo 'data 1' | new_file step/.begun; echo y >step/a; mark step"
+    utils = os.path.join(os.path.dirname(__file__), "../../utils")
+    sourced = "".join(f". {utils}/{name}.sh; " for name in ("options", "locks", "markers"))
+    script = f"{sourced}echo x >step/out; new_file step/.begun 'data 1'; lock step; echo y >step/a; mark step"
     subprocess.run(["bash", "-euo", "pipefail", "-c", script], cwd=tmp_path, check=True)
-    assert (tmp_path / "step/.done").read_text().startswith("data 1\n2 ")
+    assert (tmp_path / "step/.done").read_text().startswith("data 1\n2:")
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs a device without room")
+def test_a_disk_without_room_is_named_by_the_file_that_was_asked_for(tmp_path):
+    """A write that fails names no file."""
+    with pytest.raises(OSError, match="No space left") as caught, atomic_path(tmp_path / "a.ark"):
+        open("/dev/full", "wb", 0).write(b"x")
+    assert caught.value.filename == str(tmp_path / "a.ark") and not list(tmp_path.iterdir())

@@ -174,3 +174,33 @@ def test_a_set_of_another_recipe_is_read_from_anywhere(tmp_path, monkeypatch):
         for number, recipe in enumerate(("one_2mix", "other_2mix"), 1):
             samples = DumpSet(tmp_path / recipe / "dump/tt_2mix").mixture("utt")
             np.testing.assert_array_equal(samples * 32768, np.full(100, 100 * number))
+
+
+@pytest.mark.parametrize("audio", ["wav", "flac"])
+def test_a_flipped_bit_is_found(mixed, config, contrasep, tmp_path, audio):
+    """In the middle of the samples: headers and lengths are as they were."""
+    out = tmp_path / "flipped"
+    dump_again(contrasep, config, mixed[2], out, "--set", f"dump.audio={audio}")
+    whole = DumpSet(out)
+    key = whole.keys[0]
+    sources = whole.sources(key)
+    np.testing.assert_array_equal(sources, DumpSet(mixed[3]).sources(key))
+    if audio == "flac":
+        return
+    ark, _, offset = read_table(out / "spk2.scp")[key].rpartition(":")
+    content = bytearray(open(ark, "rb").read())
+    content[int(offset) + 44 + len(sources[1])] ^= 1
+    open(ark, "wb").write(content)
+    DumpSet(out).mixture(key)
+    with pytest.raises(ContrasepError, match=r"spk2\.1\.ark: damaged at the entry of .*; delete it and run stage 2"):
+        DumpSet(out).sources(key)
+    # what was dumped without sums is read as it is
+    (out / "utt2checksum").unlink()
+    DumpSet(out).sources(key)
+
+
+def test_a_dump_without_checksums(mixed, config, contrasep, tmp_path):
+    out = tmp_path / "plain"
+    dump_again(contrasep, config, mixed[2], out, "--set", "dump.checksum=none")
+    assert not list(out.glob("utt2checksum*")) and (mixed[3] / "utt2checksum").is_file()
+    assert DumpSet(out).mixture(DumpSet(out).keys[0]).any()

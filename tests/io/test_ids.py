@@ -6,7 +6,8 @@ import zipfile
 import numpy as np
 import pytest
 
-from contrasep_lib.corpus.packing import pack, read_spoken, unpack
+from contrasep_lib.corpus.packing import pack, read_spoken
+from contrasep_lib.corpus.unpacking import unpack
 from contrasep_lib.errors import ContrasepError
 from contrasep_lib.io.audio import write_wav
 from contrasep_lib.io.dumpset import DumpSet
@@ -92,7 +93,7 @@ def test_lists_name_files_inside_the_folder(tmp_path):
 
 
 def test_names_of_sets_are_ids():
-    with pytest.raises(ValueError, match="sets: expected names of letters, digits.*got '../tt'"):
+    with pytest.raises(ValueError, match="sets: expected a name of letters, digits.*got '../tt'"):
         MixOptions(sets={"../tt": 3})
 
 

@@ -44,3 +44,15 @@ def test_other_libraries_are_left_alone(monkeypatch, answer):
     monkeypatch.setattr(os, "confstr", confstr)
     monkeypatch.setattr(ctypes, "CDLL", lambda name: pytest.fail("a library was opened"))
     assert machine.keep_freed_memory() is False
+
+
+def test_few_shapes_are_remembered_unless_the_user_says_how_many(monkeypatch):
+    caches = ("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "LRU_CACHE_CAPACITY")
+    for name in caches:
+        monkeypatch.setenv(name, "")
+        monkeypatch.delenv(name)
+    machine.forget_shapes()
+    assert all(int(os.environ[name]) <= 16 for name in caches)
+    monkeypatch.setenv(caches[1], "500")
+    machine.forget_shapes()
+    assert os.environ[caches[1]] == "500"

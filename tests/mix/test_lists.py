@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from contrasep_lib.errors import ContrasepError
+from contrasep_lib.io.ids import is_id
 from contrasep_lib.mix.lists import (
     Mixture,
     draw_gains,
@@ -38,6 +39,18 @@ def test_numbers_in_names_are_those_of_num2str(value, printed):
 def test_names_do_not_depend_on_how_a_list_writes_its_gains():
     assert Mixture(("a", "b"), ("0.450124", "-0.45012400")).name == "a_0.45012_b_-0.45012"
     assert Mixture(("a", "b"), ("2.10", "-2.1e0")).name == "a_2.1_b_-2.1"
+
+
+def test_names_fit_into_a_file_name(tmp_path):
+    """Those of ten talkers: 264 bytes. What fits keeps its name."""
+    many = Mixture(tuple(f"{1000 + n}-{123456 + n}-0001é" for n in range(10)), ("0.450124", "-0.450124") * 5)
+    other = Mixture((*many.sources[:-1], "1009-123465-0002é"), many.gains)
+    assert many.name != other.name and many.name[:200] == other.name[:200]
+    for mixture in (many, other):
+        assert is_id(mixture.name) and mixture.name.startswith("1000-123456-0001é_0.45012_1001-")
+        (tmp_path / f"{mixture.name}.wav").touch()
+    few = Mixture(many.sources[:7], many.gains[:7])
+    assert few.name == "_".join(f"{utt}_{float(gain):.5g}" for utt, gain in zip(few.sources, few.gains))
 
 
 @pytest.mark.parametrize("num_spk", range(1, 8))
@@ -102,7 +115,7 @@ def test_all_errors_are_reported_at_once(tmp_path):
         read_list(tmp_path / "l")
     message = str(error.value)
     assert "line 2: expected 4 fields ('source gain' 2 times), got 3" in message
-    assert "line 3: 'x' is no gain" in message
+    assert "line 3: expected a gain from -100 to 100 dB, got 'x'" in message
     assert "line 4 has the name of line 1" in message and "4 errors in all" in message and "\n" not in message
 
 

@@ -184,7 +184,7 @@ def test_a_cache_changes_no_byte_and_decodes_once(sources_dir, config, contrasep
     whole = ["mix", "--config", config, "--list", "l/tt.txt", "--sources", sources_dir]
     contrasep(*whole, "--out", "plain", check=True)
     read = []
-    monkeypatch.setattr("contrasep_lib.mix.mixer.read_audio", lambda path: read.append(path) or read_audio(path))
+    monkeypatch.setattr("contrasep_lib.mix.mixer.read_audio", lambda path, pipes: read.append(path) or read_audio(path))
     for job in (1, 2, 3):
         contrasep(*whole, "--out", "kept", "--cache", "cache", "--part", f"{job}/3", check=True)
     assert digest(tmp_path / "kept") == digest(tmp_path / "plain")

@@ -56,5 +56,5 @@ def test_what_cannot_be_averaged_is_one_line(tmp_path, shares, words):
     write(tmp_path / "a.pth", 0)
     write(tmp_path / "b.pth", 1, embedding_dim=6)
     done = run("--models", tmp_path / "a.pth", tmp_path / "b.pth", "--shares", *shares, "--out", tmp_path / "mean.pth")
-    assert done.returncode == 1 and words in done.stderr and done.stderr.count("\n") == 1
+    assert done.returncode in (1, 2) and words in done.stderr and done.stderr.count("\n") == 1
     assert not (tmp_path / "mean.pth").exists()

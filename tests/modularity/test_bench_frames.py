@@ -1,4 +1,4 @@
-"""The bench of frames: its measures against brute force, and a table for a model whose embeddings are known."""
+"""The benches of frames: their measures against brute force, and tables for models whose embeddings are known."""
 
 import itertools
 import json
@@ -14,8 +14,10 @@ from contrasep_lib.models.checkpoint import save_model
 from contrasep_lib.models.options import ModelOptions
 from contrasep_lib.models.separation import SeparationModel
 from contrasep_lib.nodes.options import FeatureOptions
+from contrasep_lib.score.intervals import speaker_interval
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tools" / "bench"))
+import frame_choices  # noqa: E402
 import frames  # noqa: E402
 
 FEATURES = FeatureOptions(64, 16)
@@ -141,3 +143,71 @@ def test_a_file_gives_a_table_and_what_is_read_is_chosen(tmp_path, monkeypatch, 
     save_model(tmp_path / "plain.pth", plain.state_dict(), FEATURES, plain.options, {})
     with pytest.raises(frames.ContrasepError, match="--projection: expected a model with a projection head"):
         frames.model_at(tmp_path / "plain.pth", True, False)
+
+
+class Turns:
+    """Three mixtures of sources that take turns."""
+
+    keys = ["a", "b", "c"]
+    speakers = {"a": ("x", "y"), "b": ("x", "z"), "c": ("y", "z")}
+
+    def __init__(self, folder):
+        pass
+
+    def sources(self, key):
+        return tones() * np.array([[1.0], [{"a": 0.5, "b": 1.0, "c": 2.0}[key]]], np.float32)
+
+    def mixture(self, key):
+        return self.sources(key).sum(0)
+
+
+@pytest.mark.parametrize("context", [0, 1, 5, 100])
+def test_averages_leave_silent_frames_out(context):
+    z, _ = drawn(40)
+    valid = torch.arange(40) % 3 > 0
+    z[0] = torch.nan
+    found = frame_choices.averaged(z, valid, context)
+    for place in range(1, 40):
+        near = [other for other in range(40) if abs(other - place) <= context and (valid[other] or not context)]
+        mean = z[near].sum(0)
+        assert torch.allclose(found[place], mean / mean.norm(), atol=1e-5), place
+
+
+def test_rows_are_compared_with_the_first_by_pairs(tmp_path, monkeypatch, capsys):
+    model = model_of()
+    analyse = type(model).analyse
+
+    def learned(self, mixture):
+        """Embeddings that know the speaker of three frames of four."""
+        nodes, seen = analyse(self, mixture)
+        [key] = [key for key in Turns.keys if np.allclose(Turns("").mixture(key), mixture[0])]
+        truth = self.granularity.targets(torch.from_numpy(Turns("").sources(key))[None])
+        wrong = torch.arange(truth.shape[1]) % 4 == 0
+        nodes.z.copy_(torch.eye(6)[torch.where(wrong, 1 - truth, truth)])
+        return nodes, seen
+
+    monkeypatch.setattr(type(model), "analyse", learned)
+    monkeypatch.setattr("contrasep_lib.io.dumpset.DumpSet", Turns)
+    path = tmp_path / "model.pth"
+    save_model(path, model.state_dict(), FEATURES, model.options, {})
+    rows = ["plain={}", "same={weight: uniform}", "unsure={mask: posterior, temperature: 1.0}", "loud={silence_db: 3}"]
+    words = ["--model", str(path), "--dump", "one", "--rows", *rows, "--json", str(tmp_path / "out.json")]
+    frame_choices.run(frame_choices.parse(words))
+    tree = json.loads((tmp_path / "out.json").read_text())["rows"]
+    values = {name: np.array([line[1:] for line in row["values"]]) for name, row in tree.items()}
+    assert values["plain"][:, 0] == pytest.approx(75, abs=2)
+    assert (values["same"] == values["plain"]).all()
+    # the partition is the same, the masks are not
+    assert (np.abs(values["unsure"][:, 2] - values["plain"][:, 2]) > 0.1).all()
+    assert (values["unsure"][:, :2] == values["plain"][:, :2]).all()
+    # a source far under the other's level is silent
+    assert values["loud"][0, 0] != values["plain"][0, 0]
+    change = values["unsure"][:, 2] - values["plain"][:, 2]
+    [(low, high)] = speaker_interval(change, list(Turns.speakers.values()))
+    assert f"| {change.mean():+.2f} [{low:+.2f}, {high:+.2f}] |" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("row", ["plain", "x={graphs: kernel}", "x=[1]", "x={"])
+def test_rows_that_cannot_be_read_are_one_line(row):
+    with pytest.raises(frame_choices.ContrasepError, match="--rows: expected NAME={KEY: VALUE, ..} with keys among"):
+        frame_choices.Row(row)

@@ -123,7 +123,7 @@ def test_a_talker_cut_in_two_is_over_segmentation(planted, with_oracle):
 
 @pytest.mark.parametrize("with_oracle", [False, True])
 def test_two_talkers_in_one_are_under_segmentation(planted, with_oracle):
-    z, group = planted.clouds([150, 150, 150], 20, 2)
+    z, group = planted.clouds([150] * 3, 20, 2, means=planted.simplex(3, np.random.default_rng(0)))
     labels = np.minimum(group, 1)
     got = one(z, labels, oracle=torch.from_numpy(group)[None] if with_oracle else None)
     assert raised(got) == {"under-segmentation"}
@@ -184,7 +184,7 @@ def test_bad_input_is_named():
         diagnose(nodes, torch.zeros(1, 4, dtype=torch.int64), KernelGraph(), oracle=torch.zeros(1, 4))
     with pytest.raises(ValueError, match="further: expected one per utterance, 1, got 0"):
         diagnose(nodes, torch.zeros(1, 4, dtype=torch.int64), KernelGraph(), further=[])
-    with pytest.raises(ValueError, match=r"cohesion: expected a value in \[0, 1\], got 2"):
+    with pytest.raises(ValueError, match=r"cohesion: expected a number from 0 to 1, got 2"):
         Thresholds(cohesion=2)
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from contrasep_lib.errors import ContrasepError
 from contrasep_lib.modularity import dense
 from contrasep_lib.modularity.graphs import Graph, KernelGraph, ThresholdGraph
 from contrasep_lib.modularity.objective import backend, modularity, modularity_matvec
@@ -20,13 +21,13 @@ def unit(*shape, seed=0, dtype=torch.float64):
 
 @pytest.mark.parametrize("tau", [-0.01, 1.0, 1.5, math.nan])
 def test_weighted_threshold_out_of_range(tau):
-    with pytest.raises(ValueError, match=r"tau: expected a value in \[0, 1\).*got"):
+    with pytest.raises(ValueError, match=r"tau: expected a number of at least .*got"):
         ThresholdGraph(tau=tau)
 
 
 @pytest.mark.parametrize("tau", [-1.01, 1.0, math.nan])
 def test_binary_threshold_out_of_range(tau):
-    with pytest.raises(ValueError, match=r"tau: expected a value in \[-1, 1\).*got"):
+    with pytest.raises(ValueError, match=r"tau: expected a number of at least -1 and less than 1, got"):
         ThresholdGraph(tau=tau, binary=True)
 
 
@@ -37,8 +38,14 @@ def test_thresholds_at_the_ends_of_their_ranges():
 
 @pytest.mark.parametrize("power", [0, -1, 1.5, True, "2"])
 def test_power_out_of_range(power):
-    with pytest.raises(ValueError, match="power: expected an integer of at least 1, got"):
+    with pytest.raises(ValueError, match="power: expected a whole number from 1 to 16, got"):
         KernelGraph(power=power)
+
+
+def test_features_beyond_memory_are_one_line():
+    says = f"expected at most 1000000 monomials, got {math.comb(30, 10)} of degree 10 for embeddings of 20 dimensions"
+    with pytest.raises(ContrasepError, match=says):
+        KernelGraph(10).features(unit(3, 20))
 
 
 @pytest.mark.parametrize("power", [1, 2, 3, 4])

@@ -44,7 +44,7 @@ def test_every_solver_takes_its_options(solver):
 
 
 @pytest.mark.parametrize("values, says", [
-    ({"k_max": 0}, "k_max: expected at least 1"), ({"seed": -1}, "seed"),
+    ({"k_max": 0}, "k_max: expected a whole number from 1 to 100, got 0"), ({"seed": -1}, "seed"),
     ({"graph": {"name": "threshold", "tau": 1.0}}, "tau"), ({"graph": {"name": "threshold", "tau": -0.5}}, "tau"),
     ({"graph": {"power": 0}}, "power"), ({"graph": {"tau": 0.5}}, "unknown key 'tau'; known: power"),
     ({"solver": {"hidden": [0]}}, "hidden"), ({"solver": {"collapse_weight": -1}}, "collapse_weight"),
@@ -52,11 +52,11 @@ def test_every_solver_takes_its_options(solver):
     ({"solver": "spectrum"}, "unknown solver 'spectrum'; did you mean 'spectral'"),
     ({"counting": {"null_model": "isotropic", "threshold": -1.0}}, "threshold: expected a positive number"),
     ({"counting": {"utterances": 0, "threshold": 0.0}}, "threshold: expected a positive number"),
-    ({"quality": {"name": "modularity", "gamma": 0}}, "gamma: expected a positive number, got 0"),
-    ({"quality": {"name": "modularity", "gamma": -1.5}}, "gamma: expected a positive number, got -1.5"),
-    ({"quality": {"name": "normalised", "regularise": 1.5}}, r"regularise: expected a value in \[0, 1\], got 1.5"),
+    ({"quality": {"name": "modularity", "gamma": 0}}, "gamma: expected a number above 0 and at most 1000, got 0"),
+    ({"quality": {"name": "modularity", "gamma": -1.5}}, "gamma: expected a number above 0 and at most 1000, got -1.5"),
+    ({"quality": {"name": "normalised", "regularise": 1.5}}, r"regularise: expected a number from 0 to 1, got 1.5"),
     ({"quality": {"name": "normalised", "gamma": 1.0}}, "unknown key 'gamma'; known: regularise"),
-    ({"solver": {"starts": 0}}, "starts: expected at least 1, got 0"),
+    ({"solver": {"starts": 0}}, "starts: expected a whole number from 1 to 10000, got 0"),
     ({"counting": {"seconds": 0}}, "seconds"), ({"counting": {"utterances": -1}}, "utterances"),
 ])
 def test_bad_options(values, says):

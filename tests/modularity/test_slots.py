@@ -260,6 +260,13 @@ def test_what_slots_learned_is_kept(tmp_path):
             solver.with_state(other)
 
 
+def diverging(**weights):
+    """A solver whose learning rate lies beyond its bounds, which diverges at once."""
+    solver = SlotsSolver(train_steps=4, **weights)
+    object.__setattr__(solver, "learning_rate", 1e30)
+    return solver
+
+
 def test_errors_of_solving_and_training(trained):
     nodes = NodeSet.from_embeddings(planted(2, 0).z[None])
     with pytest.raises(ValueError, match="network: expected a trained one; train it with"):
@@ -273,14 +280,15 @@ def test_errors_of_solving_and_training(trained):
     with pytest.raises(ContrasepError, match="modularity.k_max: expected at least 4, .*, got 3"):
         SlotsSolver(num_communities=3).trained_on([planted(4, 0)], GRAPH, 0)
     with pytest.raises(ContrasepError, match="slots: loss nan at step 2; lower modularity.solver.learning_rate"):
-        SlotsSolver(learning_rate=1e30, train_steps=4).trained_on([planted(2, 0)], GRAPH, 0)
+        diverging().trained_on([planted(2, 0)], GRAPH, 0)
 
 
 @pytest.mark.parametrize("values, says", [
-    ({"width": 1}, "width: expected at least 2, got 1"), ({"layers": 0}, "layers"), ({"step_nodes": 1}, "step_nodes"),
-    ({"learning_rate": 0.0}, "learning_rate: expected a positive number"), ({"refine_steps": -1}, "refine_steps"),
-    ({"existence_weight": 0.0}, "existence_weight: expected a positive number, got 0"),
-    ({"quality_weight": -1.0}, "quality_weight: expected at least 0, got -1"),
+    ({"width": 1}, "width: expected a whole number from 2 to 8192, got 1"),
+    ({"layers": 0}, "layers"), ({"step_nodes": 1}, "step_nodes"),
+    ({"learning_rate": 0.0}, "learning_rate: expected a number above 0"), ({"refine_steps": -1}, "refine_steps"),
+    ({"existence_weight": 0.0}, "existence_weight: expected a number above 0 and at most 1e6, got 0"),
+    ({"quality_weight": -1.0}, "quality_weight: expected a number from 0 to 1e6, got -1"),
     ({"quality_weight": 0.0, "dominance_weight": 0.0}, "expected one of them above 0, got 0 for both"),
 ])
 def test_bad_options_are_named(values, says):
@@ -317,6 +325,6 @@ def test_a_new_network_leaves_the_generators_of_gpus_alone(monkeypatch):
 
 @pytest.mark.parametrize("weights", [{}, {"dominance_weight": 0.0}])
 def test_a_training_that_diverges_is_one_line(weights):
-    solver = SlotsSolver(learning_rate=1e30, train_steps=4, **weights)
+    solver = diverging(**weights)
     with pytest.raises(ContrasepError, match="slots: loss nan at step 2; lower modularity.solver.learning_rate"):
         solver.trained_on([planted(2, 0)], GRAPH, 0, QN)

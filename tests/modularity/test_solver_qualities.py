@@ -321,7 +321,7 @@ def test_each_node_is_drawn_before_one_comes_again():
 
 @pytest.mark.parametrize("starts", [0, -2])
 def test_no_starts(starts):
-    with pytest.raises(ValueError, match=f"starts: expected at least 1, got {starts}"):
+    with pytest.raises(ValueError, match=f"starts: expected a whole number from 1 to 10000, got {starts}"):
         NetworkSolver(starts=starts)
 
 

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from contrasep_lib.modularity.graphs import KernelGraph
+from contrasep_lib.nodes.draws import Draws
 from contrasep_lib.nodes.labels import LabelledNodes
 from contrasep_lib.objectives.base import Step
 from contrasep_lib.objectives.gap import Gap
@@ -22,7 +23,7 @@ class Model:
 def step(z, labels, number, weight=None, valid=None):
     weight = torch.ones(labels.shape) if weight is None else weight
     valid = torch.ones(labels.shape, dtype=torch.bool) if valid is None else valid
-    return Step(Model(), LabelledNodes(z, labels, weight, valid, number), None, torch.Generator().manual_seed(1))
+    return Step(Model(), LabelledNodes(z, labels, weight, valid, number), None, Draws(1, range(len(z))))
 
 
 def clouds(labels, seed=0, noise=0.1):
@@ -39,7 +40,7 @@ def value(z, weight, labels):
 
 def test_nothing_where_the_truth_is_found():
     labels = torch.arange(40)[None] % 2
-    loss, stats = Gap(GapOptions())(step(clouds(labels).requires_grad_(), labels, 2))
+    loss, stats, _ = Gap(GapOptions())(step(clouds(labels).requires_grad_(), labels, 2))
     assert loss.item() == pytest.approx(0, abs=1e-6) and stats["gap_wrong"].item() == 0
 
 
@@ -49,7 +50,7 @@ def test_equals_its_definition(margin):
     z, weight = clouds(seen), 0.5 + torch.rand(1, 40, generator=torch.Generator().manual_seed(3))
     # six nodes sound like the other speaker
     truth = torch.where(torch.arange(40)[None] < 6, 1 - seen, seen)
-    loss, stats = Gap(GapOptions(margin=margin))(step(z, truth, 2, weight))
+    loss, stats, _ = Gap(GapOptions(margin=margin))(step(z, truth, 2, weight))
     wrong = float(weight[0, :6].sum() / weight.sum())
     assert stats["gap_wrong"].item() == pytest.approx(wrong, rel=1e-5)
     expected = value(z[0], weight[0], seen[0]) - value(z[0], weight[0], truth[0]) + margin * wrong
@@ -62,7 +63,7 @@ def test_the_gradient_brings_the_speakers_apart():
     labels = torch.arange(60)[None] % 3
     objective, optimiser, seen = Gap(GapOptions(margin=0.5)), torch.optim.Adam([z], 0.05), []
     for _ in range(60):
-        loss, stats = objective(step(torch.nn.functional.normalize(z, dim=-1), labels, 3))
+        loss, stats, _ = objective(step(torch.nn.functional.normalize(z, dim=-1), labels, 3))
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
@@ -73,7 +74,7 @@ def test_the_gradient_brings_the_speakers_apart():
 def test_collapsed_embeddings_have_a_loss():
     labels = torch.arange(12)[None] % 2
     z = torch.eye(4)[torch.zeros_like(labels)].requires_grad_()
-    loss, stats = Gap(GapOptions(margin=0.3))(step(z, labels, 2))
+    loss, stats, _ = Gap(GapOptions(margin=0.3))(step(z, labels, 2))
     assert loss.item() > 0 and torch.isfinite(loss) and stats["gap_wrong"] > 0
 
 
@@ -85,13 +86,14 @@ def test_single_speakers_and_silence_take_no_part():
     both = Gap(GapOptions(sampled_nodes=12))(step(z, mixed, 2))[0]
     assert both.item() == pytest.approx(one.item(), rel=1e-4, abs=1e-6)
     quiet = z.clone().requires_grad_()
-    loss, _ = Gap(GapOptions())(step(quiet, labels, 2, valid=torch.zeros_like(labels, dtype=torch.bool)))
+    loss, *_ = Gap(GapOptions())(step(quiet, labels, 2, valid=torch.zeros_like(labels, dtype=torch.bool)))
     loss.backward()
     assert loss.item() == 0 and not quiet.grad.any()
 
 
 @pytest.mark.parametrize("values, says", [
-    ({"margin": 0.0}, "margin: expected a positive number, got 0.0"), ({"moves": -1}, "moves: expected at least 0"),
+    ({"margin": 0.0}, "margin: expected a number above 0 and at most 1e6, got 0.0"),
+    ({"moves": -1}, "moves: expected a whole number from 0"),
     ({"sampled_nodes": 1}, "sampled_nodes"), ({"weight": -1.0}, "weight"), ({"power": 0}, "power"),
 ])
 def test_bad_options_are_named(values, says):
@@ -105,7 +107,7 @@ def test_half_precision_around_it_changes_nothing():
     losses = []
     for enabled in (False, True):
         with torch.autocast("cpu", torch.bfloat16, enabled=enabled):
-            loss, stats = Gap(GapOptions())(step(clouds(labels), truth, 2))
+            loss, stats, _ = Gap(GapOptions())(step(clouds(labels), truth, 2))
         assert loss.dtype == stats["gap_wrong"].dtype == torch.float32
         losses.append(loss)
     assert torch.equal(*losses)

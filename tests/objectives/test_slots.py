@@ -9,6 +9,7 @@ from contrasep_lib.models.options import ModelOptions
 from contrasep_lib.modularity.graphs import KernelGraph
 from contrasep_lib.modularity.quality import NormalisedModularity
 from contrasep_lib.modularity.solvers.slot_loss import SlotLoss
+from contrasep_lib.nodes.draws import Draws
 from contrasep_lib.nodes.labels import LabelledNodes
 from contrasep_lib.objectives.base import Step
 from contrasep_lib.objectives.options import SlotsObjectiveOptions
@@ -34,7 +35,7 @@ def step(labels, number, seed=0, valid=None):
     z = torch.nn.functional.normalize(torch.randn(*labels.shape, 5, generator=generator), dim=-1).requires_grad_()
     weight = 0.2 + torch.rand(labels.shape, generator=generator)
     valid = torch.ones(labels.shape, dtype=torch.bool) if valid is None else valid
-    return Step(Model(), LabelledNodes(z, labels, weight, valid, number), None, torch.Generator().manual_seed(1))
+    return Step(Model(), LabelledNodes(z, labels, weight, valid, number), None, Draws(1, range(len(z))))
 
 
 LABELS = torch.arange(24).view(2, 12) % 3
@@ -57,7 +58,7 @@ def test_names_of_labels_change_nothing():
 
 def test_the_gradient_reaches_embeddings_and_slots():
     objective, given = made(), step(LABELS, 3)
-    loss, terms = objective(given)
+    loss, terms, _ = objective(given)
     loss.backward()
     assert given.nodes.z.grad.abs().sum() > 0 and set(terms) == {"slots_dominance", "slots_existence", "slots_quality"}
     assert all(part.grad is not None and part.grad.isfinite().all() for part in objective.parameters())
@@ -69,14 +70,14 @@ def test_single_speakers_and_silence_take_no_part():
     alone = step(torch.where(torch.tensor([[True], [False]]), LABELS, 2), 3)
     first = Step(
         Model(), LabelledNodes(both.nodes.z[:1], LABELS[:1], both.nodes.weight[:1], both.nodes.valid[:1], 3), None,
-        torch.Generator().manual_seed(1),
+        Draws(1, range(1)),
     )
     objective.options = objective.options.__class__(width=8, layers=1, sampled_nodes=12)
     assert objective(alone)[0].item() == pytest.approx(objective(first)[0].item(), rel=1e-5)
     for quiet in (step(torch.zeros_like(LABELS), 1), step(LABELS, 3, valid=torch.zeros_like(LABELS, dtype=torch.bool))):
-        loss, _ = objective(quiet)
+        loss, _, count = objective(quiet)
         loss.backward()
-        assert loss.item() == 0 and not quiet.nodes.z.grad.any()
+        assert loss.item() == 0 == count and not quiet.nodes.z.grad.any()
 
 
 def test_embeddings_that_are_not_finite_have_no_finite_loss():
@@ -95,7 +96,7 @@ def test_embeddings_that_are_not_finite_have_no_finite_loss():
     given = step(LABELS, 3, valid=torch.arange(12).expand(2, -1) != 4)
     with torch.no_grad():
         given.nodes.z[1, 4] = torch.inf
-    loss, _ = made()(given)
+    loss, *_ = made()(given)
     loss.backward()
     assert loss.isfinite() and given.nodes.z.grad[:, :4].isfinite().all()
 
@@ -107,7 +108,7 @@ def test_slots_and_embeddings_learn_together():
     for _ in range(60):
         unit = torch.nn.functional.normalize(z, dim=-1)
         nodes = LabelledNodes(unit, LABELS, given.nodes.weight, given.nodes.valid, 3)
-        loss, terms = objective(Step(Model(), nodes, None, torch.Generator().manual_seed(1)))
+        loss, terms, _ = objective(Step(Model(), nodes, None, Draws(1, range(len(z)))))
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
@@ -121,8 +122,9 @@ def test_more_speakers_than_slots_and_bad_options_are_reported():
     with pytest.raises(ContrasepError, match=says):
         made(slots=2)(step(LABELS, 3))
     for values, says in (
-        ({"slots": 1}, "slots: expected at least 2, got 1"), ({"weight": 0}, "weight: expected a positive number"),
-        ({"quality_weight": -1}, "quality_weight: expected at least 0"), ({"layers": 0}, "layers"),
+        ({"slots": 1}, "slots: expected a whole number from 2 to 100, got 1"),
+        ({"weight": 0}, "weight: expected a number above 0"),
+        ({"quality_weight": -1}, "quality_weight: expected a number from 0"), ({"layers": 0}, "layers"),
         ({"quality_weight": 0, "dominance_weight": 0}, "expected one of them above 0"),
     ):
         with pytest.raises(ValueError, match=says):

@@ -64,6 +64,7 @@ def test_a_second_run_does_nothing(alone, audiomnist):
     assert done.stdout.count("is done") == 2 + 5 + 5 + 3 + 2
 
 
+@pytest.mark.slow
 def test_pretraining_on_two_corpora(tmp_path, audiomnist):
     settings = [word for value in PART for word in ("--set", f"corpus.audiomnist.{value}")]
     balance = ["--set", "pretrain.balance={mini: 0.75, audiomnist: 0.25}", "--audiomnist", audiomnist, "--tag", "both"]
@@ -109,8 +110,8 @@ def test_pretraining_on_two_corpora(tmp_path, audiomnist):
             ["--set", "pretrain.balance={mini: 0.5, timit: 0.5}"],
             "no recipe ../timit_Nmix prepares the corpus 'timit'",
         ),
-        ("mini_2mix", ["--set", "pretrain.balance={mini: -1}"], "pretrain: balance.mini: expected a positive share"),
-        ("mini_2mix", ["--set", "pretrain.balance={'a b': 1}"], "names of letters, digits"),
+        ("mini_2mix", ["--set", "pretrain.balance={mini: -1}"], "pretrain.balance.mini: expected a number above 0"),
+        ("mini_2mix", ["--set", "pretrain.balance={'a b': 1}"], "pretrain.balance: expected a name of letters, digits"),
         ("audiomnist_2mix", ["--corpus", "/tmp"], "no AudioMNIST in it"),
     ],
 )

@@ -42,10 +42,10 @@ with open(os.environ["STARTS"], "a") as file:
 
 
 def digest(folder):
-    """Contents of all files but logs, which tell times."""
+    """Contents of all files but logs and locks, which tell times and processes."""
     return {
         str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in sorted(folder.rglob("*")) if path.is_file() and "log" not in path.parts
+        for path in sorted(folder.rglob("*")) if path.is_file() and "log" not in path.parts and path.name != ".lock"
     }
 
 
@@ -58,6 +58,24 @@ def toy(tmp_path_factory):
     done = run(folder, PYTHONPATH=str(counter), STARTS=str(folder / "starts"))
     assert done.returncode == 0, done.stdout + done.stderr
     return folder, done
+
+
+def table(path):
+    return dict(line.split(" ", 1) for line in path.read_text().splitlines())
+
+
+def test_transcripts_reach_data_and_dump(toy):
+    folder, _ = toy
+    for name in ("tr", "cv"):
+        said = table(folder / f"mixtures/sources/{name}/text")
+        assert table(folder / f"data/{name}_single/text") == table(folder / f"dump/{name}_single/text") == said
+    for name in ("tr", "cv", "tt"):
+        said = table(folder / f"mixtures/sources/{name}/text")
+        lists = (folder / f"mixtures/2mix/lists/{name}.txt").read_text().splitlines()
+        pairs = {tuple(Path(word).stem for word in line.split()[::2]) for line in lists}
+        heard = [table(folder / f"dump/{name}_2mix/text_spk{number}") for number in (1, 2)]
+        assert sorted(zip(*(each.values() for each in heard))) == sorted(tuple(map(said.get, pair)) for pair in pairs)
+        assert heard == [table(folder / f"data/{name}_2mix/text_spk{number}") for number in (1, 2)]
 
 
 def test_the_whole_pipeline(toy):
@@ -157,6 +175,7 @@ def test_a_changed_value_redoes_what_depends_on_it(toy, tmp_path):
     assert (folder / "mixtures/2mix/.done").exists()
 
 
+@pytest.mark.slow
 def test_kills_in_stages_0_to_2_leave_no_trace(tmp_path):
     folder = tmp_path / "run"
     begun = time.monotonic()
@@ -194,7 +213,9 @@ def test_kills_in_stages_0_to_2_leave_no_trace(tmp_path):
     (["--no-such-option", 1], "unknown option '--no-such-option'"),
     (["--nj"], "--nj needs a value"),
     (["--nj", "many"], "--nj: expected a whole number"),
-    (["--nj", 0], "at least 1 job"),
+    (["--nj", 0], "expected 1 to 1024 jobs, got 0"), (["--nj", 99999], "expected 1 to 1024 jobs, got 99999"),
+    (["--nj", "9" * 30], "--nj: expected a whole number"), (["--num-spk", "nan"], "--num-spk: expected a whole number"),
+    (["--stage", "-1"], "--stage: expected a whole number"), (["--ngpu", "08"], "--ngpu: expected a whole number"),
     (["--num-spk", 0], "at least 1 talker"),
     (["--stage", 3, "--stop-stage", 2], "lies after"),
     (["--separator", "oracle_best"], "separate.separator: unknown oracle 'best'; known: frame, ibm"),

@@ -3,9 +3,11 @@
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -23,8 +25,10 @@ def command(data, exp, *options):
     return [str(RUN), "--config", "conf/toy.yaml", "--nj", "2", *places, "--expdir", str(exp), *map(str, options)]
 
 
-def run(data, exp, *options):
-    return subprocess.run(command(data, exp, *options), capture_output=True, text=True, timeout=900)
+def run(data, exp, *options, environment=None):
+    return subprocess.run(
+        command(data, exp, *options), capture_output=True, text=True, timeout=900, env=environment
+    )
 
 
 @pytest.fixture(scope="module")
@@ -66,13 +70,43 @@ def test_the_whole_pipeline(toy):
         assert {path.name for path in (exp / phase / "images").glob("*.png")} >= {"learning_curves.png"}
         assert list((exp / phase / "tensorboard").rglob("events.*"))
         assert (exp / phase / "log/train.log").read_text().startswith("# contrasep train ")
+    # the command that `run.sh --help` and docs/howto/training.md name
+    program = Path(sys.executable).parent / "tensorboard"
+    found = subprocess.run([program, "--logdir", folder / "exp", "--inspect"], capture_output=True, text=True).stdout
+    assert all(str(exp / phase / "tensorboard/valid") in found for phase in ("pretrain", "finetune"))
+    assert re.search(r"^ +loss$", found, flags=re.MULTILINE)
     assert (exp / "finetune/images/embeddings.png").is_file()
     evidence = (exp / "separate_tt_2mix/evidence.tsv").read_text().splitlines()
     assert len(evidence) == 5 and evidence[0].startswith("utt\tnum_spk_given\tnum_spk_est")
     assert "SI-SNRi" in done.stdout and "stage 3: pretraining" in done.stdout
+    page = (exp / "listen.html").read_text(encoding="utf-8")
+    assert "synthetic speech (eSpeak NG)" in page.splitlines()[0] and page.count("<template") == 4
+    # by the model, for each of them
+    assert len(json.loads((exp / "score_tt_2mix/evidence.json").read_text())) == 4
+    assert page.count("quality of the best partition;") == 4
     cost = json.loads((exp / "cost.json").read_text())
     assert [part["phase"] for part in cost["training"]] == ["pretrain", "finetune"] and cost["parameters"] > 0
     assert 0 < cost["separation"]["seconds"] < 60 * cost["separation"]["audio_seconds"]
+
+
+def test_slurm_gives_the_same_results(toy, node, tmp_path):
+    """One changed variable, in a folder whose name is that of the arrays' range."""
+    folder = tmp_path / "JOB/JOBS"
+    done = run(folder, folder / "exp", environment={**node("slurm"), "cmd_backend": "slurm"})
+    assert done.returncode == 0, done.stdout + done.stderr
+    results = [place / "exp/toy/results.json" for place in (toy[0], folder)]
+    assert results[0].read_bytes() == results[1].read_bytes()
+    files, states = product(folder / "exp")
+    expected_files, expected_states = product(toy[0] / "exp")
+    assert files == expected_files and states.keys() == expected_states.keys()
+    logs = {str(path.relative_to(folder)): path.read_text().splitlines() for path in folder.rglob("log/*.log")}
+    names = ["mixtures/2mix/log/mix", "dump/log/dump"]
+    names += [f"exp/toy/{name}_tt_2mix/log/{name}" for name in ("separate", "score")]
+    assert logs.keys() == {f"{name}.{number}.log" for name in names for number in (1, 2)} | {
+        f"exp/toy/{phase}/log/train.log" for phase in ("pretrain", "finetune", "modularity")}
+    assert [name for name, lines in logs.items() if "(Slurm " not in lines[1]] == []
+    assert [name for name, lines in logs.items() if not lines[-1].startswith("# Ended (code 0)")] == []
+    assert not list(folder.rglob("log/.jobs*"))
 
 
 def test_a_second_run_does_nothing(toy):
@@ -167,6 +201,7 @@ def test_wrong_initial_weights(tmp_path):
     assert done.returncode != 0 and "--init-param no/model.pth: no such file" in done.stderr
 
 
+@pytest.mark.slow
 def test_kills_in_stages_3_to_5_leave_no_trace(toy, tmp_path):
     folder, _ = toy
     exp = tmp_path / "exp"

@@ -79,6 +79,7 @@ def test_the_whole_recipe(two):
     assert results["label"] in (folder / "exp/toy/RESULTS.md").read_text()
 
 
+@pytest.mark.slow
 def test_joint_test_of_both_counts(two, given, tmp_path):
     three = tmp_path / "three"
     options = ["--set", "mix.sets={tr: 20, cv: 8, tt: 3}", "--set", "pretrain.epochs=0", "--set", "finetune.epochs=1"]
@@ -111,6 +112,7 @@ def speakers(folder, name):
     return {line.split()[1] for line in (folder / f"dump/{name}/utt2spk").read_text().splitlines()}
 
 
+@pytest.mark.slow
 def test_pretraining_on_a_further_corpus(given, tree, audiomnist, tmp_path):
     options = [*given, "--audiomnist", audiomnist, *DIGITS, "--set", "pretrain.balance={wsj0: 0.5, audiomnist: 0.5}"]
     done = run(
@@ -125,6 +127,7 @@ def test_pretraining_on_a_further_corpus(given, tree, audiomnist, tmp_path):
     assert speakers(tmp_path, "tr_audiomnist_single") == {f"audiomnist0{number}" for number in (1, 2, 4, 5)}
 
 
+@pytest.mark.slow
 def test_as_a_further_corpus(given, tree, tmp_path):
     options = [*given, "--tag", "both", "--stop-stage", 3, "--set", "pretrain.balance={mini: 0.5, wsj0: 0.5}"]
     done = run("mini_2mix", tmp_path, *options)
@@ -144,13 +147,14 @@ def test_as_a_further_corpus(given, tree, tmp_path):
 
 
 def digest(folder):
-    """Contents of all files but logs, which tell times."""
+    """Contents of all files but logs and locks, which tell times and processes."""
     return {
         str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in sorted(folder.rglob("*")) if path.is_file() and "log" not in path.parts
+        for path in sorted(folder.rglob("*")) if path.is_file() and "log" not in path.parts and path.name != ".lock"
     }
 
 
+@pytest.mark.slow
 def test_kills_in_stages_0_to_2_leave_no_trace(tree, given, tmp_path):
     folder = tmp_path / "run"
     options = [*given, "--stop-stage", 2, "--set", "mix.sets={tr: 60, cv: 20, tt: 10}", "--set", "dump.shard=7"]

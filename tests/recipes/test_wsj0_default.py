@@ -9,6 +9,8 @@ import pytest
 
 from contrasep_lib.models.checkpoint import read_model
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[2]
 FOLDERS = {"mixdir": "mixtures", "datadir": "data", "dumpdir": "dump", "expdir": "exp"}
 RECIPES = {"wsj0_2mix": 2, "wsj0_3mix": 3}

@@ -1,5 +1,6 @@
 """Scoring and reporting through the commands: pages, plots, same bytes, bad input."""
 
+import dataclasses
 import importlib
 import json
 import shutil
@@ -117,7 +118,7 @@ def test_an_estimated_count_is_scored_and_shown(tag, mixed, contrasep, tmp_path)
     counts = [1, 3, 2, 2, 2]
     places = ["kmeans", "", "kmeans", "", ""]
     rows = [
-        f"{key}\t0\t{count}\t0.4\t0.7\t0.1\t\tnetwork\t{place}\t" for key, count, place in zip(keys, counts, places)
+        f"{key}\t0\t{count}\t0.4\t0.7\t0.1\t\tnetwork\t{place}\t\t" for key, count, place in zip(keys, counts, places)
     ]
     (out / "evidence.tsv").write_text("\n".join([lines[0], *rows]) + "\n")
     exp = tag("oracle_psm", plots=2)
@@ -229,6 +230,10 @@ def test_every_separator_states_its_supervision():
     slots = {**learned, "model": ModelOptions(labels="none"), "modularity": ModularityOptions(solver=SlotsOptions())}
     assert ", sources for the modularity network (which" in supervision(slots)
     assert supervision({**slots, "model": ModelOptions()}) == supervision(learned)
+    blind = build(ModelOptions, {"objectives": ["masked"], "pretrain_objectives": ["nt_xent"]}, "model")
+    assert supervision({**learned, "model": blind}) == "speaker labels in pretraining, none in training"
+    blind = dataclasses.replace(blind, pretrain_objectives={})
+    assert supervision({**learned, "model": blind}) == "none in training"
     pretrained = {**learned, "pretrain": TrainOptions(balance={"wsj0": 3, "audiomnist": 1})}
     assert supervision(pretrained).startswith(
         "speaker labels in pretraining on audiomnist (25 %) and wsj0 (75 %), sources"

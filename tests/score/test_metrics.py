@@ -206,7 +206,7 @@ def test_p_si_snr_needs_an_estimated_count_and_caps_single_speakers(rng):
     two = np.vstack([source, rng.standard_normal(source.shape)])
     # one right output at the cap and one too many
     assert score_utterance(two, source, source[0], SHORT, False)["p_si_snr"] == pytest.approx(0, abs=1e-9)
-    with pytest.raises(ContrasepError, match="penalty: expected 0 dB or more, got -1"):
+    with pytest.raises(ContrasepError, match="score.metrics.p_si_snr.penalty: expected a number from 0 to 300, got -1"):
         build(ScoreOptions, {"metrics": {"p_si_snr": {"penalty": -1}}}, "score")
     titles = [mean_columns(build(ScoreOptions, {"metrics": {"p_si_snr": {"penalty": p}}}, "score")) for p in (30, 10)]
     assert [column.title for columns in titles for column in columns] == ["P-SI-SNR", "P-SI-SNR, penalty 10 dB"]
@@ -361,5 +361,5 @@ def test_the_earlier_spelling_of_the_filter(tmp_path):
     config = tmp_path / "config.yaml"
     config.write_text("score: {sdr_filter: 32, plots: 1}\n")
     assert load_config(config)["score"] == build(ScoreOptions, {"metrics": METRICS, "plots": 1}, "score")
-    with pytest.raises(ContrasepError, match="filter_length: expected at least 1 tap, got 0"):
+    with pytest.raises(ContrasepError, match="filter_length[)]: expected a whole number from 1 to 8192, got 0"):
         load_config(config, ["score.sdr_filter=0"])

@@ -17,14 +17,16 @@ import torch
 from contrasep_lib.config import build
 from contrasep_lib.embedding.analysis import Analysis
 from contrasep_lib.errors import ContrasepError
-from contrasep_lib.io.audio import read_recording, resample_audio, resample_blocks
+from contrasep_lib.io.audio import resample_audio, resample_blocks
+from contrasep_lib.io.recording import read_recording
 from contrasep_lib.modularity.options import ModularityOptions
 from contrasep_lib.nodes.granularity import TimeFrequency
 from contrasep_lib.nodes.nodeset import NodeSet
 from contrasep_lib.nodes.options import FeatureOptions
 from contrasep_lib.separate import shipped
 from contrasep_lib.separate.clustering_state import ClusteringState
-from contrasep_lib.separate.files import Request, files_in, seconds_in, separate_files
+from contrasep_lib.separate.files import Request, seconds_in, separate_files
+from contrasep_lib.separate.inputs import Input, inputs_of
 from contrasep_lib.separate.long import LongSeparation, spans_of
 from contrasep_lib.separate.model_separator import ModelSeparator
 from contrasep_lib.separate.options import SeparateOptions
@@ -77,11 +79,13 @@ def separator(**null):
 
 def run(files, out, by=None, **options):
     """Lines and errors reported, and how many failed."""
-    lines = ([], [])
+    lines, warnings = ([], []), []
+    inputs = [file if isinstance(file, Input) else Input(Path(file), label=str(file)) for file in files]
     failed = separate_files(
-        by or separator(), [Path(file) for file in files], Request(str(out), **options),
-        lambda line, error: lines[error].append(line),
+        by or separator(), inputs, Request(str(out), **options),
+        lambda line, error: lines[error].append(line), warn=warnings.append,
     )
+    run.warnings = warnings
     return *lines, failed
 
 
@@ -124,7 +128,7 @@ def test_a_file_is_separated_as_its_samples_are(tmp_path):
 
     # again: the same bytes, but only when asked to replace them
     before = {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()}
-    assert sorted(before) == ["x.json", "x_spk1.wav", "x_spk2.wav"]
+    assert sorted(before) == ["x.json", "x.rttm", "x_spk1.wav", "x_spk2.wav"]
     reported, errors, failed = run([tmp_path / "x.wav"], tmp_path / "out")
     assert failed == 1 and "already there" in errors[0]
     # a talker too many of an earlier run does not stay
@@ -274,18 +278,23 @@ def test_errors_are_one_line_each_and_the_others_go_on(tmp_path):
     (tmp_path / "text.wav").write_text("no audio\n")
     (tmp_path / "cut.wav").write_bytes(good.read_bytes()[:2000])
     (tmp_path / "nothing.wav").write_bytes(b"")
-    names = ["silence", "empty", "nan", "text", "cut", "nothing", "absent"]
+    names = ["silence", "empty", "nan", "text", "nothing", "absent"]
     files = [tmp_path / f"{name}.wav" for name in names]
-    reported, errors, failed = run([*files, tmp_path / "b" / "x.wav", good], tmp_path / "out")
-    assert failed == len(errors) == 8 and len(reported) == 1
-    expected = ["silence", "no samples", "NaN", "cannot be read", "truncated", "cannot be read", "no such"]
+    reported, errors, failed = run([*files, tmp_path / "b" / "x.wav", good, tmp_path / "cut.wav"], tmp_path / "out")
+    assert failed == len(errors) == 7 and len(reported) == 2
+    expected = ["silence", "no samples", "NaN", "cannot be read", "empty file", "no such"]
     for file, words, error in zip(files, expected, errors):
         assert error.startswith(f"{file}: ") and words in error and "\n" not in error
     assert str(good) in errors[-1] and str(tmp_path / "b" / "x.wav") in errors[-1]
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["x.json", "x_spk1.wav", "x_spk2.wav"]
-    assert files_in([str(tmp_path / "a"), str(good)]) == [good, good] and seconds_in([good, files[3]]) == 1
+    there = sorted(path.name for path in (tmp_path / "out").glob("x*"))
+    assert there == ["x.json", "x.rttm", "x_spk1.wav", "x_spk2.wav"]
+    # of a file that was cut off, what is there is separated, and said
+    assert [line for line in run.warnings if "cut.wav: read 0.489 of the 1 s that its header says" in line]
+    assert seconds_in([Input(good), Input(files[3])]) == 1
+    inputs, skipped = inputs_of([str(tmp_path / "a"), str(good)], tmp_path / "out")
+    assert [each.path for each in inputs] == [good, good] and not skipped
     with pytest.raises(ContrasepError, match="no audio in this folder"):
-        files_in([str(tmp_path / "c")])
+        inputs_of([str(tmp_path / "c")], tmp_path / "out")
 
 
 def test_a_name_that_is_no_text(tmp_path):
@@ -297,7 +306,7 @@ def test_a_name_that_is_no_text(tmp_path):
         pytest.skip("this file system has names of text alone")
     reported, errors, failed = run([file], tmp_path / "out")
     assert failed == 1 and reported == [] and errors == [f"{tmp_path}/caf\\udce9.wav: its name is not UTF-8; rename it"]
-    assert seconds_in([file, tmp_path / "x.wav"]) == 1
+    assert seconds_in([Input(file), Input(tmp_path / "x.wav")]) == 2
 
 
 def test_a_recording_is_never_replaced(tmp_path):
@@ -348,7 +357,8 @@ def test_the_command_and_the_models_of_the_package(contrasep, tmp_path):
 )
 def test_wrong_calls(contrasep, arguments):
     done = contrasep("separate", *arguments)
-    assert done.returncode == 2 and "usage" in done.stderr and "Traceback" not in done.stderr
+    assert done.returncode == 2 and done.stderr.endswith("; see contrasep separate --help\n")
+    assert done.stderr.startswith("contrasep separate: ") and done.stderr.count("\n") == 1
 
 
 def test_what_is_built_holds_the_models(tmp_path):

@@ -1,6 +1,7 @@
 """Separation by a model whose embeddings are known: what remains is counting, clustering, masking."""
 
 import dataclasses
+import math
 import types
 
 import numpy as np
@@ -22,7 +23,7 @@ from contrasep_lib.nodes.nodeset import NodeSet
 from contrasep_lib.nodes.options import FeatureOptions
 from contrasep_lib.oracles.base import Scene, oracle_options
 from contrasep_lib.separate.clustering_state import ClusteringState, state_files
-from contrasep_lib.separate.model_separator import ModelSeparator, hard_shares, soft_shares
+from contrasep_lib.separate.model_separator import ModelSeparator, assignment_of, hard_shares, soft_shares
 from contrasep_lib.separate.options import SeparateOptions
 from contrasep_lib.separate.writer import labels_of
 from contrasep_lib.train.clustering import train_clustering
@@ -159,6 +160,28 @@ def test_soft_shares_are_squared_cosines_with_the_centroids():
     assert torch.allclose(shares[..., :2], expected[None], atol=1e-6) and not shares[..., 2].any()
 
 
+def test_posterior_shares_are_the_softmax_of_cosines_over_the_temperature():
+    generator = torch.Generator().manual_seed(0)
+    z = torch.nn.functional.normalize(torch.randn(1, 40, 5, generator=generator), dim=-1)
+    valid = torch.arange(40)[None] != 7
+    nodes = NodeSet(z, torch.rand(1, 40, generator=generator), valid, (40,))
+    labels = torch.randint(3, (1, 40), generator=generator)
+    hard = hard_shares(nodes, torch.where(valid, labels, -1), 4)
+    for temperature in (0.01, 0.1, 2.0):
+        options = SeparateOptions("model", mask="posterior", temperature=temperature)
+        shares, centroids = assignment_of(nodes, hard, options)
+        assert torch.equal(centroids, centroids_of(z, hard, nodes.weight * valid))
+        for node in range(40):
+            chances = [math.exp(float(z[0, node] @ centroids[0, speaker]) / temperature) for speaker in range(3)]
+            # the fourth community is empty, a silent node has no share
+            expected = [chance / sum(chances) if node != 7 else 0.0 for chance in chances] + [0.0]
+            np.testing.assert_allclose(shares[0, node], expected, rtol=1e-3, atol=1e-5)
+    near = SeparateOptions("model", mask="posterior", temperature=0.001)
+    assert torch.allclose(assignment_of(nodes, hard, near)[0].sum(-1), valid.float())
+    with pytest.raises(ValueError, match="temperature: expected a number from 0.001 to 100"):
+        SeparateOptions("model", temperature=0.0)
+
+
 def test_a_graph_of_fewer_communities_leaves_no_output_silent():
     separator = separator_of("spectral")
     alone = types.SimpleNamespace(solve=lambda nodes, *_: types.SimpleNamespace(labels=torch.where(nodes.valid, 0, -1)))
@@ -201,8 +224,8 @@ def test_the_quality_reaches_the_solver():
         assert seen.pop() == expected
 
 
-@pytest.mark.parametrize("mask", ["hard", "soft"])
-def test_outputs_of_both_masks_add_up(mask):
+@pytest.mark.parametrize("mask", ["hard", "soft", "posterior"])
+def test_outputs_of_all_masks_add_up(mask):
     separator = separator_of("spectral")
     separator.options = SeparateOptions("model", mask=mask)
     mixture, sources = talkers(3)
@@ -210,7 +233,7 @@ def test_outputs_of_both_masks_add_up(mask):
     separation = separator.separate("utt", mixture, 3)
     np.testing.assert_allclose(separation.outputs.sum(axis=0), mixture, atol=1e-5)
     between = (separation.assignment > 0.02) & (separation.assignment < 0.98)
-    assert between.any() == (mask == "soft")
+    assert between.any() == (mask != "hard")
 
 
 def test_silence_is_refused():

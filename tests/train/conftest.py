@@ -95,7 +95,7 @@ def phase(task, tmp_path_factory, single_dump):
     """Arguments of a phase in a folder, with some options replaced: ``phase('a', epochs=2)``."""
     folder = tmp_path_factory.mktemp("exp")
 
-    def make(name, model=(), init=None, ngpu=0, processes=1, **options):
+    def make(name, model=(), init=None, ngpu=0, processes=1, nodes=1, rendezvous=None, **options):
         model, backbone = dict(model), TREE["model"]["backbone"]
         backbone = {**backbone, **{key: model.pop(key) for key in ("name", "width", "dropout", "band") if key in model}}
         model = {**TREE["model"], "backbone": backbone, **model}
@@ -104,7 +104,8 @@ def phase(task, tmp_path_factory, single_dump):
         path.write_text(yaml.safe_dump(tree))
         sets = [single_dump]
         return task.build_arguments(
-            load_config(path), "finetune", sets, sets, folder / name, init, ngpu, processes=processes
+            load_config(path), "finetune", sets, sets, folder / name, init, ngpu, processes=processes,
+            num_nodes=nodes, rendezvous=rendezvous,
         )
 
     return make
@@ -114,3 +115,22 @@ def phase(task, tmp_path_factory, single_dump):
 def undisturbed(task, phase):
     """Folder of a whole run of `TREE`."""
     return task.train(phase("whole", probe=2)).parent
+
+
+@pytest.fixture
+def two_corpora(tmp_path, single_dump, mixture_dumps):
+    """A folder with ``data/dump`` of two corpora."""
+    # the same voices under other names
+    renamed = tmp_path / "renamed"
+    renamed.mkdir()
+    for table in ("wav.scp", "utt2spk"):
+        lines = (single_dump / table).read_text().splitlines()
+        prefix = "" if table == "wav.scp" else "v"
+        (renamed / table).write_text("".join(f"v{key} {prefix}{value}\n" for key, value in map(str.split, lines)))
+    for corpus, single in (("librispeech", single_dump), ("commonvoice", renamed)):
+        (tmp_path / "data/dump" / corpus).mkdir(parents=True)
+        sets = {"tr_single": single, "cv_single": single, "dev_1mix": single}
+        sets |= {f"dev_{number}mix": mixtures for number, mixtures in mixture_dumps.items()}
+        for name, target in sets.items():
+            (tmp_path / "data/dump" / corpus / name).symlink_to(target)
+    return tmp_path

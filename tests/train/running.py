@@ -1,5 +1,6 @@
 """What tests of training share: a tiny configuration, and how results compare."""
 
+import contextlib
 import time
 
 import torch
@@ -45,11 +46,28 @@ def alive(pid):
 
 
 def wait_for(condition, process):
-    for _ in range(12000):
-        if condition() or not process.is_alive():
-            return
+    """Until it holds, or the process (a thread, a program) has ended; two minutes at most."""
+    runs = process.is_alive if hasattr(process, "is_alive") else lambda: process.poll() is None
+    limit = time.monotonic() + 120
+    while not condition() and runs():
+        if time.monotonic() > limit:
+            raise AssertionError("nothing happened")
         time.sleep(0.005)
-    raise AssertionError("nothing happened")
+
+
+def ranks_of(server):
+    """Training processes that a launcher's server of forks has started."""
+    with open(f"/proc/{server}/task/{server}/children") as file:
+        return [int(word) for word in file.read().split()]
+
+
+def descendants(pid):
+    """All processes below one."""
+    below = []
+    with contextlib.suppress(FileNotFoundError):
+        for child in ranks_of(pid):
+            below += [child, *descendants(child)]
+    return below
 
 
 def truncate(path):

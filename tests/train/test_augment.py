@@ -8,8 +8,9 @@ import pytest
 
 from contrasep_lib.mix.lists import draw_gains
 from contrasep_lib.mix.mixer import mix_signals
+from contrasep_lib.mix.noise.coloured import tilted_noise
 from contrasep_lib.mix.options import MixOptions
-from contrasep_lib.train.augment import add_noise, add_pauses, coloured_noise, draw_window, gate
+from contrasep_lib.train.augment import add_noise, add_pauses, draw_window, gate
 from contrasep_lib.train.data import train_dataset, valid_dataset
 from contrasep_lib.train.iterator import EpochIterator
 from contrasep_lib.train.options import AugmentOptions, TrainOptions
@@ -151,7 +152,7 @@ def test_noise_is_in_the_mixture_alone_and_in_its_silences(single_dump):
 
 @pytest.mark.parametrize("tilt", [0.0, 1.0, 2.0])
 def test_the_colour_of_noise(tilt):
-    noise = coloured_noise(2**17, tilt, RATE, np.random.default_rng(0))
+    noise = tilted_noise(2**17, tilt, RATE, np.random.default_rng(0))
     assert np.square(noise).mean() == pytest.approx(1)
     power = np.square(np.abs(np.fft.rfft(noise)))
     frequencies = np.fft.rfftfreq(len(noise), 1 / RATE)

@@ -1,5 +1,6 @@
 """Bad input through the commands of stages 3 to 5: one line on stderr that names it, no traceback."""
 
+import os
 import pickle
 import shutil
 from pathlib import Path
@@ -9,7 +10,8 @@ import pytest
 import torch
 import yaml
 
-from contrasep_lib.models.checkpoint import read_model
+from contrasep_lib.errors import ContrasepError
+from contrasep_lib.models.checkpoint import read_model, read_states, write_states
 from contrasep_lib.separate.writer import RECORDS
 
 CONFIG = {
@@ -288,3 +290,28 @@ def test_separation_goes_on_where_it_was_stopped(call, tmp_path, monkeypatch):
     # under other settings nothing of it is kept
     done = call("separate-set", "--set", "separate.mask=soft", check=True)
     assert "kept" not in done.stdout
+
+
+def test_a_flipped_bit_of_a_checkpoint_is_found(tmp_path):
+    """Within a tensor, which torch reads as it is."""
+    path = tmp_path / "model.pth"
+    write_states(path, {"weights": torch.zeros(1000)})
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 4
+    path.write_bytes(content)
+    assert torch.load(path, weights_only=True)["weights"].count_nonzero() == 1
+    with pytest.raises(ContrasepError, match="truncated or damaged; delete it and train again"):
+        read_states(path)
+
+
+def test_a_checkpoint_on_a_full_disk(tmp_path, monkeypatch):
+    """What torch says of it is its own state ("unexpected pos")."""
+    def save(states, path):
+        os.unlink(path)
+        os.symlink("/dev/full", path)
+        raise RuntimeError("[enforce fail at inline_container.cc:672] . unexpected pos 832 vs 726")
+
+    monkeypatch.setattr(torch, "save", save)
+    with pytest.raises(OSError, match="No space left on device") as caught:
+        write_states(tmp_path / "model.pth", {"weights": torch.zeros(10)})
+    assert caught.value.filename == str(tmp_path / "model.pth")

@@ -179,8 +179,8 @@ def test_errors_are_one_line(pooled, single_dump, mixture_dumps):
 @pytest.mark.parametrize("options, says", [
     ({"balance": {}}, "a share for each corpus"),
     ({"balance": {"../a": 1.0}}, "letters, digits"),
-    ({"balance": {"a": 0.0}}, "balance.a: expected a positive share"),
-    ({"balance": {"a": float("inf")}}, "balance.a: expected a positive share"),
+    ({"balance": {"a": 0.0}}, "balance.a: expected a number above 0 and at most 1e6"),
+    ({"balance": {"a": float("inf")}}, "balance.a: expected a number above 0 and at most 1e6"),
     ({"balance": {"a": 1.0}, "data": "fixed"}, "expected data 'single' or 'dynamic' with it"),
     ({"balance": {"a": 1.0}, "epochs": 0}, "epochs is 0"),
 ])
@@ -202,6 +202,9 @@ def test_a_training_before_the_option_goes_on(single_dump, tmp_path):
         and tree.pop("freeze") == ()
         and tree.pop("budget_clock") == "wall"
         and not any(map(tree.pop("augment").get, ("silence", "noise")))
+        and tree.pop("repeats") == 1
+        and not tree.pop("noise")["kinds"]
+        and not tree.pop("room")["rt60"]
     )
     assert as_key(config["pretrain"]) == tree
     assert as_key(config["corpus"]) == {}

@@ -221,3 +221,32 @@ def test_two_processes_share_each_batch(tmp_path, single_dump):
 def test_numbers_of_speakers_have_to_be_known(single_dump):
     with pytest.raises(ContrasepError, match=r"num_spk: expected numbers of speakers, e.g. \[1, 2, 3\], got null"):
         dynamic(single_dump, num_spk=None)
+
+
+def test_the_log_says_how_a_batch_is_shared_and_what_changes(single_dump):
+    def words(batch_size, world, batches=None, train=True):
+        dataset = dynamic(single_dump)
+        return EpochIterator(dataset, batch_size, batches, train=train, world=world).in_words("train")
+
+    assert words(4, 1) == []
+    assert words(6, 2, 3) == ["train: batches of 6 items, 3 for each of 2 training processes"]
+    assert words(7, 3, 3) == ["train: batches of 7 items, 2 to 3 for each of 3 training processes"]
+    # 18 utterances are five batches of three or four items, which four processes cannot share
+    assert words(4, 2) == ["train: batches of 4 items, 1 to 2 for each of 2 training processes"]
+    shares, changed = words(4, 4)
+    assert shares == "train: batches of 5 items, 1 to 2 for each of 4 training processes"
+    assert changed == (
+        "train: 4 batches in place of 5, for each process has an item of each; they are larger than batch_size says, 4"
+    )
+
+
+def test_mixtures_in_a_row_have_the_same_speakers_and_other_utterances(single_dump):
+    dataset = dynamic(single_dump, num_spk=(2, 3), repeats=2)
+    rows = [dataset[key] for key in dataset.keys(1, 24)]
+    for one, two in zip(rows[::2], rows[1::2]):
+        assert one["speaker"].tolist() == two["speaker"].tolist()
+        assert not set(one["utt_id"].partition(":")[2].split("+")) & set(two["utt_id"].partition(":")[2].split("+"))
+    assert len({tuple(row["speaker"].tolist()) for row in rows}) > 6
+    assert dynamic(single_dump, num_spk=(2, 3), repeats=2)[1, 5]["utt_id"] == rows[5]["utt_id"]
+    with pytest.raises(ValueError, match="repeats: expected data 'dynamic'"):
+        TrainOptions(data="single", repeats=2)

@@ -11,6 +11,7 @@ from contrasep_lib.models.options import ModelOptions
 from contrasep_lib.models.separation import SeparationModel
 from contrasep_lib.nodes.options import FeatureOptions
 from contrasep_lib.nodes.stft import num_frames
+from contrasep_lib.objectives.ranks import Share
 from contrasep_lib.train.espnet_model import EspnetModel
 from contrasep_lib.train.step import labelled_step
 
@@ -246,7 +247,7 @@ def test_nodes_of_noise_alone_belong_to_nobody():
     model, sums = make(backbone="conv").eval(), sources.sum(1)
     for signal, clean in ((sums, True), (sums + noise, False)):
         valid = model.embed(signal).valid.unflatten(1, (-1, 33))
-        step = labelled_step(model, signal, lengths, sources, num_spk, None, torch.Generator())
+        step = labelled_step(model, signal, lengths, sources, num_spk, None, Share.of(3, 1600, 2, 0, signal.device))
         labelled = step.nodes.valid.unflatten(1, (-1, 33))
         silent, heard = slice(0, 48), slice(56, None)
         assert labelled[:, heard].sum() >= 0.5 * valid[:, heard].sum()

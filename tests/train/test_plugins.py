@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pytest
 import yaml
 
 from contrasep_lib.models.checkpoint import read_states
@@ -98,6 +99,7 @@ CONFIG = {
 }
 
 
+@pytest.mark.slow
 def test_parts_of_a_local_file_learn_and_separate(tmp_path, single_dump):
     (tmp_path / "local").mkdir()
     (tmp_path / "local" / "my_parts.py").write_text(PARTS)

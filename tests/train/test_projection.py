@@ -9,6 +9,7 @@ from contrasep_lib.config import as_key, build
 from contrasep_lib.models.checkpoint import load_model, save_model
 from contrasep_lib.models.options import ModelOptions
 from contrasep_lib.models.separation import SeparationModel
+from contrasep_lib.nodes.draws import Draws
 from contrasep_lib.nodes.labels import LabelledNodes
 from contrasep_lib.nodes.options import FeatureOptions
 from contrasep_lib.objectives.base import Step
@@ -120,10 +121,10 @@ def test_both_denominators_equal_the_literal_loop(denominator, monkeypatch):
     labels = torch.tensor([[0, 1, 0, 0, 1, 2, 2, 1, 0, 1, 0, 2, 2, 1]])
     nodes = LabelledNodes(z, labels, torch.ones(1, 14), torch.ones(1, 14, dtype=torch.bool), 3)
     objective = NTXent(NTXentOptions(temperature=0.3, sampled_nodes=14, denominator=denominator))
-    step = Step(model_of(projection=0), nodes, None, generator)
+    step = Step(model_of(projection=0), nodes, None, Draws(5, range(1)))
     # all nodes in their order, so that the pairs are known: the first and second of a label, the third and fourth ..
     monkeypatch.setattr(Step, "draw", lambda self, count: nodes)
-    loss, _ = objective(step)
+    loss, *_ = objective(step)
     members = [labels[0].eq(label).nonzero().flatten().tolist() for label in range(3)]
     pairs = [tuple(part[at : at + 2]) for part in members for at in range(0, len(part) - 1, 2)]
     assert loss.item() == pytest.approx(literal_nt_xent(z[0], labels[0], pairs, 0.3, denominator), rel=1e-12)

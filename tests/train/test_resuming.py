@@ -53,6 +53,7 @@ DECODER = {
 }
 
 
+@pytest.mark.slow
 def test_long_training_that_is_killed_ends_as_undisturbed_training(task, phase):
     whole = task.train(phase("long", DECODER, **LONG | {"epochs": 4})).parent
     args = phase("long_killed", DECODER, **LONG)
@@ -82,6 +83,7 @@ def test_long_training_that_is_killed_ends_as_undisturbed_training(task, phase):
     task.train(phase("decay", DECODER, init=whole / "model.pth", **LONG | options))
 
 
+@pytest.mark.slow
 def test_a_training_of_version_1_goes_on(task, phase, undisturbed):
     from contrasep_lib.train.session import SAFE
 

@@ -31,25 +31,6 @@ def tools():
     sys.path.remove(str(ROOT / "tools"))
 
 
-@pytest.fixture
-def folder(tmp_path, single_dump, mixture_dumps):
-    """A folder with ``data/dump`` of two corpora."""
-    # the same voices under other names
-    renamed = tmp_path / "renamed"
-    renamed.mkdir()
-    for table in ("wav.scp", "utt2spk"):
-        lines = (single_dump / table).read_text().splitlines()
-        prefix = "" if table == "wav.scp" else "v"
-        (renamed / table).write_text("".join(f"v{key} {prefix}{value}\n" for key, value in map(str.split, lines)))
-    for corpus, single in (("librispeech", single_dump), ("commonvoice", renamed)):
-        (tmp_path / "data/dump" / corpus).mkdir(parents=True)
-        sets = {"tr_single": single, "cv_single": single, "dev_1mix": single}
-        sets |= {f"dev_{number}mix": mixtures for number, mixtures in mixture_dumps.items()}
-        for name, target in sets.items():
-            (tmp_path / "data/dump" / corpus / name).symlink_to(target)
-    return tmp_path
-
-
 def test_the_study_has_a_baseline_that_is_the_long_training():
     assert "baseline" in {path.stem for path in STUDY} and len(STUDY) == 5
     assert load_config(ROOT / "conf/study/baseline.yaml") == load_config(ROOT / "conf/long.yaml")
@@ -59,7 +40,7 @@ def test_the_study_has_a_baseline_that_is_the_long_training():
 
 
 @pytest.mark.parametrize("path", STUDY, ids=lambda path: path.stem)
-def test_each_configuration_learns(path, folder, tools):
+def test_each_configuration_learns(path, two_corpora, tools):
     from contrasep_lib.models.checkpoint import load_model
     from contrasep_lib.train import task
 
@@ -68,15 +49,16 @@ def test_each_configuration_learns(path, folder, tools):
     sets, corpora = {"tr": [], "cv": []}, {}
     for corpus, name in tools[2].CORPORA.items():
         for part, dumps in sets.items():
-            dumps.append(folder / "data/dump" / name / f"{part}_single")
+            dumps.append(two_corpora / "data/dump" / name / f"{part}_single")
             corpora[str(dumps[-1])] = corpus
-    out = folder / "out"
+    out = two_corpora / "out"
     model = task.train(task.build_arguments(config, "finetune", sets["tr"], sets["cv"], out, corpora=corpora))
     assert load_model(model).decoder is not None
 
 
-def test_variants_are_trained_compared_and_done_once(folder, tools, capsys, monkeypatch):
-    study, long_training, training_tools = tools
+@pytest.mark.slow
+def test_variants_are_trained_compared_and_done_once(two_corpora, tools, capsys, monkeypatch):
+    folder, (study, long_training, training_tools) = two_corpora, tools
     # beside other tests the least urgent of all would never end
     monkeypatch.setattr(training_tools, "NICENESS", 0)
     (folder / "study").mkdir()
@@ -153,9 +135,9 @@ def test_the_code_is_frozen_once(tools, tmp_path):
 def test_errors_are_one_line(tools, tmp_path):
     study, _, training_tools = tools
     with pytest.raises(ContrasepError, match="expected names among baseline, .* got 'gru'"):
-        study.names_in(ROOT / "conf/study", ["gru"])
+        study.names_in(ROOT / "conf/study", ["gru"], "baseline")
     with pytest.raises(ContrasepError, match="expected configurations, got none"):
-        study.names_in(tmp_path, None)
+        study.names_in(tmp_path, None, "baseline")
     with pytest.raises(ContrasepError, match="no such checkpoint"):
         training_tools.states_of(tmp_path)
     with pytest.raises(ContrasepError, match="expected development sets"):

@@ -1,10 +1,8 @@
 """The task end to end on a tiny model: what it writes, resuming, errors."""
 
 import dataclasses
-import multiprocessing
 import os
 import re
-import signal
 import time
 
 import pytest
@@ -15,7 +13,7 @@ from contrasep_lib.config import as_tree, build
 from contrasep_lib.errors import ContrasepError
 from contrasep_lib.models.checkpoint import load_model, read_model, read_states
 from contrasep_lib.models.options import ModelOptions
-from tests.train.running import TREE, alive, assert_same_result, losses, statistics, wait_for
+from tests.train.running import TREE, assert_same_result, losses, statistics
 
 
 def test_a_phase_leaves_its_product(undisturbed):
@@ -66,46 +64,6 @@ def test_averaged_weights_are_validated_and_kept(undisturbed):
     assert states["average"]["steps"] == 8
     for name, value in states["average"]["average"].items():
         assert torch.equal(last[name], value) and not torch.equal(states["model"][name], value)
-
-
-def test_processes_share_each_batch(task, phase):
-    # the mean over a batch is that of its halves
-    alone, shared = (
-        task.train(phase(f"by{count}", {"dropout": 0.0}, processes=count, epochs=1, num_spk=[2])).parent
-        for count in (1, 2)
-    )
-    assert losses(shared) == pytest.approx(losses(alone), rel=1e-4)
-    this, that = (read_model(folder / "model.pth")["state"] for folder in (alone, shared))
-    assert all(torch.allclose(this[name], that[name], atol=1e-4) for name in this)
-    # each process prepares data of its own, the log is one
-    assert (shared / "train.log").read_text().count("epoch 1/1 in validation") == 1
-
-
-def test_processes_end_with_their_parent(task, phase):
-    args = phase("orphans", processes=2, epochs=1000)
-
-    def train():
-        # as a shell starts what runs in the background
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-        task.train(args)
-
-    process = multiprocessing.get_context("fork").Process(target=train)
-    process.start()
-    wait_for(lambda: os.path.exists(os.path.join(args.output_dir, "1epoch.pth")), process)
-    with open(f"/proc/{process.pid}/task/{process.pid}/children") as file:
-        ranks = [int(word) for word in file.read().split()]
-    assert sum(map(alive, ranks)) >= 2
-    os.kill(process.pid, signal.SIGKILL)
-    process.join()
-    limit = time.monotonic() + 60
-    while any(map(alive, ranks)) and time.monotonic() < limit:
-        time.sleep(0.1)
-    assert not any(map(alive, ranks))
-
-
-def test_no_more_processes_than_items(phase):
-    assert phase("many", processes=64).processes == TREE["finetune"]["batch_size"]
-    assert phase("gpu", ngpu=1, processes=64).processes == 1
 
 
 def test_bfloat16_on_the_cpu(task, phase, monkeypatch, capsys):
@@ -197,6 +155,7 @@ def test_a_batch_that_teaches_nothing_is_a_step_without_gradient(task, phase, un
     assert statistics(folder)[1]["train"]["si_snr"] == 0
 
 
+@pytest.mark.slow
 def test_time_of_the_processor_is_not_that_of_the_wall(task, phase, monkeypatch):
     from contrasep_lib.train import session
     from contrasep_lib.train.data import DynamicMixtures
@@ -242,7 +201,6 @@ def test_the_command(contrasep, tmp_path, single_dump):
     assert read_model(tmp_path / "exp/t/pretrain/model.pth")["training"]["phase"] == "pretrain"
     for extra, words in (
         (("finetune",), "checkpoint of another configuration"),
-        (("pretrain", "--ngpu", -1), "--ngpu: expected 0 or more"),
         (("pretrain", "--valid-sets", ","), "--valid-sets: expected at least one set"),
         (("pretrain", "--train-sets", "none"), "none/wav.scp: not there; run stage 2"),
     ):

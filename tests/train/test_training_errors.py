@@ -13,6 +13,7 @@ from contrasep_lib.models.checkpoint import load_model, read_model, read_states
 from tests.train.running import truncate
 
 
+@pytest.mark.slow
 def test_an_error_in_one_of_several_processes_is_one_line(task, phase):
     args = phase("faulty", processes=2, best="nonsense", epochs=1)
     with pytest.raises(ContrasepError, match="best: no statistic 'nonsense'"):
@@ -40,7 +41,7 @@ def test_checkpoints_that_cannot_be_used_are_one_line(task, phase, undisturbed, 
     with pytest.raises(ContrasepError, match="expected a model.pth"):
         load_model(folder / "model.pth")
     torch.save({"format": multiprocessing.Process}, folder / "model.pth")
-    with pytest.raises(ContrasepError, match="not a checkpoint of contrasep"):
+    with pytest.raises(ContrasepError, match="holds objects beside tensors and plain values"):
         load_model(folder / "model.pth")
     with pytest.raises(ContrasepError, match="no such checkpoint"):
         load_model(folder / "none.pth")
@@ -87,6 +88,16 @@ def test_errors_of_memory_are_one_line(task, phase, monkeypatch, error, words):
         task.train(phase("memory"))
 
 
+@pytest.mark.parametrize("error", [MemoryError(), RuntimeError("alloc_cpu.cpp] can't allocate memory: 1 bytes")])
+def test_a_model_that_does_not_fit_memory_is_one_line(task, phase, monkeypatch, error):
+    def fail(*arguments):
+        raise error
+
+    monkeypatch.setattr("contrasep_lib.train.task.EspnetModel", fail)
+    with pytest.raises(ContrasepError, match="^model: out of memory; lower width, layers or other sizes of its parts$"):
+        task.train(phase("large"))
+
+
 def test_errors_of_data_processes_are_one_line(task, phase, monkeypatch):
     from contrasep_lib.train.data import DynamicMixtures
 
@@ -128,3 +139,13 @@ def test_options_that_do_not_fit_are_one_line(task, phase, options, words):
 def test_a_gpu_that_is_absent_is_one_line(task, phase):
     with pytest.raises(ContrasepError, match="--ngpu 2: 0 GPUs found here"):
         task.train(phase("gpu", ngpu=2))
+
+
+def test_errors_of_the_system_come_from_other_processes_too():
+    from contrasep_lib.train.processes import last_os_error
+
+    line = "OSError: [Errno 28] No space left on device"
+    text = f"Traceback (most recent call last):\n{line}\n\nDuring handling ..\n{line}: 'a b/checkpoint.pth'\n"
+    error = last_os_error(text)
+    assert (error.errno, error.strerror, error.filename) == (28, "No space left on device", "a b/checkpoint.pth")
+    assert last_os_error("ValueError: 3") is None

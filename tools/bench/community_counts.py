@@ -31,7 +31,8 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from contrasep_lib.bin.common import positive  # noqa: E402
+from contrasep_lib.bin.common import Parser, positive, within  # noqa: E402
+from contrasep_lib.config.bounds import Part  # noqa: E402
 from contrasep_lib.errors import ContrasepError  # noqa: E402
 from contrasep_lib.io.atomic import write_text  # noqa: E402
 
@@ -44,7 +45,7 @@ STATISTICS = ("eigenvalues", "eigengap", "qn_excess", "closest_pair", "mean_squa
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, metavar="DIR", help="dumped sets by corpus")
     parser.add_argument("--cache", type=Path, required=True, metavar="DIR", help="keeps embeddings")
     parser.add_argument("--model", default="best", help="name or folder (best)")
@@ -52,7 +53,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--mixtures", type=positive, default=100, metavar="N", help="of each count and corpus (100)")
     parser.add_argument("--singles", type=positive, default=100, metavar="N", help="pieces of each corpus (100)")
     parser.add_argument("--counts", type=positive, nargs="+", default=[1, 2, 3, 4, 5], metavar="K")
-    parser.add_argument("--level", type=float, default=0.05, help="share of single speakers over the bar (0.05)")
+    parser.add_argument("--level", type=within(Part), default=0.05, help="share of single speakers over the bar (0.05)")
     parser.add_argument(
         "--counters", nargs="+", choices=COUNTERS + STATISTICS, default=COUNTERS, metavar="NAME",
         help=f"counters and statistics ({', '.join(COUNTERS)}; {', '.join(STATISTICS)})",

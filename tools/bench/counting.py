@@ -24,11 +24,14 @@ import concurrent.futures
 import json
 import math
 import pathlib
+from typing import Annotated
 
 import numpy as np
 import torch
 from scipy.special import gammaln, ive
 
+from contrasep_lib.bin.common import Parser, positive, within
+from contrasep_lib.config.bounds import Jobs, Range, Seed
 from contrasep_lib.counting.recursive import count_communities
 from contrasep_lib.nodes.nodeset import NodeSet
 
@@ -235,14 +238,14 @@ def plot(rows, path):
 
 
 def main():
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--trials", type=int, default=200, help="trials of each kind at each noise")
-    parser.add_argument("--degrees", type=float, nargs="+", default=[0, 20, 40, 50, 56, 60, 64, 70])
+    parser.add_argument("--trials", type=positive, default=200, help="trials of each kind at each noise")
+    parser.add_argument("--degrees", type=within(Annotated[float, Range(0, 90)]), nargs="+", default=[0, 20, 40, 50, 56, 60, 64, 70])
     parser.add_argument("--kinds", nargs="+", choices=KINDS, default=list(KINDS))
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--nj", type=int, default=1, help="parallel processes")
+    parser.add_argument("--seed", type=within(Seed), default=0)
+    parser.add_argument("--nj", type=within(Jobs), default=1, help="parallel processes")
     parser.add_argument("--cache", help="JSON lines of single trials; those in it are not run again")
     parser.add_argument("--json", help="write the table of all trials, those of the cache too, here")
     parser.add_argument("--plot", help="write the curves here (PNG)")

@@ -24,6 +24,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import numpy as np  # noqa: E402
 
+from contrasep_lib.bin.common import Parser, positive, within
+from contrasep_lib.config.bounds import Seconds
+
 RATE = 16000
 
 
@@ -52,9 +55,9 @@ def timed(work) -> float:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--mixtures", type=int, default=300)
-    parser.add_argument("--seconds", type=float, default=6.0, help="shortest utterance")
+    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--mixtures", type=positive, default=300)
+    parser.add_argument("--seconds", type=within(Seconds), default=6.0, help="shortest utterance")
     parser.add_argument("--json", metavar="FILE")
     args = parser.parse_args()
 

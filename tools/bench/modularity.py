@@ -25,6 +25,9 @@ import sys
 import time
 from pathlib import Path
 
+from contrasep_lib.bin.common import Parser, positive, within
+from contrasep_lib.config.bounds import Jobs, Nodes
+
 ROOT = Path(__file__).resolve().parents[2]
 DIM, COMMUNITIES, TAU, POWER = 20, 5, 0.5, 2
 QUALITIES = ("modularity", "normalised")
@@ -225,10 +228,10 @@ def plot(rows: list[dict], path: Path) -> None:
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     """The command line; exits with a message where it makes no sense."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         description=__doc__.splitlines()[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
     )
-    parser.add_argument("--nodes", type=int, nargs="+", metavar="N", help="node counts to measure")
+    parser.add_argument("--nodes", type=within(Nodes), nargs="+", metavar="N", help="node counts to measure")
     parser.add_argument("--graph", choices=("threshold", "kernel"), help="graph to measure")
     parser.add_argument(
         "--quality", choices=QUALITIES, nargs="+", default=list(QUALITIES), help="what loss and solvers maximise"
@@ -237,8 +240,8 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--solvers", nargs="*", choices=SOLVERS, default=list(SOLVERS), help="solvers to time"
     )
-    parser.add_argument("--threads", type=int, default=os.cpu_count(), help="threads of each child")
-    parser.add_argument("--repeat", type=int, default=3, help="timed runs of a loss; the best counts")
+    parser.add_argument("--threads", type=within(Jobs), default=os.cpu_count(), help="threads of each child")
+    parser.add_argument("--repeat", type=positive, default=3, help="timed runs of a loss; the best counts")
     parser.add_argument("--json", type=Path, nargs="+", metavar="FILE", help="figures to write, or to plot")
     parser.add_argument("--plot", type=Path, metavar="PNG", help="plot the figures of all --json files")
     parser.add_argument("--child", help=argparse.SUPPRESS)

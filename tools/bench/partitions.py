@@ -19,7 +19,8 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
-from contrasep_lib.bin.common import positive  # noqa: E402
+from contrasep_lib.bin.common import Parser, positive, within  # noqa: E402
+from contrasep_lib.config.bounds import Seconds, Seed  # noqa: E402
 from contrasep_lib.errors import ContrasepError  # noqa: E402
 
 TRUTH, FOUND, AGAIN, BEGUN = (
@@ -33,15 +34,15 @@ COUNTED = "count accuracy, %"
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", type=Path, required=True, nargs="+", metavar="FILE", help="model.pth with a decoder")
     parser.add_argument(
         "--singles", type=Path, default=Path("dump/cv_single"), metavar="DIR", help="speech (dump/cv_single)"
     )
     parser.add_argument("--counts", type=positive, nargs="+", default=[2, 3], metavar="K", help="talkers (2 3)")
     parser.add_argument("--mixtures", type=positive, default=24, metavar="N", help="of each count (24)")
-    parser.add_argument("--seconds", type=float, default=6.0, metavar="S", help="length of the mixtures (6)")
-    parser.add_argument("--seed", type=int, default=0, metavar="N", help="draws the mixtures (0)")
+    parser.add_argument("--seconds", type=within(Seconds), default=6.0, metavar="S", help="length of the mixtures (6)")
+    parser.add_argument("--seed", type=within(Seed), default=0, metavar="N", help="draws the mixtures (0)")
     return parser.parse_args(arguments)
 
 

@@ -29,6 +29,9 @@ for library in ("OMP", "OPENBLAS", "MKL"):
 
 import numpy as np  # noqa: E402  (after the number of threads is set)
 
+from contrasep_lib.bin.common import Parser, positive, within  # noqa: E402
+from contrasep_lib.config.bounds import Seconds, Speakers  # noqa: E402
+
 RATE = 8000
 
 
@@ -138,13 +141,13 @@ def measure(args):
 
 
 def main():
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--mixtures", type=int, default=1000, metavar="N")
-    parser.add_argument("--talkers", type=int, default=2, metavar="K")
-    parser.add_argument("--seconds", type=float, default=5.0, metavar="S", help="mean length, synthetic")
-    parser.add_argument("--subset", type=int, default=100, metavar="N", help="mixtures for mir_eval")
+    parser.add_argument("--mixtures", type=positive, default=1000, metavar="N")
+    parser.add_argument("--talkers", type=within(Speakers), default=2, metavar="K")
+    parser.add_argument("--seconds", type=within(Seconds), default=5.0, metavar="S", help="mean length, synthetic")
+    parser.add_argument("--subset", type=positive, default=100, metavar="N", help="mixtures for mir_eval")
     parser.add_argument("--dump", metavar="DIR", help="take the mixtures of a dumped set")
     parser.add_argument("--json", metavar="FILE", help="write the figures there")
     args = parser.parse_args()

@@ -23,7 +23,8 @@ sys.path.insert(0, str(ROOT))
 
 import numpy as np  # noqa: E402
 
-from contrasep_lib.bin.common import positive  # noqa: E402
+from contrasep_lib.bin.common import Parser, positive, within  # noqa: E402
+from contrasep_lib.config.bounds import Steps  # noqa: E402
 from contrasep_lib.errors import ContrasepError  # noqa: E402
 
 RATE = 8000
@@ -63,11 +64,11 @@ SEPARATED: dict[str, Callable[[np.ndarray], tuple[np.ndarray, Places]]] = {
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, metavar="DIR", help="holds dump/CORPUS/dev_Kmix")
     parser.add_argument("--model", default="best", metavar="NAME|DIR", help="as for contrasep separate (best)")
     parser.add_argument("--counted", type=positive, default=40, metavar="N", help="mixtures of each set (40)")
-    parser.add_argument("--separated", type=int, default=4, metavar="N", help="of these, of each set (4)")
+    parser.add_argument("--separated", type=within(Steps), default=4, metavar="N", help="of these, of each set (4)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="where the rows are written")
     return parser.parse_args(arguments)
 

@@ -27,7 +27,8 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
-from contrasep_lib.bin.common import positive  # noqa: E402
+from contrasep_lib.bin.common import Parser, positive, within  # noqa: E402
+from contrasep_lib.config.bounds import LearningRate, Seconds, Seed  # noqa: E402
 from contrasep_lib.errors import ContrasepError  # noqa: E402
 
 COUNTS = (2, 3, 4, 5)
@@ -39,31 +40,31 @@ RESAMPLINGS = 2000
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(dest="command", required=True)
     pool, train, judge, table = (commands.add_parser(name) for name in ("pool", "train", "judge", "table"))
     for command in (pool, judge):
         command.add_argument("--model", type=Path, required=True, metavar="FILE", help="model.pth with a decoder")
     pool.add_argument("--singles", type=Path, required=True, nargs="+", metavar="DIR", help="dumped single speakers")
     pool.add_argument("--mixtures", type=positive, default=1500, metavar="N", help="to embed (1500)")
-    pool.add_argument("--seconds", type=float, default=4.0, metavar="S", help="length of each (4)")
+    pool.add_argument("--seconds", type=within(Seconds), default=4.0, metavar="S", help="length of each (4)")
     pool.add_argument("--nodes", type=positive, default=4096, metavar="N", help="kept of each (4096)")
     train.add_argument("--pool", type=Path, required=True, metavar="FILE", help="of 'pool'")
     train.add_argument("--mixtures", type=positive, default=1400, metavar="N", help="of the pool to train on (1400)")
     train.add_argument("--variants", nargs="*", choices=VARIANTS, default=list(VARIANTS), metavar="NAME")
     train.add_argument("--steps", type=positive, default=1500, metavar="N", help="of training (1500)")
     train.add_argument("--step-nodes", type=positive, default=1024, metavar="N", help="of a mixture in a step (1024)")
-    train.add_argument("--rate", type=float, default=2e-3, metavar="R", help="learning rate (0.002)")
+    train.add_argument("--rate", type=within(LearningRate), default=2e-3, metavar="R", help="learning rate (0.002)")
     judge.add_argument("--networks", type=Path, required=True, metavar="DIR", help="of 'train'")
     judge.add_argument("--sets", type=Path, required=True, nargs="+", metavar="DIR", help="dumped mixtures")
     judge.add_argument("--mixtures", type=positive, default=20, metavar="N", help="of each set (20)")
-    judge.add_argument("--seconds", type=float, default=4.0, metavar="S", help="of each from its begin at most (4)")
+    judge.add_argument("--seconds", type=within(Seconds), default=4.0, metavar="S", help="of each from its begin at most (4)")
     judge.add_argument("--refine", type=positive, default=10, metavar="N", help="steps on Qn after the slots (10)")
     judge.add_argument("--only", nargs="+", metavar="ROW", help="rows beside the truth (all)")
     table.add_argument("--json", type=Path, required=True, nargs="+", metavar="FILE", help="of 'judge'")
     for command in (pool, train, judge):
         command.add_argument("--out", type=Path, required=True, metavar="PATH")
-        command.add_argument("--seed", type=int, default=0, metavar="N", help="of all draws (0)")
+        command.add_argument("--seed", type=within(Seed), default=0, metavar="N", help="of all draws (0)")
     return parser.parse_args(arguments)
 
 

@@ -21,7 +21,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
-from contrasep_lib.bin.common import positive  # noqa: E402
+from contrasep_lib.bin.common import Parser, positive  # noqa: E402
 from contrasep_lib.errors import ContrasepError  # noqa: E402
 
 BASE = "k-means"
@@ -54,7 +54,7 @@ class Score:
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
         "--model", type=Path, default=ROOT / "contrasep_lib/pretrained/best", metavar="DIR",
         help="experiment with a decoder (default: the shipped one)",

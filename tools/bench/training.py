@@ -34,13 +34,17 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 # torch has its own option; what else computes in threads would compete with the processes of the loader
 for library in ("OMP", "OPENBLAS", "MKL"):
     os.environ[f"{library}_NUM_THREADS"] = "1"
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
+
+from contrasep_lib.bin.common import Parser, positive, within
+from contrasep_lib.config.bounds import Items, Jobs, Layers, Processes, Range, Seconds, Width
+
 DEFAULT_DUMP = ROOT / "egs" / "mini_2mix" / "dump" / "tr_single"
 NAMES = {"ours": "contrasep", "espnet": "ESPnet"}
 PARTS = ("transfer", "features", "backbone", "unit norm", "loss", "statistics", "backward", "clipping", "optimiser")
@@ -305,21 +309,21 @@ def tables(figures: dict[str, Any]) -> str:
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     """The command line; exits with a message where it makes no sense."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--dump", type=Path, metavar="DIR", help=f"single speakers ({shown(DEFAULT_DUMP)})")
-    parser.add_argument("--layers", type=int, default=2, metavar="N", help="LSTM layers (2)")
-    parser.add_argument("--width", type=int, default=300, metavar="N", help="cells in each direction (300)")
-    parser.add_argument("--embedding-dim", type=int, default=20, metavar="N", help="dimension of embeddings (20)")
-    parser.add_argument("--batch-size", type=int, default=8, metavar="N", help="mixtures in a batch (8)")
-    parser.add_argument("--segment-seconds", type=float, default=3.0, metavar="S", help="length of mixtures (3)")
-    parser.add_argument("--batches", type=int, default=4, metavar="N", help="batches kept in memory (4)")
+    parser.add_argument("--layers", type=within(Layers), default=2, metavar="N", help="LSTM layers (2)")
+    parser.add_argument("--width", type=within(Width), default=300, metavar="N", help="cells in each direction (300)")
+    parser.add_argument("--embedding-dim", type=within(Annotated[int, Range(2, 4096)]), default=20, metavar="N", help="dimension of embeddings (20)")
+    parser.add_argument("--batch-size", type=within(Items), default=8, metavar="N", help="mixtures in a batch (8)")
+    parser.add_argument("--segment-seconds", type=within(Seconds), default=3.0, metavar="S", help="length of mixtures (3)")
+    parser.add_argument("--batches", type=within(Items), default=4, metavar="N", help="batches kept in memory (4)")
     parser.add_argument(
-        "--workers", type=int, nargs="+", default=[0, 1, 2, 4], metavar="N",
+        "--workers", type=within(Processes), nargs="+", default=[0, 1, 2, 4], metavar="N",
         help="processes that prepare data; more than cores are left out (0 1 2 4)",
     )
-    parser.add_argument("--seconds", type=float, default=20.0, metavar="S", help="of a block (20)")
-    parser.add_argument("--blocks", type=int, default=5, metavar="N", help="of each kind (5)")
-    parser.add_argument("--threads", type=int, default=cores(), metavar="N", help="of the trainer (all cores)")
+    parser.add_argument("--seconds", type=within(Seconds), default=20.0, metavar="S", help="of a block (20)")
+    parser.add_argument("--blocks", type=positive, default=5, metavar="N", help="of each kind (5)")
+    parser.add_argument("--threads", type=within(Jobs), default=cores(), metavar="N", help="of the trainer (all cores)")
     parser.add_argument("--ngpu", type=int, default=0, choices=(0, 1), help="train on the GPU (0)")
     parser.add_argument("--out", type=Path, metavar="FILE.json", help="write the figures there")
     parser.add_argument("--table", type=Path, metavar="FILE.json", help="print the tables of figures, measure nothing")

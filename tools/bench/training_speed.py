@@ -32,6 +32,10 @@ for library in ("OMP", "OPENBLAS", "MKL"):
     os.environ[f"{library}_NUM_THREADS"] = "1"
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
+
+from contrasep_lib.bin.common import Parser, positive, within
+from contrasep_lib.config.bounds import Processes, Steps
+
 DEFAULT_CONFIG = ROOT / "egs" / "mini_librispeech_mixed" / "conf" / "attractor_many.yaml"
 VARIANTS = ("as it was", "freed memory is kept", "recurrences in parts", "decoder on half of the frames")
 
@@ -181,15 +185,15 @@ def table(figures: dict[str, Any]) -> str:
 
 def main() -> None:
     """Command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--dump", type=Path, metavar="DIR", help="dumped set of single speakers")
     parser.add_argument("--config", type=Path, default=DEFAULT_CONFIG, metavar="FILE")
-    parser.add_argument("--core", type=int, default=0, metavar="N", help="core to run on (default 0)")
+    parser.add_argument("--core", type=within(Processes), default=0, metavar="N", help="core to run on (default 0)")
     parser.add_argument(
-        "--steps", type=int, default=20, metavar="N", help="timed steps of a block (default %(default)s)"
+        "--steps", type=positive, default=20, metavar="N", help="timed steps of a block (default %(default)s)"
     )
-    parser.add_argument("--skip", type=int, default=6, metavar="N", help="steps before them (default %(default)s)")
-    parser.add_argument("--blocks", type=int, default=3, metavar="N", help="default %(default)s")
+    parser.add_argument("--skip", type=within(Steps), default=6, metavar="N", help="steps before them (default %(default)s)")
+    parser.add_argument("--blocks", type=positive, default=3, metavar="N", help="default %(default)s")
     parser.add_argument("--json", type=Path, metavar="FILE", help="where the figures go")
     parser.add_argument("--table", type=Path, metavar="FILE", help="print the table of such a file, measure nothing")
     args = parser.parse_args()

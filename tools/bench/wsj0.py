@@ -29,12 +29,15 @@ import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 for library in ("OMP", "OPENBLAS", "MKL"):
     os.environ[f"{library}_NUM_THREADS"] = "1"
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
+
+from contrasep_lib.bin.common import Parser, positive, within
+from contrasep_lib.config.bounds import Jobs, Range
 
 CONFIG = "mix: {sets: {tr: 20000, cv: 5000, tt: 3000}, active_level: published}\n"
 SETS = ("tr", "cv", "tt")
@@ -172,13 +175,13 @@ def measure_dumps(work: Path, config: Path, nj: int) -> list[dict[str, Any]]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--scale", type=float, default=0.02)
-    parser.add_argument("--nj", type=int, default=2)
+    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--scale", type=within(Annotated[float, Range(0, 1, "(]")]), default=0.02)
+    parser.add_argument("--nj", type=within(Jobs), default=2)
     parser.add_argument("--tree", metavar="DIR", help="a rehearsal tree that is there already; --scale is its own then")
     parser.add_argument("--corpus", metavar="DIR", help="recordings for the rehearsal tree (default: eSpeak NG)")
     parser.add_argument(
-        "--plain-lines", type=int, metavar="N", help="lines of each list for the plain loop (default: all)"
+        "--plain-lines", type=positive, metavar="N", help="lines of each list for the plain loop (default: all)"
     )
     parser.add_argument("--no-dump", action="store_true", help="leave stage 2 out")
     parser.add_argument("--work", metavar="DIR", help="where all of it goes (default: a temporary folder)")

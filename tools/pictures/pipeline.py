@@ -12,11 +12,15 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
+
+from contrasep_lib.bin.common import Parser, within
+from contrasep_lib.config.bounds import Range, Seconds
 
 RATE = 8000
 HUES = ("#1f6fb4", "#d9641e", "#2e8b57", "#8a4fb0", "#7a6a4f")
@@ -173,11 +177,11 @@ def draw(seen: dict, path: Path) -> None:
 
 def main() -> None:
     """Entry point."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--corpus", type=Path, required=True, metavar="DIR", help="LibriSpeech, with train-clean-5")
     parser.add_argument("--utterances", nargs="+", default=["1970-28415-0000", "3664-178355-0000"], metavar="ID")
-    parser.add_argument("--start", type=float, default=6.0, help="where the pieces begin, seconds")
-    parser.add_argument("--seconds", type=float, default=3.0, help="their length")
+    parser.add_argument("--start", type=within(Annotated[float, Range(0, 86400)]), default=6.0, help="where the pieces begin, seconds")
+    parser.add_argument("--seconds", type=within(Seconds), default=3.0, help="their length")
     parser.add_argument("--model", default="best", help="of the package, or a folder")
     parser.add_argument("--out", type=Path, default=ROOT / "docs/img/pipeline.png", metavar="FILE")
     args = parser.parse_args()

@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 import torch
 
+from contrasep_lib.config import Bounded
+from contrasep_lib.config.bounds import PositiveWeight, Steps, Weight
 from contrasep_lib.counting.counters.base import CountDecision, CountEstimator, KnownSpeech, number_words
 from contrasep_lib.counting.counters.options import EffectiveNumberOptions
 from contrasep_lib.counting.cuts import MIN_NODES
@@ -31,7 +33,7 @@ LEAST_EXCESS = 0.25
 
 
 @dataclasses.dataclass(frozen=True)
-class SingleSpeakers:
+class SingleSpeakers(Bounded):
     """Effective numbers of single-speaker recordings.
 
     Attributes:
@@ -40,17 +42,9 @@ class SingleSpeakers:
         recordings: that were measured; 0 for the values of a narrow cloud, which stand in where there are none.
     """
 
-    mean: float = 1.0
-    excess: float = 0.4
-    recordings: int = 0
-
-    def __post_init__(self) -> None:
-        for name, low in (("mean", 0.0), ("excess", 0.0), ("recordings", 0)):
-            value = getattr(self, name)
-            if not (isinstance(value, (int, float)) and math.isfinite(value) and value >= low):
-                raise ValueError(f"{name}: expected a finite number of at least {low:g}, got {value!r}")
-        if self.mean == 0:
-            raise ValueError("mean: expected a positive number, got 0")
+    mean: PositiveWeight = 1.0
+    excess: Weight = 0.4
+    recordings: Steps = 0
 
     def score(self, number: float, speakers: int) -> float:
         """By how much an effective number exceeds that of so many speakers, over the root of their number.

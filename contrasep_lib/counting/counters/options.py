@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
-from contrasep_lib.config import choice
+from contrasep_lib.config import Bounded, Range, choice
+from contrasep_lib.config.bounds import Part, Seconds, Speakers
 from contrasep_lib.modularity.solvers.options import SlotsOptions
 
 ISOTROPIC_THRESHOLD = 7.5
 """The threshold of the isotropic null where none is set, standard deviations."""
 
+# recordings that are separated for calibration
+Utterances = Annotated[int, Range(0, 10**6)]
+
 
 @choice("counter", "recursive_split", target="contrasep_lib.counting.counters.recursive_split:RecursiveSplit")
 @dataclasses.dataclass(frozen=True)
-class RecursiveSplitOptions:
+class RecursiveSplitOptions(Bounded):
     """Splits communities for as long as one of them holds two speakers by a null.
 
     Attributes:
@@ -29,15 +33,12 @@ class RecursiveSplitOptions:
     """
 
     null_model: Literal["odds", "isotropic"] = "odds"
-    utterances: int = 16
-    seconds: float = 6.0
-    threshold: float | None = None
+    utterances: Utterances = 16
+    seconds: Seconds = 6.0
+    threshold: Annotated[float, Range(-1e6, 1e6)] | None = None
 
     def __post_init__(self) -> None:
-        if self.utterances < 0:
-            raise ValueError(f"utterances: expected at least 0, got {self.utterances}")
-        if not self.seconds > 0:
-            raise ValueError(f"seconds: expected a positive number, got {self.seconds}")
+        super().__post_init__()
         if self.threshold is not None and self.threshold <= 0 and not self.by_odds:
             raise ValueError(f"threshold: expected a positive number for the isotropic null, got {self.threshold}")
 
@@ -61,7 +62,7 @@ class ClassifierOptions(RecursiveSplitOptions):
     "counter", "effective_number", target="contrasep_lib.counting.counters.effective_number:EffectiveNumber"
 )
 @dataclasses.dataclass(frozen=True)
-class EffectiveNumberOptions:
+class EffectiveNumberOptions(Bounded):
     """The effective number of communities against that of single-speaker recordings; takes no labels of counts.
 
     Attributes:
@@ -71,37 +72,24 @@ class EffectiveNumberOptions:
         power: of the cosine, the edges of the graph; above 0.
     """
 
-    utterances: int = 100
-    seconds: float = 6.0
-    level: float = 0.05
-    power: float = 4.0
-
-    def __post_init__(self) -> None:
-        if self.utterances < 0:
-            raise ValueError(f"utterances: expected at least 0, got {self.utterances}")
-        if not 0 < self.level < 1:
-            raise ValueError(f"level: expected a value in (0, 1), got {self.level}")
-        for name in ("seconds", "power"):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"{name}: expected a positive number, got {getattr(self, name)}")
+    utterances: Utterances = 100
+    seconds: Seconds = 6.0
+    level: Part = 0.05
+    power: Annotated[float, Range(0, 100, "(]")] = 4.0
 
 
 @choice(
     "counter", "largest_modularity", target="contrasep_lib.counting.counters.largest_modularity:LargestModularity"
 )
 @dataclasses.dataclass(frozen=True)
-class LargestModularityOptions:
+class LargestModularityOptions(Bounded):
     """The communities that the largest Q leaves non-empty, the count of arXiv 2305.10652; hardly ever one.
 
     Attributes:
         outputs: communities that the partition may have.
     """
 
-    outputs: int = 12
-
-    def __post_init__(self) -> None:
-        if self.outputs < 1:
-            raise ValueError(f"outputs: expected at least 1, got {self.outputs}")
+    outputs: Speakers = 12
 
 
 @choice("counter", "slots", target="contrasep_lib.counting.counters.slots:SlotCount")

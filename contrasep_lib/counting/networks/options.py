@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Annotated
 
-from contrasep_lib.config import choice
+from contrasep_lib.config import Bounded, Range, choice
+from contrasep_lib.config.bounds import Width
 
 
 @choice("count_network", "classifier", target="contrasep_lib.counting.counter:Counter")
 @dataclasses.dataclass(frozen=True)
-class CountNetworkOptions:
+class CountNetworkOptions(Bounded):
     """A classifier of the number of speakers from the moments of a recording's embeddings.
 
     Attributes:
@@ -17,11 +19,5 @@ class CountNetworkOptions:
         width: of its hidden layers.
     """
 
-    count_max: int = 5
-    width: int = 64
-
-    def __post_init__(self) -> None:
-        if self.count_max < 2:
-            raise ValueError(f"count_max: expected at least 2, got {self.count_max}")
-        if self.width < 1:
-            raise ValueError(f"width: expected at least 1, got {self.width}")
+    count_max: Annotated[int, Range(2, 100)] = 5
+    width: Width = 64

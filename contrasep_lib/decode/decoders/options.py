@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
-from contrasep_lib.config import choice
-from contrasep_lib.embedding.backbones.options import check_dropout, check_paths
+from contrasep_lib.config import Bounded, Range, choice
+from contrasep_lib.config.bounds import Width
+from contrasep_lib.embedding.backbones.options import Band, Dropout, Heads, check_heads
 
 Options = TypeVar("Options", bound="DecoderOptions")
 
 
 @dataclasses.dataclass(frozen=True)
-class DecoderOptions:
+class DecoderOptions(Bounded):
     """What the options of all decoders share."""
 
     def beside(self: Options, backbone: Any) -> Options:
@@ -36,23 +37,16 @@ class AttractorOptions(DecoderOptions):
             has none, 4, ``rnn``, 4 and 0.
     """
 
-    layers: int = 2
-    width: int = 64
-    band: int | None = None
+    layers: Annotated[int, Range(0, 100)] = 2
+    width: Width = 64
+    band: Band | None = None
     path: Literal["rnn", "attention"] | None = None
-    heads: int | None = None
-    dropout: float | None = None
+    heads: Heads | None = None
+    dropout: Dropout | None = None
 
     def __post_init__(self) -> None:
-        if self.layers < 0:
-            raise ValueError(f"layers: expected at least 0, got {self.layers}")
-        if self.width < 1:
-            raise ValueError(f"width: expected at least 1, got {self.width}")
-        check_paths(
-            self.path or "rnn", 1 if self.heads is None else self.heads, self.width,
-            1 if self.band is None else self.band,
-        )
-        check_dropout(self.dropout or 0.0)
+        super().__post_init__()
+        check_heads(self.path or "rnn", self.heads or 1, self.width)
 
     def beside(self, backbone: Any) -> AttractorOptions:
         """See `DecoderOptions`."""
@@ -61,5 +55,5 @@ class AttractorOptions(DecoderOptions):
             own = getattr(self, name)
             given[name] = getattr(backbone, name, otherwise) if own is None else own
         filled = dataclasses.replace(self, **given)
-        check_paths(filled.path, filled.heads, filled.width, filled.band)
+        check_heads(filled.path, filled.heads, filled.width)
         return filled

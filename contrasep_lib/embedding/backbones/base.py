@@ -84,7 +84,14 @@ class SpectralBackbone(Backbone):
 
     @abc.abstractmethod
     def units(self, hidden: torch.Tensor) -> torch.Tensor:
-        """Features ``(batch, frames, places, channels)`` to embeddings ``(batch, frames, freq, dim)``."""
+        """Features ``(batch, frames, places, channels)`` to embeddings ``(batch, frames, freq, dim)``.
+
+        A backbone that serves frames alone may give ``(batch, frames, 1, dim)``.
+        """
+
+    def frames(self, hidden: torch.Tensor) -> torch.Tensor:
+        """Embeddings of frames, ``(batch, frames, 1, dim)``: the mean of `units` over those of each frame."""
+        return self.units(hidden).float().mean(2, keepdim=True)
 
     def passes(self, x: torch.Tensor, frames: torch.Tensor) -> list[torch.Tensor]:
         """What `hidden` gives, last, and before it features of its form that are supervised too: none by default."""

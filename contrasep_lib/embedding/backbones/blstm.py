@@ -34,3 +34,8 @@ class BLSTM(SpectralBackbone):
     def units(self, hidden: torch.Tensor) -> torch.Tensor:
         """``(batch, frames, freq, dim)`` of `hidden`."""
         return self.output(hidden.squeeze(2)).unflatten(-1, (self.freq, -1))
+
+    def frames(self, hidden: torch.Tensor) -> torch.Tensor:
+        """See `SpectralBackbone.frames`: by the mean of the weights, without a value for each frequency."""
+        weight, bias = (part.unflatten(0, (self.freq, -1)).mean(0) for part in (self.output.weight, self.output.bias))
+        return torch.nn.functional.linear(hidden, weight, bias).float()

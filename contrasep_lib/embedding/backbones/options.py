@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
-from contrasep_lib.config import choice
+from contrasep_lib.config import Bounded, Range, choice
+from contrasep_lib.config.bounds import Layers, Width
+
+Dropout = Annotated[float, Range(0, 1, "[)")]
+Heads = Annotated[int, Range(1, 256)]
+Band = Annotated[int, Range(1, 1024)]
 
 
 @dataclasses.dataclass(frozen=True)
-class BackboneOptions:
+class BackboneOptions(Bounded):
     """What the options of all backbones share.
 
     Attributes:
@@ -31,28 +36,13 @@ class LayeredOptions(BackboneOptions):
         dropout: between layers.
     """
 
-    layers: int = 2
-    width: int = 300
-    dropout: float = 0.0
-
-    def __post_init__(self) -> None:
-        for name in ("layers", "width"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name}: expected at least 1, got {getattr(self, name)}")
-        check_dropout(self.dropout)
+    layers: Layers = 2
+    width: Width = 300
+    dropout: Dropout = 0.0
 
 
-def check_dropout(dropout: float) -> None:
-    """Raise ValueError unless dropout lies in [0, 1)."""
-    if not 0 <= dropout < 1:
-        raise ValueError(f"dropout: expected at least 0 and less than 1, got {dropout}")
-
-
-def check_paths(path: str, heads: int, width: int, band: int) -> None:
-    """Raise ValueError unless paths over frequency and time can be made of these options."""
-    for name, value in (("heads", heads), ("band", band)):
-        if value < 1:
-            raise ValueError(f"{name}: expected at least 1, got {value}")
+def check_heads(path: str, heads: int, width: int) -> None:
+    """Raise ValueError unless the width can be divided among the heads of attention."""
     if path == "attention" and width % (2 * heads):
         raise ValueError(f"heads: expected {heads} heads of even width, got a width of {width}")
 
@@ -89,12 +79,12 @@ class DualPathOptions(LayeredOptions):
     """
 
     path: Literal["rnn", "attention"] = "rnn"
-    heads: int = 4
-    band: int = 4
+    heads: Heads = 4
+    band: Band = 4
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_paths(self.path, self.heads, self.width, self.band)
+        check_heads(self.path, self.heads, self.width)
 
 
 @choice("backbone", "iterated", target="contrasep_lib.embedding.backbones.iterated:Iterated")
@@ -110,14 +100,45 @@ class IteratedOptions(DualPathOptions):
 
     free: ClassVar[tuple[str, ...]] = ("dropout", "passes", "supervision")
 
-    layers: int = 1
-    width: int = 64
-    passes: int = 4
-    supervision: float = 0.5
+    layers: Layers = 1
+    width: Width = 64
+    passes: Annotated[int, Range(1, 100)] = 4
+    supervision: Annotated[float, Range(0, 1, "[)")] = 0.5
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.passes < 1:
-            raise ValueError(f"passes: expected at least 1, got {self.passes}")
-        if not 0 <= self.supervision < 1:
-            raise ValueError(f"supervision: expected at least 0 and less than 1, got {self.supervision}")
+
+@choice("backbone", "gcn", target="contrasep_lib.embedding.backbones.gcn:GCN")
+@dataclasses.dataclass(frozen=True)
+class GCNOptions(LayeredOptions):
+    """Graph convolutions over the nearest frames of a recording, for frames only (deep modularity networks).
+
+    Attributes:
+        neighbours: nearest frames, by the cosine of their spectra, that each frame is joined with.
+        threshold: least cosine of two joined frames; with many neighbours a threshold graph.
+    """
+
+    granularities: ClassVar[tuple[str, ...]] = ("frame",)
+
+    neighbours: Annotated[int, Range(1, 65536)] = 16
+    threshold: Annotated[float, Range(-1, 1, "[)")] = -1.0
+
+
+@choice("backbone", "spectrum", target="contrasep_lib.embedding.backbones.spectrum:Spectrum")
+@dataclasses.dataclass(frozen=True)
+class SpectrumOptions(BackboneOptions):
+    """Log-magnitude spectra of frames as they are, normalised over the recording; nothing learns, for comparison."""
+
+    granularities: ClassVar[tuple[str, ...]] = ("frame",)
+
+
+@choice("backbone", "mfcc", target="contrasep_lib.embedding.backbones.mfcc:MFCC")
+@dataclasses.dataclass(frozen=True)
+class MFCCOptions(BackboneOptions):
+    """Mel-frequency cepstral coefficients of frames, as many as embedding_dim; nothing learns, for comparison.
+
+    Attributes:
+        bands: mel bands, more than coefficients.
+    """
+
+    granularities: ClassVar[tuple[str, ...]] = ("frame",)
+
+    bands: Annotated[int, Range(2, 1024)] = 40

@@ -3,20 +3,29 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
-from contrasep_lib.config import choice
+from contrasep_lib.config import Bounded, Range, choice
+from contrasep_lib.config.bounds import (
+    Count,
+    Items,
+    Layers,
+    LearningRate,
+    Nodes,
+    PositiveWeight,
+    Restarts,
+    Steps,
+    Weight,
+    Width,
+)
 
-
-def _check(options: object, **least: int) -> None:
-    for name, bound in least.items():
-        if getattr(options, name) < bound:
-            raise ValueError(f"{name}: expected at least {bound}, got {getattr(options, name)}")
+# nodes that a search runs on; all of them where there are fewer
+Sample = Annotated[int, Range(1, 2**24)]
 
 
 @choice("solver", "network", target="contrasep_lib.modularity.solvers.network:NetworkSolver")
 @dataclasses.dataclass(frozen=True)
-class NetworkOptions:
+class NetworkOptions(Bounded):
     """MLP from embedding to community, trained over mixtures and refined on each (arXiv 2305.10652).
 
     Attributes:
@@ -36,33 +45,22 @@ class NetworkOptions:
             partitions by k-means.
     """
 
-    hidden: tuple[int, ...] = (64,)
-    train_pool: int = 60
-    train_steps: int = 200
-    train_mixtures: int = 4
-    train_nodes: int = 1024
-    learning_rate: float = 3e-3
-    collapse_weight: float | None = None
-    refine_steps: int = 20
-    refine_learning_rate: float = 0.05
-    refine_nodes: int = 1024
-    starts: int = 4
-
-    def __post_init__(self) -> None:
-        _check(self, train_pool=1, train_steps=0, train_mixtures=1, train_nodes=2)
-        _check(self, refine_steps=0, refine_nodes=1, starts=1)
-        if any(width < 1 for width in self.hidden):
-            raise ValueError(f"hidden: expected widths of at least 1, got {list(self.hidden)}")
-        for name in ("learning_rate", "refine_learning_rate"):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"{name}: expected a positive number, got {getattr(self, name)}")
-        if self.collapse_weight is not None and not self.collapse_weight >= 0:
-            raise ValueError(f"collapse_weight: expected at least 0, got {self.collapse_weight}")
+    hidden: tuple[Width, ...] = (64,)
+    train_pool: Items = 60
+    train_steps: Steps = 200
+    train_mixtures: Items = 4
+    train_nodes: Nodes = 1024
+    learning_rate: LearningRate = 3e-3
+    collapse_weight: Weight | None = None
+    refine_steps: Steps = 20
+    refine_learning_rate: LearningRate = 0.05
+    refine_nodes: Sample = 1024
+    starts: Restarts = 4
 
 
 @choice("solver", "kmeans", target="contrasep_lib.modularity.solvers.kmeans:KMeansSolver")
 @dataclasses.dataclass(frozen=True)
-class KMeansOptions:
+class KMeansOptions(Bounded):
     """Weighted spherical k-means on the embeddings, the baseline that does not read the graph.
 
     Attributes:
@@ -71,17 +69,14 @@ class KMeansOptions:
         sample: restarts are compared on at most this many nodes, the best is then run on all.
     """
 
-    restarts: int = 8
-    iterations: int = 100
-    sample: int = 16384
-
-    def __post_init__(self) -> None:
-        _check(self, restarts=1, iterations=1, sample=1)
+    restarts: Restarts = 8
+    iterations: Count = 100
+    sample: Sample = 16384
 
 
 @choice("solver", "spectral", target="contrasep_lib.modularity.solvers.spectral:SpectralSolver")
 @dataclasses.dataclass(frozen=True)
-class SpectralOptions:
+class SpectralOptions(Bounded):
     """Leading eigenvectors of the modularity matrix, refined by moves of nodes (Newman 2006).
 
     Attributes:
@@ -92,18 +87,15 @@ class SpectralOptions:
         max_sweeps: refinement sweeps over all nodes at most.
     """
 
-    restarts: int = 16
-    refined: int = 3
-    sample: int = 4096
-    max_sweeps: int = 10
-
-    def __post_init__(self) -> None:
-        _check(self, restarts=1, refined=1, sample=1, max_sweeps=1)
+    restarts: Restarts = 16
+    refined: Restarts = 3
+    sample: Sample = 4096
+    max_sweeps: Count = 10
 
 
 @choice("solver", "direct", target="contrasep_lib.modularity.solvers.direct:DirectSolver")
 @dataclasses.dataclass(frozen=True)
-class DirectOptions:
+class DirectOptions(Bounded):
     """Ascent of Q on soft assignments, a row of logits for each node.
 
     Attributes:
@@ -114,18 +106,15 @@ class DirectOptions:
         full_steps: products with B over all nodes at most, after an extension.
     """
 
-    restarts: int = 3
-    steps: int = 100
-    sample: int = 4096
-    full_steps: int = 8
-
-    def __post_init__(self) -> None:
-        _check(self, restarts=1, steps=1, sample=1, full_steps=1)
+    restarts: Restarts = 3
+    steps: Count = 100
+    sample: Sample = 4096
+    full_steps: Count = 8
 
 
 @choice("solver", "slots", target="contrasep_lib.modularity.solvers.slots:SlotsSolver")
 @dataclasses.dataclass(frozen=True)
-class SlotsOptions:
+class SlotsOptions(Bounded):
     """Slots that attend to the whole graph, trained over labelled mixtures; their partition is refined on the graph.
 
     Training reads which source dominates a node, so it needs sets of mixtures with their sources.
@@ -148,30 +137,21 @@ class SlotsOptions:
 
     supervised: ClassVar[bool] = True
 
-    width: int = 64
-    layers: int = 3
-    train_pool: int = 1500
-    train_nodes: int = 4096
-    train_steps: int = 1500
-    train_mixtures: int = 8
-    step_nodes: int = 1024
-    learning_rate: float = 2e-3
-    dominance_weight: float = 1.0
-    quality_weight: float = 1.0
-    existence_weight: float = 1.0
-    refine_steps: int = 10
-    sample: int = 65536
+    width: Annotated[int, Range(2, 8192)] = 64
+    layers: Layers = 3
+    train_pool: Items = 1500
+    train_nodes: Nodes = 4096
+    train_steps: Steps = 1500
+    train_mixtures: Items = 8
+    step_nodes: Nodes = 1024
+    learning_rate: LearningRate = 2e-3
+    dominance_weight: Weight = 1.0
+    quality_weight: Weight = 1.0
+    existence_weight: PositiveWeight = 1.0
+    refine_steps: Steps = 10
+    sample: Sample = 65536
 
     def __post_init__(self) -> None:
-        _check(
-            self, width=2, layers=1, train_pool=1, train_nodes=2, train_steps=0, train_mixtures=1, step_nodes=2,
-            refine_steps=0, sample=1,
-        )
-        for name in ("learning_rate", "existence_weight"):
-            if not 0 < getattr(self, name) < float("inf"):
-                raise ValueError(f"{name}: expected a positive number, got {getattr(self, name)}")
-        for name in ("dominance_weight", "quality_weight"):
-            if not 0 <= getattr(self, name) < float("inf"):
-                raise ValueError(f"{name}: expected at least 0, got {getattr(self, name)}")
+        super().__post_init__()
         if not self.dominance_weight + self.quality_weight > 0:
             raise ValueError("dominance_weight, quality_weight: expected one of them above 0, got 0 for both")

@@ -53,6 +53,8 @@ class Column:
         improvement: whether the score is an improvement over the mixture. Single-speaker mixtures have none, so
             the mean is over the others.
         fallback: shown in result pages only where no other score exists.
+        partial: whether the score may not exist for some mixtures (too short, silent); the mean is over those that have
+            it, and results count them under ``<name>_n``.
         cap: largest value of a single-speaker mixture, at which intervals of such sets end; None without one.
     """
 
@@ -61,6 +63,7 @@ class Column:
     improvement: bool = False
     fallback: bool = False
     cap: float | None = None
+    partial: bool = False
 
     def __post_init__(self) -> None:
         if self.name in RESERVED or self.name.startswith("oracle_"):
@@ -79,6 +82,7 @@ class Mixture:
         outputs: ``(M, samples)``.
         permutation: for each source the index of its output; None where it has none.
         count_given: whether the separator was given K.
+        rate: sampling rate, Hz.
     """
 
     mixture: np.ndarray
@@ -86,6 +90,7 @@ class Mixture:
     outputs: np.ndarray
     permutation: tuple[int | None, ...]
     count_given: bool
+    rate: int = 8000
 
     @property
     def single_speaker(self) -> bool:

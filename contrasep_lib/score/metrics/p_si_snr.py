@@ -5,7 +5,8 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence
 
-from contrasep_lib.config.choices import choice
+from contrasep_lib.config import Bounded, choice
+from contrasep_lib.config.bounds import Decibels
 from contrasep_lib.score.metrics.base import SINGLE_SPEAKER_CAP_DB, Column, Metric, Mixture, Value
 
 # of the paper
@@ -14,18 +15,14 @@ PAPER_PENALTY_DB = 30.0
 
 @choice("metric", "p_si_snr", target="PSiSnr")
 @dataclasses.dataclass(frozen=True)
-class PSiSnrOptions:
+class PSiSnrOptions(Bounded):
     """P-SI-SNR with the count estimated: each missing or extra output counts as -30 dB of SI-SNR, dB.
 
     Attributes:
         penalty: what a missing or extra output counts as, below 0 dB.
     """
 
-    penalty: float = PAPER_PENALTY_DB
-
-    def __post_init__(self) -> None:
-        if not self.penalty >= 0:
-            raise ValueError(f"penalty: expected 0 dB or more, got {self.penalty}")
+    penalty: Decibels = PAPER_PENALTY_DB
 
 
 class PSiSnr(Metric):

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
-from contrasep_lib.config.choices import choice
+from contrasep_lib.config import Bounded, Range, choice
 from contrasep_lib.score.metrics.base import Ratio
 
 if TYPE_CHECKING:
@@ -14,18 +14,15 @@ if TYPE_CHECKING:
 
 @choice("metric", "sdr", target="Sdr")
 @dataclasses.dataclass(frozen=True)
-class SdrOptions:
+class SdrOptions(Bounded):
     """SDR of BSS-Eval v3 and, with the count given, its improvement over the mixture (SDRi), dB.
 
     Attributes:
         filter_length: taps of the distortion filter that is allowed.
     """
 
-    filter_length: int = 512
-
-    def __post_init__(self) -> None:
-        if self.filter_length < 1:
-            raise ValueError(f"filter_length: expected at least 1 tap, got {self.filter_length}")
+    # a system of as many equations is solved for each pair
+    filter_length: Annotated[int, Range(1, 8192)] = 512
 
 
 class Sdr(Ratio):

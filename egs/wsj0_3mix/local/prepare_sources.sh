@@ -3,6 +3,6 @@
 set -euo pipefail
 # for a recipe of another corpus, which has no db.sh, this recipe's own
 db=./db.sh
-[ -f "$db" ] || db=$(dirname "${BASH_SOURCE[0]}")/../db.sh
+[ -f "$db" ] || db=${BASH_SOURCE[0]%/*}/../db.sh
 . "$db"
 exec contrasep prepare-corpus wsj0 ${WSJ0:+--corpus "$WSJ0"} ${MIX_LISTS:+--mix-lists "$MIX_LISTS"} "$@"

@@ -18,13 +18,14 @@ import os
 import shlex
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 ROOT = Path(__file__).resolve().parents[3]
 # processes that are spawned find modules by the path too
 sys.path[:0] = [str(ROOT), str(ROOT / "tools" / "bench")]
 
-from contrasep_lib.bin.common import positive  # noqa: E402
+from contrasep_lib.bin.common import Parser, positive, within  # noqa: E402
+from contrasep_lib.config.bounds import LearningRate, Minutes, Range, Seconds, Seed  # noqa: E402
 from contrasep_lib.errors import ContrasepError  # noqa: E402
 from peers.options import SIZES, SYSTEMS, PeerOptions  # noqa: E402
 
@@ -41,7 +42,7 @@ def cores() -> int:
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     def command(name: str, line: str, configured: bool = True) -> argparse.ArgumentParser:
@@ -74,13 +75,13 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         "--valid-set", default="cv_single", metavar="SET", help="single speakers or mixtures (cv_single)"
     )
     train.add_argument("--out", type=Path, required=True, metavar="DIR", help="exp/TAG")
-    train.add_argument("--budget-minutes", type=float, metavar="M", help="time over all runs (as configured)")
+    train.add_argument("--budget-minutes", type=within(Minutes), metavar="M", help="time over all runs (as configured)")
     train.add_argument("--batch-size", type=positive, metavar="N", help="mixtures in a batch (as configured)")
-    train.add_argument("--segment-seconds", type=float, metavar="S", help="length of mixtures (as configured)")
-    train.add_argument("--speed", type=float, nargs="+", metavar="F", help="factors of speed (as configured)")
+    train.add_argument("--segment-seconds", type=within(Seconds), metavar="S", help="length of mixtures (as configured)")
+    train.add_argument("--speed", type=within(Annotated[float, Range(0.5, 2)]), nargs="+", metavar="F", help="factors of speed (as configured)")
     train.add_argument("--precision", choices=("float32", "bfloat16"), help="of the separator (as configured)")
-    train.add_argument("--learning-rate", type=float, metavar="R", help="of Adam (0.001)")
-    train.add_argument("--seed", type=int, metavar="N", help="draws weights and mixtures (as configured)")
+    train.add_argument("--learning-rate", type=within(LearningRate), metavar="R", help="of Adam (0.001)")
+    train.add_argument("--seed", type=within(Seed), metavar="N", help="draws weights and mixtures (as configured)")
     train.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="where it is trained (cpu)")
     train.add_argument("--processes", type=positive, default=1, metavar="N", help="on the CPU: that share a batch (1)")
     train.add_argument("--threads", type=positive, default=cores(), metavar="N", help="over all processes (all cores)")

@@ -1,0 +1,1 @@
+"""A small speech recogniser, by which the words of separated speech are counted."""

@@ -1,0 +1,46 @@
+"""Write what recordings say, as a Kaldi table: KEY WORDS.
+
+--scp names recordings by a table KEY FILE, --dump by a dumped single-speaker set. The recogniser is an asr.pth of
+contrasep train-asr, or pocketsphinx with its own English model (a weak reference, at 16 kHz). A recording that
+nothing is heard in has no line, as a table has no empty values. With a file 'text' beside the recordings' table, the
+word error rate is printed.
+"""
+
+from __future__ import annotations
+
+import argparse
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of ``contrasep transcribe``."""
+    parser.add_argument("--model", required=True, metavar="FILE", help="asr.pth, or the word pocketsphinx")
+    which = parser.add_mutually_exclusive_group(required=True)
+    which.add_argument("--scp", metavar="FILE", help="table of recordings")
+    which.add_argument("--dump", metavar="DIR", help="dumped single-speaker set")
+    parser.add_argument("--out", required=True, metavar="FILE", help="table of transcripts to write")
+
+
+def run(args: argparse.Namespace) -> None:
+    """Entry point of ``contrasep transcribe``."""
+    from pathlib import Path
+
+    from contrasep_lib.asr.recordings import recordings_of
+    from contrasep_lib.asr.transcribers import transcriber_of
+    from contrasep_lib.io.parallel import progress
+    from contrasep_lib.io.scp import read_table, write_table
+
+    transcriber = transcriber_of(args.model)
+    recordings = recordings_of(args.scp, args.dump, transcriber.rate, transcriber.batch)
+    heard: dict[str, str] = {}
+    with progress(recordings, "transcribing") as shown:
+        for batch in shown:
+            heard |= transcriber.transcribe(batch)
+    write_table(args.out, {key: text for key, text in heard.items() if text})
+    path = (Path(args.dump) if args.dump else Path(args.scp).parent) / "text"
+    if path.is_file():
+        from contrasep_lib.corpus.single import normalise_text
+        from contrasep_lib.score.words import error_rate
+
+        said = {key: normalise_text(text) for key, text in read_table(path).items() if key in heard}
+        rate = error_rate([text.split() for text in said.values()], [heard[key].split() for key in said])
+        print(f"transcribe: word error rate {rate:.1%} of {len(said)} recordings by {path}")

@@ -1,0 +1,7 @@
+#!/usr/bin/env bash
+# Train a recogniser on this recipe's single-speaker sets, for contrasep score --wer. See utils/asr.sh --help.
+set -euo pipefail
+here=$(dirname "${BASH_SOURCE[0]}")
+here=$(CDPATH='' cd -- "$here" && pwd)
+# the sentences are few: their words in random order, spoken by the training voices, are further text
+exec "$here/../../utils/asr.sh" --recipe-dir "$here" --config conf/asr.yaml --extra espeak_words "$@"

@@ -1,0 +1,195 @@
+#!/usr/bin/env python3
+"""How separation and counting fall with noise and with reverberation.
+
+    tools/bench/degradation.py --set DUMP/dev_2mix --noise ESC-10 --mixtures 20 --tsv noise.tsv --plot noise.png
+
+The sources of mixtures drawn from a dumped set are mixed again at each signal-to-noise ratio, and in a room at each RT60.
+Across the points a mixture keeps its talkers, gains, recording of noise and places in the room. References are the dry
+talkers under noise, the direct path and 50 ms in rooms. Recordings of noise are those for tests
+(contrasep_lib/mix/noise/folder.py). Intervals are of 95 % over speakers (contrasep_lib/score/intervals.py).
+A killed run goes on behind the mixtures in FILE.each.jsonl.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import sys
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT))
+
+import numpy as np  # noqa: E402
+
+from contrasep_lib.bin.common import Parser, positive  # noqa: E402
+from contrasep_lib.errors import ContrasepError  # noqa: E402
+
+SNRS = (math.inf, 20.0, 10.0, 5.0, 0.0, -5.0)
+RT60S = (0.0, 0.2, 0.3, 0.5, 0.8)
+COLUMNS = ("si_snri", "si_snr", "count_accuracy")
+HEAD = ("model", "set", "axis", "value", "mixtures", *(f"{name}{end}" for name in COLUMNS for end in ("", "_low", "_high")))
+
+
+def parse(arguments: list[str] | None = None) -> argparse.Namespace:
+    """The command line."""
+    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--set", type=Path, required=True, metavar="DIR", help="dumped set of mixtures of development speakers")
+    parser.add_argument("--model", nargs="+", default=["best"], metavar="NAME|DIR", help="as for contrasep separate (best)")
+    parser.add_argument("--noise", required=True, metavar="DIR|KIND", help="folder of recordings, or white, pink, brown, speech")
+    parser.add_argument("--mixtures", type=positive, default=20, metavar="N", help="of the set, drawn (20)")
+    parser.add_argument("--tsv", type=Path, required=True, metavar="FILE", help="where the rows are written")
+    parser.add_argument("--plot", type=Path, metavar="FILE", help="where they are drawn")
+    return parser.parse_args(arguments)
+
+
+def noisy_points(key: str, sources: np.ndarray, noise: str, rate: int) -> Iterator[tuple[str, float, np.ndarray, np.ndarray]]:
+    """A mixture at each point: axis, value, mixture ``(samples,)`` and references ``(K, samples)``."""
+    from contrasep_lib.mix.level import active_level
+    from contrasep_lib.mix.mixer import mix_signals
+    from contrasep_lib.mix.noise.draw import COLOURS, draw_noise
+    from contrasep_lib.mix.noise.folder import noise_files
+    from contrasep_lib.mix.noise.options import NoiseOptions
+    from contrasep_lib.mix.noise.render import noise_gain, render_noise
+    from contrasep_lib.mix.room_options import RoomOptions
+    from contrasep_lib.mix.rooms import Room, draw_room, responses, reverberate, split_response
+
+    def finished(signals: Any, rests: Any = None, make_noise: Any = None) -> tuple[np.ndarray, np.ndarray]:
+        mixed = mix_signals(signals, gains, "min", rests, make_noise)
+        return mixed.mixture / np.float32(32768), mixed.sources / np.float32(32768)
+
+    seed = zlib.crc32(key.encode())
+    levels = np.array([active_level(source, rate)[0] for source in sources])
+    gains = list(10 * np.log10(levels / levels.max()))
+    signals = sources / np.sqrt(levels)[:, None]
+    if noise in COLOURS:
+        options, files = NoiseOptions((noise,)), []  # type: ignore[arg-type]
+    else:
+        options, files = NoiseOptions(("folder",), noise), noise_files(noise, "tt")
+    drawn = draw_noise(options, files, {}, (), np.random.default_rng([seed, 1]))
+    rendered, _ = render_noise(drawn, signals.shape[1], rate, options.folder, list(signals), lambda name: np.zeros(0))
+    for snr in SNRS:
+        if snr == math.inf:
+            yield "snr", snr, *finished(signals)
+        else:
+            yield "snr", snr, *finished(signals, None, lambda samples, snr=snr: rendered * noise_gain(gains, snr))
+    places = draw_room(RoomOptions((0.2, 0.2)), len(sources), np.random.default_rng([seed, 2]))
+    for rt60 in RT60S:
+        if not rt60:
+            yield "rt60", rt60, *finished(signals)
+            continue
+        made = responses(Room(places.size, rt60, places.microphone, places.talkers), rate)
+        kept = split_response(made, rate, "early")
+        early = [reverberate(signal, response) for signal, response in zip(signals, kept)]
+        late = [reverberate(signal, response) for signal, response in zip(signals, made - kept)]
+        scales = [1 / math.sqrt(active_level(signal, rate)[0]) for signal in early]
+        yield "rt60", rt60, *finished([x * s for x, s in zip(early, scales)], [x * s for x, s in zip(late, scales)])
+
+
+def measure(separator: Any, key: str, mixture: np.ndarray, sources: np.ndarray) -> tuple[float, float, float]:
+    """Mean SI-SNR improvement and SI-SNR of the outputs, count given, dB; whether the count is right."""
+    from contrasep_lib.score.ratios import improvements, si_snr
+
+    found = separator.separate(key, mixture, None)
+    right = len(found.outputs) == len(sources)
+    outputs = (found if right else separator.separate(key, mixture, len(sources))).outputs
+    gained = improvements(outputs.astype(np.float64), mixture.astype(np.float64), sources.astype(np.float64))
+    before = si_snr(np.broadcast_to(mixture.astype(np.float64), sources.shape), sources.astype(np.float64))
+    return float(gained.mean()), float((gained + before).mean()), float(right)
+
+
+def rows_of(model: str, args: argparse.Namespace) -> list[dict[str, Any]]:
+    """A row for each point."""
+    from contrasep_lib.io.dumpset import DumpSet
+    from contrasep_lib.score.intervals import speaker_interval
+    from contrasep_lib.separate.shipped import load_separator
+
+    loaded, dump = load_separator(model), DumpSet(args.set)
+    dump.require_rate(loaded.rate)
+    if dump.num_spk < 2:
+        raise ContrasepError(f"{args.set}: expected a dumped set of mixtures of two talkers and more")
+    # fewer mixtures are the first of more
+    keys = [dump.keys[number] for number in np.random.default_rng(0).permutation(len(dump.keys))[: args.mixtures]]
+    values: dict[tuple[str, float], list[tuple[float, float, float]]] = {}
+    each = args.tsv.with_suffix(".each.jsonl")
+    done = [json.loads(line) for line in each.read_text().splitlines()] if each.is_file() else []
+    ready = {row[1]: row[2:] for row in done if row[0] == [model, str(args.set), args.noise]}
+    for key in keys:
+        if key in ready:
+            for axis, value, *measured in ready[key]:
+                values.setdefault((axis, value), []).append(tuple(measured))
+            continue
+        clean = None
+        for axis, value, mixture, sources in noisy_points(key, dump.sources(key).astype(np.float64), args.noise, loaded.rate):
+            plain = value in (math.inf, 0.0) and (axis == "rt60" or value == math.inf)
+            if not plain or clean is None:
+                measured = measure(loaded.separator, key, mixture, sources)
+                clean = measured if plain else clean
+            values.setdefault((axis, value), []).append(clean if plain else measured)  # type: ignore[arg-type]
+        with each.open("a") as file:
+            print(json.dumps([[model, str(args.set), args.noise], key, *[[*point, *found[-1]] for point, found in values.items()]]), file=file)
+        print(f"{model}: {key}", file=sys.stderr, flush=True)
+    rows = []
+    speakers = [dump.speakers[key] for key in keys]
+    for (axis, value), found in values.items():
+        table = np.array(found)
+        row = {"model": model, "set": f"{args.set.parent.name}/{args.set.name}", "axis": axis, "value": value, "mixtures": len(table)}
+        for name, column in zip(COLUMNS, table.T):
+            bounds = (0.0, 1.0) if name == "count_accuracy" else (-math.inf, math.inf)
+            low, high = speaker_interval(column, speakers, bounds=bounds)[0] or (math.nan, math.nan)
+            row |= {name: column.mean(), f"{name}_low": low, f"{name}_high": high}
+        rows.append(row)
+    return rows
+
+
+def draw(rows: list[dict[str, Any]], path: Path) -> None:
+    """Curves of all models: SI-SNRi and output SI-SNR, and count accuracy, against both axes."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    figure, axes = pyplot.subplots(2, 2, figsize=(9, 6), sharey="row", squeeze=False)
+    for column, (axis, label) in enumerate((("snr", "SNR / dB"), ("rt60", "RT60 / s"))):
+        for model in dict.fromkeys(row["model"] for row in rows):
+            part = [row for row in rows if row["axis"] == axis and row["model"] == model]
+            places = np.arange(len(part))
+            for name in COLUMNS:
+                place = axes[int(name == "count_accuracy"), column]
+                mean, low, high = (np.array([row[name + end] for row in part]) for end in ("", "_low", "_high"))
+                line, = place.plot(places, mean, marker="o", label=f"{model}: {name}")
+                place.fill_between(places, low, high, alpha=0.15, color=line.get_color())
+                place.set_xticks(places, ["clean" if math.isinf(row["value"]) else f"{row['value']:g}" for row in part])
+        axes[1, column].set_xlabel(label)
+        axes[1, column].set_ylim(0, 1.05)
+    axes[0, 0].set_ylabel("dB")
+    axes[1, 0].set_ylabel("count accuracy")
+    axes[0, 0].legend(fontsize=7)
+    figure.tight_layout()
+    figure.savefig(path, dpi=90)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Entry point."""
+    args = parse(arguments)
+    import torch
+
+    torch.set_num_threads(1)
+    rows = [row for model in args.model for row in rows_of(model, args)]
+    lines = ["\t".join(HEAD)]
+    for row in rows:
+        words = [f"{row[name]:.4g}" if isinstance(row[name], float) else str(row[name]) for name in HEAD]
+        lines += ["\t".join(words)]
+    temporary = args.tsv.with_suffix(".tmp")
+    temporary.write_text("\n".join(lines) + "\n")
+    temporary.replace(args.tsv)
+    if args.plot:
+        draw(rows, args.plot)
+
+
+if __name__ == "__main__":
+    main()

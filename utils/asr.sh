@@ -1,0 +1,96 @@
+#!/usr/bin/env bash
+# Train the recogniser of a recipe and measure it on clean speech. Called by a recipe's asr.sh.
+set -euo pipefail
+shopt -s inherit_errexit
+
+usage() {
+    cat <<EOF
+Usage: asr.sh [options]
+  --stage N, --stop-stage N   first and last stage (default 0 and 3)
+      0 speech and mixtures: stages 0 to 2 of run.sh   1 further text, test speech   2 training   3 clean error rates
+  --config FILE               configuration (default $config)
+  --set SECTION.KEY=V         replace one value of it; may be repeated
+  --dir DIR                   all that is made (default exp/asr); DIR/model/asr.pth is the recogniser
+  --test-sets A,B             single-speaker sets of stage 0 that stage 3 transcribes (default $test_sets)
+  --nj N                      processes of stage 0, threads of the training (default 1)
+  --ngpu N                    GPUs for the training (default 0)
+Other options go to run.sh, e.g. --corpus DIR.
+A stage whose output is there is done; delete the output to make it again.
+EOF
+}
+
+die() { echo "asr.sh: $*" >&2; exit 2; }
+
+main() {
+    local recipe_dir=. extra='' config=conf/asr.yaml dir=exp/asr test_sets=tt stage=0 stop_stage=3 nj=1 ngpu=0 set name folder
+    local overrides=() further=() settings=() train_sets=() caller=$PWD
+    while [ $# -gt 0 ]; do
+        name=${1//_/-}
+        case $name in
+            --help|-h) usage; exit 0 ;;
+            *) [ $# -ge 2 ] || die "$1 needs a value; see asr.sh --help" ;;
+        esac
+        case $name in
+            --set) overrides+=(--set "$2") ;;
+            --recipe-dir|--extra|--config|--dir|--test-sets|--stage|--stop-stage|--nj|--ngpu)
+                name=${name#--}
+                printf -v "${name//-/_}" '%s' "$2" ;;
+            --corpus) if [ -d "$caller/$2" ]; then further+=(--corpus "$caller/$2"); else further+=(--corpus "$2"); fi ;;
+            *) further+=("$1" "$2") ;;
+        esac
+        shift 2
+    done
+    for name in stage stop_stage nj ngpu; do
+        [[ ${!name} =~ ^[0-9]{1,4}$ ]] || die "--${name//_/-}: expected a whole number, got '${!name}'"
+    done
+    cd "$recipe_dir"
+    . ./path.sh
+    settings=(--config "conf/data.yaml,$config" ${overrides+"${overrides[@]}"})
+    mkdir -p "$dir"
+
+    if [ "$stage" -le 0 ] && [ "$stop_stage" -ge 0 ]; then
+        ./run.sh --stage 0 --stop-stage 2 --config "$config" ${overrides+"${overrides[@]}"} --nj "$nj" \
+            --mixdir "$dir/mixtures" --datadir "$dir/data" --dumpdir "$dir/dump" ${further+"${further[@]}"}
+    fi
+    if [ "$stage" -le 1 ] && [ "$stop_stage" -ge 1 ]; then
+        if [ -n "$extra" ] && [ ! -f "$dir/sources_$extra/tr/text" ]; then
+            contrasep prepare-corpus "$extra" "${settings[@]}" --out "$dir/sources_$extra" --nj "$nj"
+        fi
+        for set in ${extra:+"tr_$extra"} ${test_sets//,/ }; do
+            folder=$dir/mixtures/sources/$set
+            [ "$set" != "tr_$extra" ] || folder=$dir/sources_$extra/tr
+            [ -f "$folder/text" ] || die "$folder: no transcripts there; run stage 0 first, or name other --test-sets"
+            [ ! -f "$dir/dump/${set}_single/wav.scp" ] || continue
+            contrasep prepare-data --sources "$folder" --out "$dir/data/${set}_single"
+            contrasep validate-data "$dir/data/${set}_single"
+            contrasep dump "${settings[@]}" --data "$dir/data/${set}_single" --out "$dir/dump/${set}_single"
+            contrasep dump "${settings[@]}" --data "$dir/data/${set}_single" --out "$dir/dump/${set}_single" --merge
+        done
+    fi
+    train_sets=("$dir/dump/tr_single" ${extra:+"$dir/dump/tr_${extra}_single"})
+    local key made=
+    # all that the training depends on: words, values of the configuration's files, speech
+    key=$({ printf '%s\n' "${settings[@]}" "${train_sets[@]}"; for name in conf/data.yaml ${config//,/ }; do [ ! -f "$name" ] || cat "$name"; done
+        for name in "${train_sets[@]}"; do [ ! -f "$name/wav.scp" ] || cat "$name/wav.scp"; done; } | cksum)
+    [ ! -s "$dir/model/.done" ] || made=$(<"$dir/model/.done")
+    if [ "$stage" -le 2 ] && [ "$stop_stage" -ge 2 ] && [ -n "$made" ] && [ "$made" != "$key" ]; then
+        die "$dir/model: trained with other settings or speech; delete it, or name another --dir"
+    fi
+    if [ "$stage" -le 2 ] && [ "$stop_stage" -ge 2 ] && [ -z "$made" ]; then
+        # one process, so it may have the cores of the other stages' jobs
+        OMP_NUM_THREADS=$nj MKL_NUM_THREADS=$nj contrasep train-asr "${settings[@]}" --train-sets "${train_sets[@]}" --valid-sets "$dir/dump/cv_single" \
+            --out "$dir/model" --ngpu "$ngpu"
+        printf '%s\n' "$key" >"$dir/model/.done.tmp"
+        mv "$dir/model/.done.tmp" "$dir/model/.done"
+    fi
+    if [ "$stage" -le 3 ] && [ "$stop_stage" -ge 3 ]; then
+        for set in cv ${test_sets//,/ }; do
+            contrasep transcribe --model "$dir/model/asr.pth" --dump "$dir/dump/${set}_single" --out "$dir/model/text_$set"
+        done
+    fi
+}
+
+{
+main "$@"
+exit
+}
