@@ -64,16 +64,37 @@ end_group() {  # all of it, jobs that outlived who started them among them; retu
 
 end_processes() {
     local tries=0
+    # A shell tells of a program that a signal ended before it. So the run's own is told first, the others all at once.
+    if leader_lives; then
+        kill -TERM "$group" 2>/dev/null || true
+        kill -CONT "$group" 2>/dev/null || true
+        while [ $tries -lt 20 ] && leader_lives; do
+            tries=$((tries + 1))
+            sleep 0.05
+        done
+    fi
+    tries=0
     while group_lives; do
         case $tries in
-            0) kill -TERM -- "-$group" 2>/dev/null || true; kill -CONT -- "-$group" 2>/dev/null || true ;;
-            $((seconds_to_leave * 10))) kill -KILL -- "-$group" 2>/dev/null || true ;;
+            0) kill_group STOP; kill_group TERM; kill_group CONT ;;
+            $((seconds_to_leave * 10))) kill_group KILL ;;
             # in the kernel, where nothing ends it
             $((seconds_to_leave * 20))) return ;;
         esac
         tries=$((tries + 1))
         sleep 0.1
     done
+}
+
+kill_group() {  # kill_group NAME
+    kill "-$1" -- "-$group" 2>/dev/null || true
+}
+
+leader_lives() {  # its id is not given away while a process of its group is listed
+    local state
+    kill -0 -- "-$group" 2>/dev/null || return 1
+    state=$(ps -o stat= -p "$group") || return 1
+    [[ $state != Z* ]]
 }
 
 group_lives() {  # is there a process of the group that has not ended? Ended ones stay listed until they are asked for

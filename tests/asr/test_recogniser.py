@@ -131,14 +131,15 @@ def test_batches_hold_every_recording_once_within_their_seconds(spoken):
 
 def test_it_learns_words_and_writes_its_curve(spoken, tmp_path):
     recordings = read_spoken([spoken])
-    options = small(steps=150, budget_minutes=5.0, valid_every=0.05, learning_rate=0.01, hop_ms=10.0)
+    options = small(steps=150, budget_minutes=5.0, valid_every=0.002, learning_rate=0.01, hop_ms=10.0)
     training = Training(recordings, recordings, options, tmp_path)
     before = error_rates(training.model, recordings)
     best = training.run(lambda line: None)
     assert before[0] > 0.8 and best < 0.2
     lines = [line.split("\t") for line in (tmp_path / "curve.tsv").read_text().splitlines()]
     assert lines[0][:3] == ["minutes", "cpu_minutes", "steps"] and int(lines[-1][2]) == 150
-    assert float(lines[-1][4]) < float(lines[1][4])
+    # at least one line before the last, however fast the machine
+    assert len(lines) > 2 and float(lines[-1][4]) < float(lines[1][4])
     model = load_recogniser(tmp_path / "asr.pth")
     assert error_rates(model, recordings)[0] == pytest.approx(best)
     assert main([

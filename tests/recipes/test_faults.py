@@ -60,6 +60,21 @@ def test_few_open_files(hard, line):
     assert (done.returncode, done.stderr) == (1 if line else 0, line)
 
 
+def test_no_shell_tells_of_programs_that_ended_before_it(tmp_path):
+    """A signal reaches the processes of a group one after another, the newest first; here with time between."""
+    script = tmp_path / "run.sh"
+    script.write_text(
+        f"set -euo pipefail; . '{ROOT}/utils/signals.sh'\n"
+        "kill() { case $* in '-TERM -- -'*) pkill -TERM -n -g \"$group\"; sleep 0.2 ;; esac; builtin kill \"$@\"; }\n"
+        "body() { trap true EXIT; sh -c 'echo; exec sleep 20'; }\nguarded x body\n"
+    )
+    with subprocess.Popen(["bash", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as run:
+        run.stdout.readline()
+        run.send_signal(signal.SIGINT)
+        assert run.communicate(timeout=20)[1] == "x: ended by SIGINT; the same command goes on from there\n"
+        assert run.returncode == 128 + signal.SIGINT
+
+
 @pytest.mark.parametrize("name, stage", [
     pytest.param(name, stage, marks=pytest.mark.slow if name in SLOW else ()) for name, stage in FAULTS])
 def test_the_same_command_ends_as_undisturbed(workshop, name, stage):
