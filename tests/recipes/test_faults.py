@@ -141,7 +141,7 @@ SHELL = sorted(path for folder in ("utils", "egs", "tools", ".ci", "conf") for p
                and path.parts[-2] != "cluster")
 FUNCTION = re.compile(r"^\s*(\w+)\(\) [{(]", re.M)
 # functions of builtins alone, whose status is the answer
-ANSWERS = {"selected", "is_training", "group_lives", "claim"}
+ANSWERS = {"selected", "is_training", "group_lives", "leader_lives", "claim"}
 
 
 def code_of(path):
