@@ -166,7 +166,8 @@ def rows(values):
     for (setting, seed), numbers in values.items():
         for key, number in zip(Turns.keys, numbers):
             speakers = ",".join(Turns.speakers[key])
-            name = {"setting": setting, "seed": seed, "set": "s", "utterance": key, "speakers": speakers, "minutes": "6"}
+            name = {"setting": setting, "seed": seed, "set": "s", "utterance": key, "speakers": speakers}
+            name["minutes"] = "6.0"
             found.append({**name, "partition": judging.TRUTH, "si_snri": 9.0, "nearest": 80.0, "probe": 70.0})
             found.append({**name, "partition": "k-means", "si_snri": number, "accuracy": 60.0})
     return judging.as_text(found)
