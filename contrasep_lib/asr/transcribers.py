@@ -156,7 +156,7 @@ class Command(Transcriber):
         try:
             done = subprocess.run(words, stdin=subprocess.DEVNULL, capture_output=True, check=False)
         except OSError as error:
-            raise ContrasepError(f"--asr-cmd: {words[0]}: {error.strerror}; name a program that is there") from None
+            raise ContrasepError(f"--asr-cmd: {words[0]}: {error.strerror}; name an existing program") from None
         if done.returncode:
             said = " ".join(done.stderr.decode("utf-8", "replace").split())[-SHOWN_ERROR:]
             raise ContrasepError(f"--asr-cmd: {words[0]} ended with status {done.returncode} ({said})")

@@ -76,7 +76,7 @@ def _add_page(parser: argparse.ArgumentParser) -> None:
         help="size of the page; mixtures that do not fit are left out (default %(default)s)",
     )
     parser.add_argument(
-        "--recordings", metavar="DIR", help="where the separated recordings lie, to be heard beside their outputs"
+        "--recordings", metavar="DIR", help="folder of the separated recordings, to be heard next to their outputs"
     )
 
 

@@ -85,17 +85,17 @@ def _add_voices(parser: argparse.ArgumentParser) -> None:
     """How speakers are told apart, and which are looked for."""
     parser.add_argument(
         "--speakers", metavar="NAME",
-        help="speaker encoder that tells talkers of long recordings apart and finds enrolled voices, beside or in "
-        "place of the model's own embeddings: resemblyzer, with the extra 'speakers' (default: none)",
+        help="speaker encoder that distinguishes the talkers of long recordings and finds enrolled voices, in addition "
+        "to or in place of the model's own embeddings: resemblyzer, with the extra 'speakers' (default: none)",
     )
     parser.add_argument(
         "--enroll", action="append", default=[], metavar="NAME=FILE",
-        help="a sample of a speaker alone: the output that sounds most like it is named after NAME, if one does; may "
+        help="a sample of a speaker alone: the most similar output is named after NAME, if it is similar enough; may "
         "be repeated. Nothing of the voice is kept",
     )
     parser.add_argument(
         "--enroll-threshold", type=within(Annotated[float, Range(0, 1)]), metavar="T",
-        help="how alike they have to be (default: as measured for the model best, with the speaker encoder or without)",
+        help="required similarity (default: as measured for the model best, with the speaker encoder or without)",
     )
 
 

@@ -203,7 +203,7 @@ def check_layout(data: Path, options: AudiomnistOptions) -> tuple[dict[str, str]
             continue
         if readable and speaker not in entries:
             errors.append(
-                f"{data / META}: no speaker '{speaker}', though the folder {speaker} is there; fetch the file again"
+                f"{data / META}: no speaker '{speaker}', though the folder {speaker} exists; fetch the file again"
             )
         errors += _check_names(data / speaker, options.takes)
     return {speaker: gender for speaker, gender in entries.items() if gender}, errors

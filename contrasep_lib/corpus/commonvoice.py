@@ -61,7 +61,7 @@ def find_clips(corpus: str | os.PathLike, options: CommonvoiceOptions) -> tuple[
                 missing.append(f"{language}/{clip.path.name}")
     if not found:
         raise ContrasepError(
-            f"{corpus}: none of the {len(missing)} clips of its tables is there; copy LANG/{CLIPS} too"
+            f"{corpus}: none of the {len(missing)} clips of its tables exists; copy LANG/{CLIPS} too"
         )
     notes = [counted(missing, "clips are missing and left out")] if missing else []
     languages_of: dict[str, Counter[str]] = {}

@@ -82,7 +82,7 @@ def find_talkers(said: Sequence[str], count: int, naming: str, table: str | None
             return [talkers for talkers in made if talkers is not None], name
         if naming == name:
             odd = said[made.index(None)]
-            raise ContrasepError(f"{shown(odd)}: tells no {count} speakers, as names of '{name}' do")
+            raise ContrasepError(f"{shown(odd)}: does not name {count} speakers, as names of '{name}' do")
     return [[(f"{text}-{number}",) * 2 for number in range(1, count + 1)] for text in said], "none"
 
 
@@ -153,7 +153,7 @@ class FinishedMixtures(Corpus):
 
     def _require(self, out: Path, corpus: str, errors: Sequence[str]) -> None:
         if errors and self.options.leave_out:
-            print(f"{corpus}: {counted(errors, 'mixtures are faulty and left out')}", file=sys.stderr)
+            print(f"{corpus}: {counted(errors, 'mixtures have errors and are left out')}", file=sys.stderr)
         else:
             raise_all(out / ERRORS, errors)
 

@@ -98,7 +98,7 @@ def make_recipe(folder: str | os.PathLike[str], label: str | None = None, finish
     if lacking:
         raise ContrasepError(f"{folder}: no ../../{lacking[0]} there; make it in egs/ of a checkout of the toolkit")
     if place.exists() and (not place.is_dir() or any(place.iterdir())):
-        raise ContrasepError(f"{folder}: is there already; name another folder, or delete it")
+        raise ContrasepError(f"{folder}: already exists; name another folder, or delete it")
     label = label or parts["corpus"]
     if not label.isprintable() or re.search(r"[\"\\$`]", label):
         raise ContrasepError(f'--label: expected words without ", \\, $ and `, got \'{shown(label)}\'')

@@ -78,7 +78,7 @@ def _read_tables(folder: Path, spk: list[str]) -> tuple[list[str], Tables]:
     tables: Tables = {}
     gaps = sorted(path.name for path in folder.glob("spk*.scp") if path.name not in spk)
     if gaps:
-        errors.append(f"{folder}: {gaps[0]} is there but not spk{len(spk) + 1}.scp; number sources from 1")
+        errors.append(f"{folder}: {gaps[0]} exists but not spk{len(spk) + 1}.scp; number sources from 1")
     texts = [f"text_spk{number}" for number in range(1, len(spk) + 1)]
     if (folder / NOISE).is_file() and not spk:
         errors.append(f"{folder / NOISE}: noise of mixtures whose sources, spk1.scp .., are not there")

@@ -85,8 +85,8 @@ def read_states(
         if _begins_as_checkpoint(path):
             if isinstance(error, pickle.UnpicklingError):
                 raise ContrasepError(
-                    f"{path}: not read, as it is damaged or holds objects beside tensors and plain values, which could "
-                    "run code; name another file"
+                    f"{path}: not read, as it is damaged or holds objects other than tensors and plain values, which "
+                    "could run code; name another file"
                 ) from None
             raise ContrasepError(f"{path}: truncated or damaged; delete it and train again") from None
         raise ContrasepError(f"{path}: not a checkpoint of contrasep; name another file") from None

@@ -119,7 +119,8 @@ class ModelOptions(Bounded):
             self._check_positives(f"{key}.{name}", getattr(objective, "positives", "any"))
         if objectives and not any(objective.shapes for objective in objectives.values()):
             raise ValueError(
-                f"{key}: expected one that shapes the embeddings beside {', '.join(objectives)}, e.g. deep_clustering"
+                f"{key}: expected one that shapes the embeddings in addition to "
+                f"{', '.join(objectives)}, e.g. deep_clustering"
             )
 
     def _check_positives(self, where: str, positives: str) -> None:

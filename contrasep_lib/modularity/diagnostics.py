@@ -305,7 +305,7 @@ def _contrast(sums: torch.Tensor, mass: torch.Tensor, squares: torch.Tensor) -> 
 
 def _weak(value: float, limit: float) -> Signature:
     words = (
-        f"nodes of one community are only {value:.2f} more alike in cosine than nodes of two "
+        f"nodes of one community are only {value:.2f} more similar in cosine than nodes of two "
         f"(limit {limit:g}): the embeddings hardly separate speakers"
     )
     return Signature("weak contrastive signal", "cosine contrast", value, limit, value < limit, words)

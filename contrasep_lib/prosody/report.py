@@ -229,11 +229,11 @@ def chance_words(lags: Sequence[dict[str, Any]], feature: str) -> str:
     """From what lag on a probe is no better than chance, by its interval."""
     told = [bool(tree["interval"]) and tree["interval"][0] > 0.5 for row in lags for tree in [row["auc"][feature]]]
     if all(told):
-        return "told from another speaker at every distance"
+        return "distinguishable from another speaker at every distance"
     last = max((index for index, yes in enumerate(told) if yes), default=-1)
     if last < 0:
         return "at chance at every distance"
     if last == len(told) - 1:
-        return "at chance at some lags, told from another speaker across utterances"
+        return "at chance at some lags, distinguishable from another speaker across utterances"
     seconds = lags[last + 1]["seconds"]
     return f"at chance from {'another utterance' if seconds is None else f'{seconds:g} s'} on"

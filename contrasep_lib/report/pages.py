@@ -47,7 +47,7 @@ PENALTY_NOTES = (
 # column -> what its readers have to know
 PERCEPTUAL_NOTES = {
     "stoi": "STOI (Taal et al. 2011) by pystoi: intelligibility, 0 to 1.",
-    "estoi": "ESTOI (Jensen and Taal 2016) by pystoi: intelligibility beside maskers that fluctuate, 0 to 1.",
+    "estoi": "ESTOI (Jensen and Taal 2016) by pystoi: intelligibility with fluctuating maskers, 0 to 1.",
     "pesq": "PESQ (ITU-T P.862) by the package pesq: quality as MOS-LQO, from 1 on.",
     "dnsmos": (
         "DNSMOS P.835 (Reddy et al. 2022) by speechmos: a network's opinion of the output alone, 1 to 5, of speech at "

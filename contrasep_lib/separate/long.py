@@ -122,7 +122,7 @@ class LongSeparation:
         bar = max(loudest) * 10 ** (-separator.model.features.silence_db / 10)
         self.sounding = [power > bar for power in loudest]
         if not any(self.sounding):
-            raise ContrasepError(f"'{key}': nothing but silence; there is nobody to separate")
+            raise ContrasepError(f"'{key}': nothing but silence; there is no speaker to separate")
         advance((len(mixture) - len(self.mixture)) / rate)
         self._windows: ConversationWindows | None = None
         # blocks of windows, and who talks in them alone
@@ -141,8 +141,8 @@ class LongSeparation:
             self._conversation(num_spk, advance)
         elif separator.speakers is not None:
             raise ContrasepError(
-                f"'{key}': the model has no voice space, without which --speakers tells no talkers of long recordings "
-                "apart; make it by tools/fit_voices.py"
+                f"'{key}': the model has no voice space, which --speakers needs for long recordings; "
+                "make it by tools/fit_voices.py"
             )
         else:
             self._all_windows(num_spk, advance)

@@ -139,7 +139,7 @@ class ModelSeparator:
         signal = torch.from_numpy(excerpt.signal)[None].to(device)
         nodes, seen = self.model.analyse(signal)
         if not nodes.valid.any():
-            raise ContrasepError(f"'{key}': nothing but silence; there is nobody to separate")
+            raise ContrasepError(f"'{key}': nothing but silence; there is no speaker to separate")
         seed = ((zlib.crc32(key.encode()) if draw is None else draw) + self.modularity.seed) % 2**31
         decision = None
         try:

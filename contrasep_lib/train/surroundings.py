@@ -51,8 +51,8 @@ class Surroundings:
         self.files = noise_files(noise.folder, "tr") if noise.folder is not None else []
         if "babble" in noise.kinds and len(by_speaker) - most < noise.babble_talkers:
             raise ContrasepError(
-                f"noise.babble_talkers: expected at most {max(0, len(by_speaker) - most)}, the speakers beside "
-                f"a mixture's, got {noise.babble_talkers}"
+                f"noise.babble_talkers: expected at most {max(0, len(by_speaker) - most)}, the number of speakers "
+                f"that are not in a mixture, got {noise.babble_talkers}"
             )
         self.bank = None if room.rt60 is None else room_bank(room, rate, most, folder)
 

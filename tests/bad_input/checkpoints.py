@@ -75,7 +75,8 @@ def pickled(folder):
     return replaced(MODEL, pickle.dumps({"format": "contrasep model", "state": Attack()}))
 
 
-@kind(FAMILY, "a checkpoint with objects, which could run code", MODEL, "holds objects beside tensors and plain values")
+@kind(FAMILY, "a checkpoint with objects, which could run code", MODEL,
+      "holds objects other than tensors and plain values")
 def objects(folder):
     return changed(training=Attack())
 

@@ -121,7 +121,7 @@ def addition(folder):
     return checked(s1=np.full(800, 120, np.int16))
 
 
-@kind(FINISHED, "names that are not of the naming", "m0", "tells no 2 speakers, as names of 'wsj0mix' do")
+@kind(FINISHED, "names that are not of the naming", "m0", "does not name 2 speakers, as names of 'wsj0mix' do")
 def naming(folder):
     return lambda: find_talkers(["m0"], 2, "wsj0mix", None)
 

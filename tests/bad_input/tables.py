@@ -216,7 +216,7 @@ def command_writes(folder):
     return (*DUMP, "--allow-pipes")
 
 
-@kind(FAMILY, "sources that are not numbered from 1", "data/tt_2mix", "spk3.scp is there but not spk2.scp")
+@kind(FAMILY, "sources that are not numbered from 1", "data/tt_2mix", "spk3.scp exists but not spk2.scp")
 def gap_in_sources(folder):
     Path("data/tt_2mix/spk2.scp").rename("data/tt_2mix/spk3.scp")
     for name in ("utt2spks", "text_spk2"):

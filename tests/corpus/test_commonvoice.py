@@ -222,7 +222,7 @@ def test_missing_and_bad_clips_are_counted_and_left_out(corpus, command, tmp_pat
     for path in (corpus / "dd" / "clips").iterdir():
         path.unlink()
     done = command(corpus, "--set", "corpus.commonvoice.languages=[dd]")
-    assert done.returncode == 1 and "none of the 3 clips of its tables is there" in done.stderr
+    assert done.returncode == 1 and "none of the 3 clips of its tables exists" in done.stderr
 
 
 @pytest.mark.parametrize("content, says", [

@@ -145,7 +145,7 @@ def test_names_of_mixtures():
     assert find_talkers(libri + wsj, 2, "auto", None)[1] == "none" == find_talkers(libri, 2, "none", None)[1]
     # one talker of a mixture of two
     assert find_talkers(libri, 1, "auto", None)[0] == [[("84", "84-1-2")]]
-    with pytest.raises(ContrasepError, match="01aa010k_.*: tells no 2 speakers, as names of 'librispeech' do"):
+    with pytest.raises(ContrasepError, match="01aa010k_.*: does not name 2 speakers, as names of 'librispeech' do"):
         find_talkers(wsj, 2, "librispeech", None)
 
 
@@ -191,7 +191,7 @@ def test_errors_are_one_line_that_names_the_mixture(trees, contrasep, tmp_path, 
     assert lines[0] in done.stderr and "all are in o/errors.txt" in done.stderr
     leave_out = ("--set", "corpus.mixtures.leave_out=true")
     done = contrasep("import-mixtures", "--corpus", "t", "--out", "o", *BOTH, *leave_out, check=True)
-    assert "tr 5 mixtures" in done.stdout and "mixtures are faulty and left out" in done.stderr
+    assert "tr 5 mixtures" in done.stdout and "mixtures have errors and are left out" in done.stderr
 
 
 def test_other_lengths_than_the_list_says(trees, contrasep, tmp_path):

@@ -57,8 +57,8 @@ COUNTER = {"counter": "classifier", "objectives": {"deep_clustering": 1.0, "coun
         ),
         ({"decoder": "attractor"}, "decoder: none of the objectives deep_clustering teaches it"),
         ({"counter": "classifier"}, "counter: none of the objectives deep_clustering teaches it"),
-        ({**DECODER, "objectives": ["si_snr"]}, "expected one that shapes the embeddings beside si_snr"),
-        ({**COUNTER, "objectives": ["count"]}, "expected one that shapes the embeddings beside count"),
+        ({**DECODER, "objectives": ["si_snr"]}, "expected one that shapes the embeddings in addition to si_snr"),
+        ({**COUNTER, "objectives": ["count"]}, "expected one that shapes the embeddings in addition to count"),
         ({**DECODER, "granularity": "frame"}, "decoder: it needs granularity 'tf', got 'frame'"),
         ({**DECODER, "labels": "none"}, "labels: objective si_snr learns from sources"),
         ({**COUNTER, "labels": "none"}, "labels: objective count learns from sources"),
@@ -75,7 +75,7 @@ COUNTER = {"counter": "classifier", "objectives": {"deep_clustering": 1.0, "coun
         ({"pretrain_objectives": ["si_snr"]}, "pretrain_objectives: si_snr teaches a decoder; choose one with"),
         (
             {**COUNTER, "pretrain_objectives": ["count"]},
-            "pretrain_objectives: expected one that shapes the embeddings beside count",
+            "pretrain_objectives: expected one that shapes the embeddings in addition to count",
         ),
         (
             {"centroids": {"oracle": 1.0}},

@@ -117,7 +117,7 @@ def test_words_of_chance():
         return [{"seconds": seconds, "auc": {"x": {"value": 0.6, "interval": [low, 0.7]}}}
                 for seconds, low in zip((0.01, 0.1, 1.0, None), lows)]
 
-    assert chance_words(rows(0.6, 0.6, 0.6, 0.6), "x") == "told from another speaker at every distance"
+    assert chance_words(rows(0.6, 0.6, 0.6, 0.6), "x") == "distinguishable from another speaker at every distance"
     assert chance_words(rows(0.6, 0.6, 0.4, 0.4), "x") == "at chance from 1 s on"
     assert chance_words(rows(0.6, 0.6, 0.6, 0.4), "x") == "at chance from another utterance on"
     assert chance_words(rows(0.4, 0.4, 0.4, 0.4), "x") == "at chance at every distance"

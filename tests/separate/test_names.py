@@ -48,4 +48,4 @@ def test_zeros_around_change_no_seed_and_the_first_window_begins_at_0(tmp_path, 
 def test_an_error_of_a_name_with_a_colon_is_whole(tmp_path):
     soundfile.write(tmp_path / "a: b.wav", np.zeros(RATE), RATE)
     [error] = run([tmp_path / "a: b.wav"], tmp_path / "out")[1]
-    assert error == f"{tmp_path / 'a: b.wav'}: nothing but silence; there is nobody to separate"
+    assert error == f"{tmp_path / 'a: b.wav'}: nothing but silence; there is no speaker to separate"

@@ -41,7 +41,7 @@ def test_checkpoints_that_cannot_be_used_are_one_line(task, phase, undisturbed, 
     with pytest.raises(ContrasepError, match="expected a model.pth"):
         load_model(folder / "model.pth")
     torch.save({"format": multiprocessing.Process}, folder / "model.pth")
-    with pytest.raises(ContrasepError, match="holds objects beside tensors and plain values"):
+    with pytest.raises(ContrasepError, match="holds objects other than tensors and plain values"):
         load_model(folder / "model.pth")
     with pytest.raises(ContrasepError, match="no such checkpoint"):
         load_model(folder / "none.pth")

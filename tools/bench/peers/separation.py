@@ -44,7 +44,7 @@ def separate_mixture(model: Peer, key: str, mixture: np.ndarray, features: Featu
         ContrasepError: a mixture of silence.
     """
     if not mixture.any():
-        raise ContrasepError(f"'{key}': nothing but silence; there is nobody to separate")
+        raise ContrasepError(f"'{key}': nothing but silence; there is no speaker to separate")
     device = next(model.parameters()).device
     signal = torch.from_numpy(np.ascontiguousarray(mixture, np.float32))[None].to(device)
     outputs = model.separate(signal)[0].cpu()
