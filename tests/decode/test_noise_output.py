@@ -204,7 +204,8 @@ def test_batches_of_single_speakers_and_of_silence():
     model = make(noise=True)
     mixture, sources, noise = tones(2, 640, 0)
     one = sources[:, :1]
-    loss, stats, _ = model(one.sum(1) + noise, torch.full((2,), 640), one, torch.tensor([1, 1]), torch.tensor([[0], [1]]))
+    ones, speakers = torch.tensor([1, 1]), torch.tensor([[0], [1]])
+    loss, stats, _ = model(one.sum(1) + noise, torch.full((2,), 640), one, ones, speakers)
     loss.backward()
     assert stats["si_snr"] == 0 and stats["noise_snr"] > 0 and model.decoder.noise.output.weight.grad.abs().sum() > 0
     silent = torch.zeros(2, 2, 640)

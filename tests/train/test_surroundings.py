@@ -82,7 +82,8 @@ def test_fixed_mixtures_have_their_own_noise(mixture_dumps, tmp_path):
             # what is beside the sources is the noise of the set, whatever is asked for on the fly
             rest = beside(made[1, 0])
             assert np.sqrt(np.square(rest).mean()) == pytest.approx(0.02, rel=0.2)
-            assert min(np.abs(noise[at : at + len(rest)] - rest).max() for at in range(len(noise) - len(rest) + 1)) < 1e-4
+            starts = range(len(noise) - len(rest) + 1)
+            assert min(np.abs(noise[start : start + len(rest)] - rest).max() for start in starts) < 1e-4
             if options:
                 with pytest.raises(ContrasepError, match=f"{mixture_dumps[2]}: expected noise.scp for {[*options][0]}"):
                     make([noisy, mixture_dumps[2]], fixed, MIX)

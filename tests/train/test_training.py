@@ -144,7 +144,8 @@ def test_an_output_for_noise_begins_with_a_decoder(task, phase, undisturbed):
     made = load_model(folder / "model.pth")
     assert made.has_noise and made.decoder.noise.output.weight.abs().sum() > 0 and not load_model(plain).has_noise
     with pytest.raises(ContrasepError, match="decoder.noise"):
-        task.train(phase("back", model={"decoder": decoder, "objectives": objectives}, init=folder / "model.pth", **options))
+        model["decoder"] = decoder
+        task.train(phase("back", model=model, init=folder / "model.pth", **options))
 
 
 def test_frozen_parts_keep_their_weights_and_objectives_that_teach_nothing_are_left_out(task, phase, undisturbed):
