@@ -5,9 +5,10 @@ Nothing of a voice is kept: ``NAME.json`` holds names and scores.
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from contrasep_lib.enrol.voices import BLOCK, LONGEST, Voice, loudest, pinned, s
 from contrasep_lib.errors import ContrasepError
 from contrasep_lib.io.atomic import write_text
 from contrasep_lib.io.audio import resample_audio
+from contrasep_lib.io.rttm import read_rttm, write_rttm
 from contrasep_lib.separate.shipped import NamedSeparator
 
 
@@ -59,7 +61,7 @@ class Naming:
         content = json.loads(described.read_text(encoding="utf-8"))
         scores = self._scores([place.with_name(name) for name in content["outputs"]], content)
         found = pinned(scores, self.threshold)
-        content["enrolled"] = {}
+        content["enrolled"], names = {}, {}
         # as in separation: what has no JSON is not whole
         described.unlink()
         for number, (voice, output) in enumerate(zip(self.voices, found)):
@@ -70,11 +72,13 @@ class Naming:
                 name = f"{place.name}_{voice.name}{old.suffix}"
                 old.rename(place.with_name(name))
                 content["outputs"][output] = name
+                names[f"spk{output + 1}"] = voice.name
             content["enrolled"][voice.name] = {
                 "output": name, "score": round(best, 4), "threshold": self.threshold,
             }
             where = f"not there (at most {best:.2f}" if name is None else f"{place.with_name(name)} ({best:.2f}"
             yield f"{place.name}: {voice.name}: {where}, threshold {self.threshold:g})"
+        _rename_turns(place, names)
         write_text(described, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
 
     def _scores(self, paths: Sequence[Path], content: dict[str, Any]) -> np.ndarray:
@@ -89,6 +93,14 @@ class Naming:
             for number, voice in enumerate(self.voices):
                 scores[number, which] = scores_of(self.separator, voice.sample, outputs, [which])[0]
         return scores
+
+
+def _rename_turns(place: Path, names: Mapping[str, str]) -> None:
+    """The speakers of ``NAME.rttm`` as the outputs are named."""
+    path = place.with_name(f"{place.name}.rttm")
+    if names and path.is_file():
+        turns = [dataclasses.replace(turn, speaker=names.get(turn.speaker, turn.speaker)) for turn in read_rttm(path)]
+        write_rttm(path, place.name, turns)
 
 
 def _identity(place: Path) -> tuple[int, int] | None:

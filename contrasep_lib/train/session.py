@@ -29,6 +29,8 @@ PREVIOUS = "checkpoint.previous.pth"
 # what ESPnet's reporter and torch's schedulers leave in a checkpoint beside plain values and tensors
 SAFE = (datetime.timedelta, np._core.multiarray.scalar, np.dtype, type(np.dtype(np.float64)))
 SECONDS_BETWEEN_LINES = 10.0
+# mean cosine from which on embeddings have collapsed to one point
+ALIKE = 0.999
 
 log = logging.getLogger("contrasep.train")
 
@@ -162,6 +164,12 @@ class Session:
         values = ", ".join(f"{name} {valid[name]:.4g}" for name in shown if name in valid)
         best = ", the best so far" if self.ranking()[:1] == [epoch] else ""
         log.info("epoch %d/%d in validation: %s%s", epoch, self.epochs, values, best)
+        if min(valid.get("within", 0.0), valid.get("between", 0.0)) > ALIKE:
+            log.warning(
+                "epoch %d: all embeddings are alike (mean cosine %.4f within speakers, %.4f between them); "
+                "take a lower learning_rate, or warm up (scheduler: warmupconstant)",
+                epoch, valid["within"], valid["between"],
+            )
         checkpoint = self.folder / CHECKPOINT
         if checkpoint.is_file():
             _duplicate(checkpoint, self.folder / PREVIOUS)

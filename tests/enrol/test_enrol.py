@@ -79,6 +79,9 @@ def test_outputs_get_the_names_of_voices(contrasep, speakers, tmp_path):
     assert Path("out/meeting_alice.wav").read_bytes() == before[plain["outputs"][number]]
     there = sorted(path.name for path in Path("out").iterdir())
     assert there == sorted([*content["outputs"], "meeting.json", "meeting.rttm"])
+    # who is heard when has the name too
+    heard = before["meeting.rttm"].decode().replace(f" spk{number + 1} ", " alice ")
+    assert " alice " in heard and Path("out/meeting.rttm").read_text() == heard
     # names and scores alone
     assert content["enrolled"]["alice"].keys() == {"output", "score", "threshold"}
     again = contrasep(*words, *voices)

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
-import os
 import shutil
 import subprocess
 from pathlib import Path
 
 from contrasep_lib.errors import ContrasepError
 from contrasep_lib.io.recording import FileSource, read_recording
+from tests.bad_input.kinds import inside
 from tests.io.kinds_of_file import Kind, all_kinds
 
 RATE = 8000
@@ -49,7 +48,7 @@ def judged(name, channels):
 def reading(kind: Kind, folder: Path, judge: bool) -> Read:
     """Make a kind's file in a folder of its own, and read it."""
     folder.mkdir()
-    with contextlib.chdir(folder) if hasattr(contextlib, "chdir") else _inside(folder):
+    with inside(folder):
         name = kind.make()
         source = FileSource(name)
         try:
@@ -58,16 +57,6 @@ def reading(kind: Kind, folder: Path, judge: bool) -> Read:
             return Read(said=str(error))
         expected = judged(name, found.channels) if judge else None
         return Read(found.length, found.rate, found.channels, source.reader, "; ".join(found.notes), expected)
-
-
-@contextlib.contextmanager
-def _inside(folder):
-    before = os.getcwd()
-    os.chdir(folder)
-    try:
-        yield
-    finally:
-        os.chdir(before)
 
 
 def page(found: dict[Kind, Read], versions: str) -> str:

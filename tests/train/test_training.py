@@ -11,7 +11,7 @@ import yaml
 
 from contrasep_lib.config import as_tree, build
 from contrasep_lib.errors import ContrasepError
-from contrasep_lib.models.checkpoint import load_model, read_model, read_states
+from contrasep_lib.models.checkpoint import load_model, read_model, read_states, save_model
 from contrasep_lib.models.options import ModelOptions
 from tests.train.running import TREE, assert_same_result, losses, statistics
 
@@ -43,6 +43,17 @@ def test_a_model_tells_what_it_began_with_and_no_folder(task, phase, undisturbed
     assert [first] == read_model(undisturbed / "model.pth")["training"]["spent"]
     assert second["phase"] == args.contrasep["phase"] and second["minutes"] >= 0 and " of " in second["device"]
     assert training["train_sets"] == ["tr_single"]
+
+
+def test_embeddings_that_are_all_alike_are_reported(task, phase, undisturbed, tmp_path):
+    content = read_model(undisturbed / "model.pth")
+    state = {**content["state"], "backbone.output.weight": torch.zeros_like(content["state"]["backbone.output.weight"])}
+    state["backbone.output.bias"] = torch.ones_like(state["backbone.output.bias"])
+    save_model(tmp_path / "model.pth", state, content["features"], content["model"], {})
+    folder = task.train(phase("alike", epochs=1, init=str(tmp_path / "model.pth"), learning_rate=1e-8)).parent
+    [line] = [line for line in (folder / "train.log").read_text().splitlines() if "alike" in line and "epoch 1" in line]
+    assert "1.0000 within speakers, 1.0000 between them" in line and "lower learning_rate" in line
+    assert "are alike" not in (undisturbed / "train.log").read_text()
 
 
 def test_averages_are_those_of_the_best(undisturbed):

@@ -155,44 +155,86 @@ class Clustering:
         self.graphs = {text: create(part(graph=text).graph) for text in args.graphs}
 
 
+class Analysed:
+    """A mixture as a model sees it, with the truth.
+
+    Args:
+        model: that analyses it.
+        mixture: ``(samples,)``.
+        sources: ``(K, samples)``.
+
+    Attributes:
+        nodes: all of them, one mixture.
+        index: ``(valid,)``, nodes that are not silent; ``z``, ``(valid, dim)``, and ``label``, ``(valid,)``, are theirs.
+        truth: ``(1, nodes)``, the source that dominates each node.
+        per_frame: nodes of a frame.
+    """
+
+    def __init__(self, model: Any, mixture: np.ndarray, sources: np.ndarray) -> None:
+        self.model, self.mixture, self.sources = model, mixture, sources
+        self.nodes, self.seen = model.analyse(torch.from_numpy(mixture)[None])
+        self.truth = model.granularity.targets(torch.from_numpy(sources)[None])
+        self.per_frame = self.nodes.z.shape[1] // self.nodes.shape[0]
+        self.index = self.nodes.valid[0].nonzero().squeeze(1)
+        self.z, self.label = self.nodes.z[0, self.index], self.truth[0, self.index]
+
+    def gain(self, labels: torch.Tensor) -> float:
+        """SI-SNR improvement of binary masks, dB, of labels ``(1, nodes)``."""
+        from contrasep_lib.modularity.operator import one_hot
+        from contrasep_lib.nodes.granularity import apply_mask
+        from contrasep_lib.score.ratios import improvements
+
+        granularity, spectrum = self.model.granularity, self.seen.spectrum
+        hot = one_hot(labels.clamp_min(0), len(self.sources), self.nodes.z.dtype)
+        mask = granularity.mask(hot, granularity.nodes_of(spectrum))
+        outputs = apply_mask(mask, spectrum, len(self.mixture), self.model.features)[0]
+        return float(improvements(outputs.double().numpy(), self.mixture, self.sources).mean())
+
+    def drawn(self, most: int, seed: int) -> torch.Tensor:
+        """Places among ``index`` of so many nodes at most, in order."""
+        order = torch.randperm(len(self.index), generator=torch.Generator().manual_seed(seed))
+        return order[:most].sort().values
+
+    def known_by_neighbours(self, some: torch.Tensor, apart: int | None) -> float:
+        """`nearest` of these places; neighbours share no samples unless ``apart`` says so."""
+        features = self.model.features
+        return nearest(self.z[some], self.label[some], self.index[some] // self.per_frame, apart or features.win // features.hop)
+
+    def known_by_probe(self, some: torch.Tensor, folds: int) -> float:
+        """`linear_probe` of these places."""
+        frames = self.index[some] // self.per_frame
+        return linear_probe(self.z[some].double().numpy(), self.label[some].numpy(), frames.numpy(), folds)
+
+    def density(self, some: torch.Tensor, graph: Any) -> float:
+        """Share of the pairs of these places with an edge."""
+        from contrasep_lib.modularity.operator import GraphOperator
+
+        part = GraphOperator(self.z[some], torch.ones(len(some)), graph).graph
+        points = part.points(self.z[some])
+        edges = part.affinity(points @ points.T).fill_diagonal_(0) > 0
+        return float(edges.sum()) / max(len(some) * (len(some) - 1), 1)
+
+
 def measures(model: Any, mixture: np.ndarray, sources: np.ndarray, seed: int, args: argparse.Namespace, by: Clustering) -> dict[str, float]:
     """All measures of one mixture; accuracies and shares in %, improvements in dB."""
     from contrasep_lib.modularity.graphs import KernelGraph
-    from contrasep_lib.modularity.operator import GraphOperator, one_hot
     from contrasep_lib.modularity.solvers.kmeans import KMeansSolver
-    from contrasep_lib.nodes.granularity import apply_mask
-    from contrasep_lib.score.ratios import improvements
 
-    count, granularity = len(sources), model.granularity
-    nodes, seen = model.analyse(torch.from_numpy(mixture)[None])
-    truth = granularity.targets(torch.from_numpy(sources)[None])
-    valid, per_frame = nodes.valid[0], nodes.z.shape[1] // nodes.shape[0]
-    index = valid.nonzero().squeeze(1)
-    z, label = nodes.z[0, index], truth[0, index]
-
-    def gain(labels: torch.Tensor) -> float:
-        mask = granularity.mask(one_hot(labels.clamp_min(0), count, nodes.z.dtype), granularity.nodes_of(seen.spectrum))
-        outputs = apply_mask(mask, seen.spectrum, len(mixture), model.features)[0]
-        return float(improvements(outputs.double().numpy(), mixture, sources).mean())
-
-    some = torch.randperm(len(index), generator=torch.Generator().manual_seed(seed))[: args.nodes].sort().values
-    frames = index[some] // per_frame
-    apart = args.apart or model.features.win // model.features.hop
+    scene = Analysed(model, mixture, sources)
+    some = scene.drawn(args.nodes, seed)
     values = {
-        "largest speaker, %": 100 * float(label.bincount().max()) / len(label),
-        "nearest neighbour, %": 100 * nearest(z[some], label[some], frames, apart),
-        "linear probe, %": 100 * linear_probe(z[some].double().numpy(), label[some].numpy(), frames.numpy(), args.folds),
-        "true dominance, dB": gain(truth),
+        "largest speaker, %": 100 * float(scene.label.bincount().max()) / len(scene.label),
+        "nearest neighbour, %": 100 * scene.known_by_neighbours(some, args.apart),
+        "linear probe, %": 100 * scene.known_by_probe(some, args.folds),
+        "true dominance, dB": scene.gain(scene.truth),
     }
     rows = {"k-means": (KMeansSolver(), KernelGraph()), **{text: (by.solver, graph) for text, graph in by.graphs.items()}}
     for name, (solver, graph) in rows.items():
-        found = solver.solve(nodes, count, graph, seed, by.quality).labels
-        values[f"{name}, %"] = 100 * accuracy(found[0, index], label)
-        values[f"{name}, dB"] = gain(found)
+        found = solver.solve(scene.nodes, len(sources), graph, seed, by.quality).labels
+        values[f"{name}, %"] = 100 * accuracy(found[0, scene.index], scene.label)
+        values[f"{name}, dB"] = scene.gain(found)
         if name in by.graphs and name != "kernel":
-            part = GraphOperator(z[some], torch.ones(len(some)), graph)
-            edges = part.graph.affinity(part.graph.points(z[some]) @ part.graph.points(z[some]).T).fill_diagonal_(0) > 0
-            values[f"{name}, pairs, %"] = 100 * float(edges.sum()) / max(len(some) * (len(some) - 1), 1)
+            values[f"{name}, pairs, %"] = 100 * scene.density(some, graph)
     return values
 
 

@@ -79,6 +79,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--scores", type=Path, required=True, metavar="FILE", help="table of all values")
     parser.add_argument("--least", type=within(Decibels), default=3.0, metavar="DB", help="SI-SNRi of a good partition (3)")
     parser.add_argument("--alarms", type=within(Part), default=0.05, metavar="SHARE", help="of good partitions, at the limit (0.05)")
+    parser.add_argument("--rates", type=Path, metavar="FILE", help="where the limits and rates go too, with precision and recall")
     return parser.parse_args(arguments)
 
 
@@ -159,39 +160,81 @@ def measure(args: argparse.Namespace) -> list[Values]:
 # ------------------------------------------------------------------ the table
 
 
-def report(values: Sequence[Values], least: float, alarms: float) -> None:
-    """Print limits and rates, for all sets and for each corpus."""
+@dataclasses.dataclass(frozen=True)
+class Rate:
+    """How often one signature is raised among good and failing partitions of one corpus, with one limit."""
+
+    signature: str
+    limit: float
+    label: str
+    corpus: str
+    good_raised: int
+    good: int
+    fails_raised: int
+    fails: int
+    area: float
+
+    @property
+    def words(self) -> list[str]:
+        """Cells of the printed table."""
+        limit = self.label if math.isnan(self.limit) else f"{self.limit:.3f}, {self.label}"
+        rates = [
+            f"{raised} of {of}" + (f" ({100 * raised / of:.0f} %)" if of else "")
+            for raised, of in ((self.good_raised, self.good), (self.fails_raised, self.fails))
+        ]
+        return [self.signature, limit, self.corpus, *rates, "" if math.isnan(self.area) else f"{self.area:.2f}"]
+
+
+def rates(values: Sequence[Values], least: float, alarms: float) -> list[Rate]:
+    """Limits and rates of each signature, then of any, for all sets and for each corpus; of every second mixture.
+
+    Args:
+        values: of all mixtures.
+        least: SI-SNRi of a good partition, dB.
+        alarms: share of good partitions beyond the limit that the other mixtures choose.
+    """
     from contrasep_lib.modularity.diagnostics import Thresholds
 
     order = {key: number for number, key in enumerate(dict.fromkeys((each.set, each.utterance) for each in values))}
-    good = [each for each in values if each.offset == 0 and each.si_snri >= least]
-    odd = [order[each.set, each.utterance] % 2 for each in good]
-    corpora = list(dict.fromkeys(each.set.partition("_")[0] for each in values))
+    judged = [each for each in values if not order[each.set, each.utterance] % 2]
+    corpora = ["all", *dict.fromkeys(each.set.partition("_")[0] for each in values)]
+    chosen_on = [each for each in values if each.offset == 0 and each.si_snri >= least and order[each.set, each.utterance] % 2]
+    found = []
+    for name, field, large, offset in KINDS:
+        chosen = _limit([getattr(each, field) for each in chosen_on], large, alarms)
+        for label, limit in (("in use", getattr(Thresholds(), field)), (f"{alarms:.0%} of good", chosen)):
+            for corpus in corpora:
+                part = [each for each in judged if corpus in ("all", each.set.partition("_")[0])]
+                good = [getattr(each, field) for each in part if each.offset == 0 and each.si_snri >= least]
+                fails = [getattr(each, field) for each in part if each.offset == offset and (offset or each.si_snri < least)]
+                raised = [sum(value > limit if large else value < limit for value in group) for group in (good, fails)]
+                found.append(Rate(name, limit, label, corpus, raised[0], len(good), raised[1], len(fails), _area(good, fails, large)))
+    for corpus in corpora:
+        part = [each for each in judged if each.offset == 0 and corpus in ("all", each.set.partition("_")[0])]
+        groups = [[_any(each) for each in part if (each.si_snri >= least) is fine] for fine in (True, False)]
+        sizes = [(sum(group), len(group)) for group in groups]
+        found.append(Rate("any", math.nan, "in use", corpus, *sizes[0], *sizes[1], math.nan))
+    return found
+
+
+def report(values: Sequence[Values], least: float, alarms: float, path: Path | None) -> None:
+    """Print limits and rates, and write them to a table."""
+    from contrasep_lib.io.atomic import write_text
+
+    found = rates(values, least, alarms)
     print("| signature | limit | where | good: raised | fails: raised | area under ROC |")
     print("| --- | --- | --- | ---: | ---: | ---: |")
-    for name, field, large, offset in KINDS:
-        fails = [each for each in values if each.offset == offset and (offset or each.si_snri < least)]
-        chosen = _limit([getattr(each, field) for each, second in zip(good, odd) if second], large, alarms)
-        for label, limit in (("in use", getattr(Thresholds(), field)), (f"{alarms:.0%} of good", chosen)):
-            for corpus in ("all", *corpora):
-                pair = [
-                    [
-                        getattr(each, field) for each in group
-                        if corpus in ("all", each.set.partition("_")[0]) and not order[each.set, each.utterance] % 2
-                    ]
-                    for group in (good, fails)
-                ]
-                cells = (_rate(part, limit, large) for part in pair)
-                print(f"| {name} | {limit:.3f}, {label} | {corpus} | {' | '.join(cells)} | {_area(*pair, large):.2f} |")
-    bad = [each for each in values if each.offset == 0 and each.si_snri < least]
-    for corpus in ("all", *corpora):
-        counted = [
-            [_any(each) for each in group
-             if corpus in ("all", each.set.partition("_")[0]) and not order[each.set, each.utterance] % 2]
-            for group in (good, bad)
-        ]
-        print(f"| any | in use | {corpus} | {' | '.join(_rate(part, 0.5, True) for part in counted)} | |")
-    print(f"\n{len(order)} mixtures of {', '.join(dict.fromkeys(each.set for each in values))}; good: at least {least:g} dB.")
+    print(*(f"| {' | '.join(each.words)} |" for each in found), sep="\n")
+    mixtures = len({(each.set, each.utterance) for each in values})
+    print(f"\n{mixtures} mixtures of {', '.join(dict.fromkeys(each.set for each in values))}; good: at least {least:g} dB.")
+    if path is not None:
+        lines = ["\t".join([*(field.name for field in dataclasses.fields(Rate)), "precision", "recall"])]
+        for each in found:
+            alarm = each.good_raised + each.fails_raised
+            shares = (each.fails_raised / alarm if alarm else math.nan, each.fails_raised / each.fails if each.fails else math.nan)
+            words = (f"{value:.4g}" if isinstance(value, float) else str(value) for value in (*vars(each).values(), *shares))
+            lines.append("\t".join(words))
+        write_text(path, "\n".join(lines) + "\n")
 
 
 def _any(values: Values) -> bool:
@@ -207,11 +250,6 @@ def _limit(values: Sequence[float], large: bool, share: float) -> float:
     import numpy as np
 
     return float(np.nanquantile(values, 1 - share if large else share))
-
-
-def _rate(values: Sequence[float], limit: float, large: bool) -> str:
-    raised = sum(value > limit if large else value < limit for value in values)
-    return f"{raised} of {len(values)}" + (f" ({100 * raised / len(values):.0f} %)" if values else "")
 
 
 def _area(good: Sequence[float], fails: Sequence[float], large: bool) -> float:
@@ -230,7 +268,7 @@ def main() -> None:
     """Measure and print; errors of the user in one line."""
     args = parse()
     try:
-        report(measure(args), args.least, args.alarms)
+        report(measure(args), args.least, args.alarms, args.rates)
     except ContrasepError as error:
         sys.exit(f"signatures.py: {error}")
 

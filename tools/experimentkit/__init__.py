@@ -1,0 +1,1 @@
+"""Experiments with several seeds: trainings judged alike, and one page of all (`tools/experiments.py`)."""
