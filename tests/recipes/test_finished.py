@@ -68,7 +68,8 @@ def test_a_model_learns_the_noise_of_fixed_mixtures(libri, tmp_path):
     assert json.loads((tmp_path / "exp/toy/results.json").read_text())["sets"]["tt_2mix"]["n"] == 4
     # without noise in the sets there is none to learn
     done = run("libri2mix", tmp_path / "clean", "--corpus", libri, "--tag", "toy", *model, "--stop-stage", 4)
-    assert done.returncode != 0 and "tr_2mix: expected noise.scp for noise with data 'fixed'" in done.stderr, done.stderr
+    assert done.returncode != 0, done.stdout
+    assert "tr_2mix: expected noise.scp for noise with data 'fixed'" in done.stderr, done.stderr
 
 
 @pytest.mark.slow
