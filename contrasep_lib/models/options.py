@@ -13,7 +13,10 @@ from contrasep_lib.embedding.backbones.options import BackboneOptions
 from contrasep_lib.objectives.options import ObjectiveOptions
 
 # how a model learns; a trained one is the same whatever it was
-_TRAINING = ("objectives", "pretrain_objectives", "labels", "negatives", "neighbours", "remix_db", "centroids", "seed")
+_TRAINING = (
+    "objectives", "pretrain_objectives", "labels", "negatives", "neighbours", "remix_db", "centroids", "noise_db",
+    "seed",
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,6 +52,10 @@ class ModelOptions(Bounded):
         centroids: relative frequency of each kind of centroids that a decoder learns from, ``dominance``,
             ``label_noise``, ``soft``, ``refined_oracle``, ``kmeans`` (see `contrasep_lib.decode.centroids`);
             ``null``: all alike.
+        noise_db: a node belongs to nobody, as silence does, where what the mixture has beside its sources (noise, late
+            reverberation) lies more than this over the loudest source, dB; the objectives of the embedding leave it
+            out. ``null``: 0 with a decoder that has an output for noise; without, nodes alone that are louder than any
+            sum of their sources. Mixtures without noise have no such nodes.
         seed: draws nodes in validation; training draws from torch's generator.
     """
 
@@ -67,6 +74,7 @@ class ModelOptions(Bounded):
     neighbours: Steps = 3
     remix_db: Annotated[float, Range(0, 30)] = 5.0
     centroids: dict[str, PositiveWeight] | None = dataclasses.field(default=None, metadata=LATER)
+    noise_db: Annotated[float, Range(-100, 100)] | None = dataclasses.field(default=None, metadata=LATER)
     seed: Seed = 0
 
     def __post_init__(self) -> None:
@@ -145,6 +153,13 @@ class ModelOptions(Bounded):
     def node_dim(self) -> int:
         """Dimension of what the graph reads."""
         return self.projection if self.nodes == "projection" else self.embedding_dim
+
+    @property
+    def noise_nodes_db(self) -> float | None:
+        """`noise_db`, with what it leaves to the decoder filled in; None: nodes louder than any sum of sources."""
+        if self.noise_db is None and getattr(self.decoder, "noise", False):
+            return 0.0
+        return self.noise_db
 
     def objectives_of(self, phase: str) -> dict[str, Any]:
         """What ``pretrain`` or ``finetune`` learns."""

@@ -61,6 +61,11 @@ class SeparationModel(Embedder):
         )
         self.counter = None if options.counter is None else create(options.counter, dim=dim, channels=channels)
 
+    @property
+    def has_noise(self) -> bool:
+        """Whether what is no talker has an output of its own: the mixture minus what `decode` gives."""
+        return self.decoder is not None and self.decoder.has_noise
+
     def decode(
         self, analysis: Analysis, centroids: torch.Tensor, samples: int, present: torch.Tensor | None = None,
         at_once: int | None = None,
@@ -77,13 +82,15 @@ class SeparationModel(Embedder):
 
         Returns:
             ``(batch, K, samples)``, silence for absent ones; they add up to the mixture. In long silences, which the
-            decoder does not see, each has an equal share of it.
+            decoder does not see, each has an equal share of it. Of a decoder that has an output for noise, that is the
+            mixture minus these, and has long silences.
         """
         if present is None:
             present = torch.ones(centroids.shape[:2], dtype=torch.bool, device=centroids.device)
         masks = self._masks(analysis, centroids, present, at_once)
         if analysis.shown is not None:
             shares = (present / present.sum(1, keepdim=True).clamp_min(1))[:, None, :, None]
+            shares = torch.zeros_like(shares) if self.has_noise else shares
             masks = analysis.spread(masks.transpose(1, 2), shares).transpose(1, 2)
         with torch.autocast(masks.device.type, enabled=False):
             return apply_mask(masks, analysis.spectrum, samples, self.features)

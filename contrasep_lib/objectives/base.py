@@ -20,7 +20,9 @@ from contrasep_lib.objectives.sampling import sample_nodes, take
 if typing.TYPE_CHECKING:
     from contrasep_lib.models.separation import SeparationModel
 
-Losses = tuple[torch.Tensor, dict[str, torch.Tensor]] | tuple[torch.Tensor, dict[str, torch.Tensor], torch.Tensor]
+# a mean, or a mean and of how many
+Statistics = dict[str, "torch.Tensor | tuple[torch.Tensor, torch.Tensor]"]
+Losses = tuple[torch.Tensor, Statistics] | tuple[torch.Tensor, Statistics, torch.Tensor]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,13 +33,18 @@ class Sources:
         signals: ``(batch, max_spk, samples)``, zeros behind their ends and in place of absent ones.
         lengths: ``(batch,)`` samples of each mixture.
         counts: ``(batch,)`` int64, speakers of each.
-        power: ``(batch, max_spk, nodes)``, of the sources in each node; None where there is one source alone.
+        power: ``(batch, max_spk, nodes)``, of the sources in each node; None where there is one source alone, and
+            no noise to tell it from.
+        rest: ``(batch, samples)``, what mixtures have beside their sources: noise, late reverberation.
+        rest_power: ``(batch, nodes)``, of the rest in each node; None where nodes of noise are not left out by it.
     """
 
     signals: torch.Tensor
     lengths: torch.Tensor
     counts: torch.Tensor
     power: torch.Tensor | None
+    rest: torch.Tensor
+    rest_power: torch.Tensor | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -189,7 +196,8 @@ class Objective(torch.nn.Module, abc.ABC):
         Returns:
             Loss, a scalar with gradient, and statistics: scalars that are reported. The loss itself is reported under
             the objective's name unless a statistic of that name is among them. Where these are means over anything but
-            the utterances, also of how many, a scalar: several training processes weight their means by it.
+            the utterances, also of how many, a scalar: several training processes weight their means by it. A statistic
+            that is a mean over yet another number is a pair of the two.
         """
 
     def teaches(self, model: torch.nn.Module) -> bool:

@@ -149,6 +149,7 @@ class SISNROptions(ObjectiveOptions):
     Attributes:
         share: share of the frames of a batch, one random part, that the decoder sees and learns from in a
             training step; centroids and all other objectives take all frames, validation too.
+        noise_weight: of an output for noise, where the decoder has one, beside 1 of each talker's in the mean.
     """
 
     needs: ClassVar[tuple[str, ...]] = ("decoder",)
@@ -156,6 +157,7 @@ class SISNROptions(ObjectiveOptions):
     supervised: ClassVar[bool] = True
 
     share: Annotated[float, Range(0, 1, "(]")] = 1.0
+    noise_weight: Weight = dataclasses.field(default=1.0, metadata=LATER)
 
 
 @choice("objective", "count", target="contrasep_lib.objectives.count:Count")

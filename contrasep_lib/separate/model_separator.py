@@ -78,6 +78,10 @@ class ModelSeparator:
             nodes, seen = self.model.analyse(signal, hidden=None if hidden is None else hidden.to(device))
         return dataclasses.replace(nodes, z=nodes.z.float()), seen
 
+    @property
+    def _has_noise(self) -> bool:
+        return self.model.decoder is not None and self.model.decoder.has_noise
+
     def _precision(self, device: torch.device) -> torch.autocast:
         return torch.autocast(device.type, torch.bfloat16, enabled=self.precision == "bfloat16")
 
@@ -153,11 +157,14 @@ class ModelSeparator:
         hard = hard_shares(nodes, labels, num_spk or decision.number)
         assign, centroids = assignment_of(nodes, hard, self.options)
         audio = self._audio(seen, assign, centroids, signal.shape[-1])
+        # long silences are the noise's, where it has an output
+        restored = excerpt.restored([audio[0].cpu().numpy().astype(np.float32)], shared=not self._has_noise)
+        outputs = np.concatenate([*restored], axis=1)
         further = [decision.further] if decision else None
         [diagnosis] = diagnose(nodes, labels, self.clustering.graph, further=further)
         conductance = diagnosis.mean_conductance
         return Separation(
-            outputs=np.concatenate([*excerpt.restored([audio[0].cpu().numpy().astype(np.float32)])], axis=1),
+            outputs=outputs,
             assignment=excerpt.nodes_restored(assign[0].cpu().numpy().astype(np.float32)),
             shape=self.model.granularity.shape(num_frames(len(mixture), self.model.features)),
             num_spk_given=decision is None,
@@ -172,6 +179,7 @@ class ModelSeparator:
             signatures=tuple(f"{each.name}: {each.words}" for each in diagnosis.signatures if each.raised),
             evidence=decision.evidence if decision else (),
             probabilities=(decision.probabilities or ()) if decision else (),
+            noise=excerpt.mixture - outputs.sum(axis=0) if self._has_noise else None,
         )
 
     def _labels(self, nodes: NodeSet, count: int, seed: int) -> tuple[torch.Tensor, str | None, str | None]:
@@ -190,7 +198,8 @@ class ModelSeparator:
         self, seen: Analysis, assign: torch.Tensor, centroids: torch.Tensor, samples: int, at_once: int | None = None
     ) -> torch.Tensor:
         """Audio of the communities, ``(1, K, samples)``."""
-        if self.model.decoder is not None and assign.shape[-1] > 1:
+        # a single talker is the mixture, but for noise that has an output of its own
+        if self.model.decoder is not None and (assign.shape[-1] > 1 or self._has_noise):
             return self.model.decode(seen, centroids, samples, at_once=at_once)
         granularity = self.model.granularity
         mask = granularity.mask(assign, granularity.nodes_of(seen.spectrum))

@@ -1,4 +1,4 @@
-"""Silence, pauses and low noise in mixtures that are drawn on the fly (options: `AugmentOptions`).
+"""Parts of recordings; silence, pauses and low noise in mixtures drawn on the fly (options: `AugmentOptions`).
 
 Everything is drawn from the generator of the item, so items do not depend on the processes that
 prepare them; with a probability of 0 nothing is drawn.
@@ -16,10 +16,36 @@ SILENCE, KEPT = 1 / 2, 1 / 3
 PAUSE_SECONDS = (0.3, 1.5)
 FADE_SECONDS = 0.01
 TRIES = 10
+# a part is silent when its power lies this far under that of the whole utterance (20 dB)
+SILENT = 0.01
 
 
 def _happens(probability: float, rng: np.random.Generator) -> bool:
     return probability > 0 and rng.random() < probability
+
+
+def pick_start(signals: np.ndarray, length: int, rng: np.random.Generator) -> int:
+    """Start of a random part in which no signal is silent, if a few draws find one.
+
+    Args:
+        signals: ``(num_spk, samples)``, none all zero.
+        length: samples of the part.
+
+    Returns:
+        the first start drawn whose part is not silent in any signal; else the one of the loudest
+        single sample, so that the part of a single signal is never all zero. 0 where ``length``
+        covers the signals.
+    """
+    last = signals.shape[1] - length
+    if last <= 0:
+        return 0
+    power = np.pad(np.cumsum(np.square(signals, dtype=np.float64), axis=1), ((0, 0), (1, 0)))
+    least = SILENT * power[:, -1] * length / signals.shape[1]
+    for start in rng.integers(last + 1, size=TRIES):
+        if np.all(power[:, start + length] - power[:, start] >= least):
+            return int(start)
+    loudest = int(np.abs(signals.sum(axis=0)).argmax())
+    return min(max(0, loudest - length // 2), last)
 
 
 def draw_window(samples: int, options: AugmentOptions, rng: np.random.Generator) -> tuple[int, int]:

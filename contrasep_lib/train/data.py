@@ -27,44 +27,17 @@ from contrasep_lib.mix.level import active_level, rms_level
 from contrasep_lib.mix.lists import draw_gains
 from contrasep_lib.mix.mixer import mix_signals
 from contrasep_lib.mix.options import MixOptions
-from contrasep_lib.train.augment import KEPT, add_noise, add_pauses, draw_window, fade_ends
+from contrasep_lib.train.augment import KEPT, add_noise, add_pauses, draw_window, fade_ends, pick_start
 from contrasep_lib.train.balance import Balance, corpora_in_order
 from contrasep_lib.train.options import AugmentOptions, TrainOptions
 from contrasep_lib.train.surroundings import Surroundings
 
 Key = tuple[int, int]
 
-# a part is silent when its power lies this far under that of the whole utterance (20 dB)
-SILENT = 0.01
-TRIES = 10
 # third word of the seed of an order, apart from all numbers of items
 ORDER = 2**32 - 1
 # fourth word of the seed of what several items share
 SPEAKERS = 1
-
-
-def pick_start(signals: np.ndarray, length: int, rng: np.random.Generator) -> int:
-    """Start of a random part in which no signal is silent, if a few draws find one.
-
-    Args:
-        signals: ``(num_spk, samples)``, none all zero.
-        length: samples of the part.
-
-    Returns:
-        the first start drawn whose part is not silent in any signal; else the one of the loudest
-        single sample, so that the part of a single signal is never all zero. 0 where ``length``
-        covers the signals.
-    """
-    last = signals.shape[1] - length
-    if last <= 0:
-        return 0
-    power = np.pad(np.cumsum(np.square(signals, dtype=np.float64), axis=1), ((0, 0), (1, 0)))
-    least = SILENT * power[:, -1] * length / signals.shape[1]
-    for start in rng.integers(last + 1, size=TRIES):
-        if np.all(power[:, start + length] - power[:, start] >= least):
-            return int(start)
-    loudest = int(np.abs(signals.sum(axis=0)).argmax())
-    return min(max(0, loudest - length // 2), last)
 
 
 class _Pool:
@@ -133,12 +106,25 @@ class _Pool:
 
 
 class FixedMixtures(_Pool):
-    """Mixtures as they were dumped, of any numbers of speakers; a random part of long ones."""
+    """Mixtures as they were dumped, of any numbers of speakers; a random part of long ones.
+
+    Noise and what rooms add are what the mixtures have beside their sources, as ``noise.scp`` of their sets says.
+
+    Raises:
+        ContrasepError: also for a set without ``noise.scp`` where noise or rooms are asked for.
+    """
 
     wants_sources = True
 
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
+        asked = [name for name, used in (("noise", self.options.noise.kinds), ("room", self.options.room.rt60)) if used]
+        clean = [dump for dump in dict(self.utterances) if dump.noises is None]
+        if self.options.data == "fixed" and asked and clean:
+            raise ContrasepError(
+                f"{clean[0].folder}: expected noise.scp for {asked[0]} with data 'fixed', got none; make mixtures that "
+                f"have it by mix.{asked[0]} (stages 0 to 2), or leave it out"
+            )
         self.names = [self._names(dump, key) for dump, key in self.utterances]
         known = sorted({name for names in self.names for name in names})
         self.labels = {name: label for label, name in enumerate(known)}

@@ -104,12 +104,16 @@ class EspnetModel(SeparationModel, AbsESPnetModel):
         pools = step.pools  # made here, for what is made without gradient stays so
         with torch.no_grad(), torch.autocast(pools.z.device.type, enabled=False):
             similar, of_pools = similarity(pools)
-        values, stats, counts = [], [similar], [of_pools]
+        values, stats, counts, others = [], [similar], [of_pools], []
         for name, objective in taught.items():
             value, extra, *of = objective(step)
             values.append(objective.options.weight * self._over_passes(objective, step, value))
-            stats.append({name: value.detach(), **extra})
+            own = {key: mean for key, mean in extra.items() if not isinstance(mean, tuple)}
+            stats.append({name: value.detach(), **own})
             counts += of or [value.new_tensor(float(len(step.nodes.z)))]
+            others += [(key, *mean) for key, mean in extra.items() if isinstance(mean, tuple)]
+        stats += [{key: mean} for key, mean, _ in others]
+        counts += [number for *_, number in others]
         first, *factors = step.share.weights(counts).to(pools.z.dtype)
         loss = pools.z.new_zeros(())
         for value, factor in zip(values, factors):

@@ -102,8 +102,9 @@ class TrainOptions(Bounded):
         augment: with ``dynamic`` and ``single``: silence, pauses and noise in training, see `AugmentOptions`.
         repeats: with ``dynamic``: mixtures in a row that have the same speakers, with other utterances of theirs where
             there are any, for what pairs recordings (objective ``nt_xent`` with ``positives: other``).
-        noise: with ``dynamic`` and ``single``: noise beside the talkers, which belongs to no source.
-        room: with ``dynamic`` and ``single``: rooms around the talkers.
+        noise: noise beside the talkers, which belongs to no source. With ``fixed`` that of the sets (``noise.scp``),
+            whatever its kinds.
+        room: rooms around the talkers; with ``fixed`` those of the sets.
         freeze: parts of the model (``backbone``, ``decoder``, ``counter`` ..) that keep the weights they begin with;
             objectives that teach no other part are left out.
         num_workers: processes that prepare data; 0 prepares in the training process.
@@ -171,9 +172,6 @@ class TrainOptions(Bounded):
             raise ValueError("augment: expected data 'dynamic' or 'single' with it, got 'fixed'")
         if self.repeats > 1 and self.data != "dynamic":
             raise ValueError(f"repeats: expected data 'dynamic' with it, got '{self.data}'")
-        for name, used in (("noise", self.noise.kinds), ("room", self.room.rt60)):
-            if self.data == "fixed" and used:
-                raise ValueError(f"{name}: expected data 'dynamic' or 'single' with it, got 'fixed'")
         if self.balance is not None:
             self._check_balance()
         if self.batches_per_epoch is not None and self.batches_per_epoch % self.accumulate:

@@ -33,15 +33,17 @@ def labelled_step(
         share: which items of the batch these are.
     """
     mixture, frames = model.trimmed(mixture, lengths)
-    known = _sources(model, sources, lengths, num_spk)
-    analysis = model.analyse_spectrum(mixture, lengths, stft(mixture, model.features), frames)
+    spectrum = stft(mixture, model.features)
+    known = _sources(model, mixture, spectrum, sources, lengths, num_spk)
+    analysis = model.analyse_spectrum(mixture, lengths, spectrum, frames)
     nodes = _dominated(model, analysis, frames, known, num_spk is not None, speaker, share.rank)
     pooled = nodes.names is not None or model.options.negatives == "batch"
     return Step(model, nodes, analysis, share.draws(), pooled, sources=known, share=share)
 
 
 def _sources(
-    model: SeparationModel, sources: torch.Tensor, lengths: torch.Tensor, num_spk: torch.Tensor | None
+    model: SeparationModel, mixture: torch.Tensor, spectrum: torch.Tensor, sources: torch.Tensor, lengths: torch.Tensor,
+    num_spk: torch.Tensor | None,
 ) -> Sources:
     batch, most, samples = sources.shape
     device = sources.device
@@ -49,11 +51,15 @@ def _sources(
     present = torch.arange(most, device=device) < counts.unsqueeze(1)
     inside = torch.arange(samples, device=device) < lengths.unsqueeze(1)
     signals = torch.where(present.unsqueeze(-1) & inside.unsqueeze(1), sources, 0.0)
-    power = None
-    if most > 1:
+    power = rest_power = None
+    told = model.options.noise_nodes_db is not None
+    if most > 1 or told or model.has_noise:
         with torch.no_grad():
-            power = model.granularity.pool(stft(signals, model.features).abs().square())
-    return Sources(signals, lengths, counts, power)
+            spectra = stft(signals, model.features)
+            power = model.granularity.pool(spectra.abs().square())
+            if told:
+                rest_power = model.granularity.pool((spectrum - spectra.sum(1)).abs().square())
+    return Sources(signals, lengths, counts, power, mixture - signals.sum(1), rest_power)
 
 
 def _dominated(
@@ -73,8 +79,8 @@ def _dominated(
         dominant = torch.zeros_like(valid, dtype=torch.int64)
     else:
         dominant = model.granularity.loudest(sources.power)
-        # more than any sum of the sources: noise, which is nobody's
-        valid = valid & (nodes.power <= 2 * most * sources.power.sum(1))
+        # noise is nobody's
+        valid = valid & ~_noise_nodes(model, nodes.power, sources)
     if most > 1 and counted and model.counter is not None:
         # a single speaker among mixtures teaches the count; as one label it would draw all directions together
         valid = valid & (sources.counts > 1).unsqueeze(1)
@@ -88,6 +94,20 @@ def _dominated(
     names = torch.where(absent, names[:, :1], names)
     names, numbers = names.unique(return_inverse=True)
     return LabelledNodes(analysis.z, numbers.gather(1, dominant), weight, valid, len(names), names)
+
+
+def _noise_nodes(model: SeparationModel, power: torch.Tensor, sources: Sources) -> torch.Tensor:
+    """Which nodes noise dominates, ``(batch, nodes)`` bool.
+
+    Args:
+        model: see `contrasep_lib.models.options.ModelOptions.noise_db`.
+        power: of the mixture in each node, ``(batch, nodes)``.
+        sources: of the mixtures.
+    """
+    if sources.rest_power is None:
+        # more than any sum of the sources
+        return power > 2 * sources.power.shape[1] * sources.power.sum(1)
+    return sources.rest_power > 10 ** (model.options.noise_nodes_db / 10) * sources.power.amax(1)
 
 
 def remixed_step(

@@ -52,6 +52,27 @@ def test_libri2mix_with_noise_from_trees_to_scores(libri, tmp_path):
 
 
 @pytest.mark.slow
+def test_a_model_learns_the_noise_of_fixed_mixtures(libri, tmp_path):
+    model = [
+        "--set", "model.decoder={name: attractor, layers: 1, width: 8, noise: true}", "--set",
+        "model.objectives={deep_clustering: 1.0, si_snr: 0.1}", "--set", "finetune.data=fixed", "--noise", "pink",
+        "--set", "score.plots=0", "--set", "score.metrics=[si_snr]",
+    ]
+    done = run("libri2mix", tmp_path, "--corpus", libri, *BOTH, "--tag", "toy", *model)
+    assert done.returncode == 0, done.stdout + done.stderr
+    outputs = tmp_path / "exp/toy/separate_tt_2mix"
+    tables = {path.name for path in outputs.glob("*.scp")}
+    # never a talker: as many outputs as were counted
+    rows = [line.split("\t") for line in (outputs / "evidence.tsv").read_text().splitlines()[1:]]
+    assert "noise.scp" in tables and f"spk{max(int(row[2]) for row in rows) + 1}.scp" not in tables
+    assert json.loads((tmp_path / "exp/toy/results.json").read_text())["sets"]["tt_2mix"]["n"] == 4
+    # without noise in the sets there is none to learn
+    done = run("libri2mix", tmp_path / "clean", "--corpus", libri, "--tag", "toy", *model, "--stop-stage", 4)
+    assert done.returncode != 0, done.stdout
+    assert "tr_2mix: expected noise.scp for noise with data 'fixed'" in done.stderr, done.stderr
+
+
+@pytest.mark.slow
 def test_wham_to_data_directories(tmp_path):
     write_wham(tmp_path / "wham")
     done = run("wham_2mix", tmp_path, "--wham", tmp_path / "wham", "--stop-stage", 1)

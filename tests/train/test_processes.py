@@ -24,11 +24,14 @@ COMMON = {
     "average": 1,
 }
 SINGLE = {**COMMON, "data": "single"}
-MIXED = {**COMMON, "num_spk": [1, 2, 3], "optim": "muon", "probe": 3, "best": "si_snri", "best_mode": "max"}
+MIXED = {
+    **COMMON, "num_spk": [1, 2, 3], "optim": "muon", "probe": 3, "best": "si_snri", "best_mode": "max",
+    "noise": {"kinds": ["white"], "probability": 0.7},
+}
 CONTRASTIVE = {"dropout": 0.0, "objectives": {"nt_xent": 1.0, "supcon": 1.0, "deep_clustering": 0.5}, "projection": 4}
 DECODER = {
-    "name": "dual_path", "dropout": 0.0, "band": 8, "decoder": {"name": "attractor", "layers": 1, "width": 4},
-    "counter": "classifier",
+    "name": "dual_path", "dropout": 0.0, "band": 8, "counter": "classifier",
+    "decoder": {"name": "attractor", "layers": 1, "width": 4, "noise": True},
     "objectives": {
         "deep_clustering": 1.0, "whitened_deep_clustering": 0.1, "si_snr": {"weight": 0.1, "share": 0.5}, "count": 0.1,
         "supcon": 0.2, "slots": 0.2, "gap": 0.2,
@@ -69,7 +72,7 @@ def test_pretraining_with_negatives_of_both_processes_is_that_of_one(task, phase
 
 def test_finetuning_with_every_objective_is_that_of_one(task, phase, two):
     one = task.train(phase("one", DECODER, **MIXED)).parent
-    assert_alike(two, one, ("loss", "within", "between", "counted", *DECODER["objectives"]))
+    assert_alike(two, one, ("loss", "within", "between", "counted", "noise_snr", *DECODER["objectives"]))
     values = [float(statistics(folder)[2]["valid"]["si_snri"]) for folder in (one, two)]
     assert values[0] == pytest.approx(values[1], abs=0.05)
 

@@ -10,9 +10,10 @@ from contrasep_lib.errors import ContrasepError
 from contrasep_lib.io.dumpset import DumpSet
 from contrasep_lib.mix.level import active_level
 from contrasep_lib.mix.options import MixOptions
-from contrasep_lib.train.data import train_dataset
+from contrasep_lib.train.data import train_dataset, valid_dataset
 from contrasep_lib.train.options import TrainOptions
 from contrasep_lib.train.surroundings_options import TrainNoiseOptions, TrainRoomOptions
+from tests.train.conftest import write_dump
 
 MIX = MixOptions()
 RATE = 8000
@@ -59,10 +60,36 @@ def test_babble_needs_speakers(single_dump):
         dataset(single_dump, noise=TrainNoiseOptions(("babble",), babble_talkers=100))
 
 
-def test_fixed_mixtures_have_their_own_noise():
-    for options in ({"noise": TrainNoiseOptions(("white",))}, {"room": TrainRoomOptions((0.1, 0.2))}):
-        with pytest.raises(ValueError, match="expected data 'dynamic' or 'single'"):
-            TrainOptions(data="fixed", **options)
+def noisy_copy(folder, clean):
+    """A dumped set of two talkers, with noise."""
+    dump, rng = DumpSet(clean), np.random.default_rng(3)
+    tracks = {name: {} for name in ("wav", "spk1", "spk2", "noise")}
+    for key in dump.keys:
+        noise = np.round(0.02 * rng.standard_normal(len(dump.mixture(key))) * 2**15) / 2**15
+        tracks["noise"][key] = noise
+        tracks["spk1"][key], tracks["spk2"][key] = 0.5 * dump.sources(key)
+        tracks["wav"][key] = 0.5 * dump.mixture(key) + noise
+    return write_dump(folder / "noisy", tracks, dump.utt2spk)
+
+
+def test_fixed_mixtures_have_their_own_noise(mixture_dumps, tmp_path):
+    noisy = noisy_copy(tmp_path, mixture_dumps[2])
+    for options in ({"noise": TrainNoiseOptions(("white",))}, {"room": TrainRoomOptions((0.1, 0.2))}, {}):
+        fixed = TrainOptions(data="fixed", segment_seconds=0.1, **options)
+        for make in (train_dataset, valid_dataset):
+            made = make([noisy], fixed, MIX)
+            noise = made.utterances[0][0].noise(made.utterances[0][1])
+            # what is beside the sources is the noise of the set, whatever is asked for on the fly
+            rest = beside(made[1, 0])
+            assert np.sqrt(np.square(rest).mean()) == pytest.approx(0.02, rel=0.2)
+            starts = range(len(noise) - len(rest) + 1)
+            assert min(np.abs(noise[start : start + len(rest)] - rest).max() for start in starts) < 1e-4
+            if options:
+                with pytest.raises(ContrasepError, match=f"{mixture_dumps[2]}: expected noise.scp for {[*options][0]}"):
+                    make([noisy, mixture_dumps[2]], fixed, MIX)
+    # validation takes what there is where training mixes on the fly
+    dynamic = TrainOptions(noise=TrainNoiseOptions(("white",)), segment_seconds=0.1)
+    assert np.abs(beside(valid_dataset([mixture_dumps[2]], dynamic, MIX)[0, 0])).max() < 1e-3
 
 
 def test_rooms_from_a_bank_that_is_made_once(single_dump):

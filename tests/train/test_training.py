@@ -141,6 +141,24 @@ def test_a_decoder_begins_with_an_embedding(task, phase, undisturbed):
     assert set(losses(folder.parent / "decoder2")) == {(1, "train"), (1, "valid")}
 
 
+def test_an_output_for_noise_begins_with_a_decoder(task, phase, undisturbed):
+    objectives = {"deep_clustering": 1.0, "si_snr": {"weight": 0.1, "share": 0.5}}
+    decoder = {"name": "attractor", "layers": 1, "width": 4}
+    options = {"num_spk": [1, 2], "epochs": 1, "average": 1}
+    model = {"decoder": decoder, "objectives": objectives}
+    plain = task.train(phase("plain", model=model, init=undisturbed / "model.pth", **options))
+    model["decoder"] = {**decoder, "noise": True}
+    noise = {"noise": {"kinds": ["white"], "snr": [0, 5], "probability": 0.8}, "best": "noise_snr", "best_mode": "max"}
+    folder = task.train(phase("noise", model=model, init=plain, **options, **noise)).parent
+    assert "not in it: decoder.noise." in (folder / "train.log").read_text()
+    assert 0 < statistics(folder)[1]["valid"]["noise_snr"] <= 30
+    made = load_model(folder / "model.pth")
+    assert made.has_noise and made.decoder.noise.output.weight.abs().sum() > 0 and not load_model(plain).has_noise
+    with pytest.raises(ContrasepError, match="decoder.noise"):
+        model["decoder"] = decoder
+        task.train(phase("back", model=model, init=folder / "model.pth", **options))
+
+
 def test_frozen_parts_keep_their_weights_and_objectives_that_teach_nothing_are_left_out(task, phase, undisturbed):
     counter = {"counter": "classifier", "objectives": {"deep_clustering": 1.0, "count": 1.0}}
     options = {"num_spk": [1, 2, 3], "best": "counted", "best_mode": "max", "epochs": 2, "learning_rate": 0.01}

@@ -60,9 +60,46 @@ class _Exchange(torch.nn.Module):
     def forward(self, x: torch.Tensor, owner: torch.Tensor, counts: torch.Tensor) -> torch.Tensor:
         """``(outputs, frames, bands, width)``; ``owner (outputs,)`` their mixtures, ``counts (batch,)`` of outputs."""
         seen = self.norm(x)
-        sums = seen.new_zeros(len(counts), *seen.shape[1:]).index_add(0, owner, seen)
-        mean = sums / counts.to(sums.dtype).clamp_min(1)[:, None, None, None]
+        mean = _mean_of(seen, owner, counts)
         return x + self.output(torch.nn.functional.gelu(self.own(seen) + self.mean(mean)[owner]))
+
+
+class _NoiseMask(torch.nn.Module):
+    """The share of each unit that is no talker's, as a complex mask.
+
+    A learned query, a centroid of no community, scales and shifts the backbone's features as centroids do. Blocks do
+    not run for it: what they found of the talkers reaches it by its mean, the same for any order and number. Begins
+    with a mask of zeros.
+    """
+
+    def __init__(self, dim: int, width: int, band: int) -> None:
+        super().__init__()
+        self.query = torch.nn.Parameter(torch.nn.functional.normalize(torch.randn(dim), dim=0))
+        self.norm = torch.nn.LayerNorm(width)
+        self.own = torch.nn.Linear(width, width)
+        self.mean = torch.nn.Linear(width, width, bias=False)
+        self.output = torch.nn.Linear(width, 2 * band)
+        torch.nn.init.zeros_(self.output.weight)
+        torch.nn.init.zeros_(self.output.bias)
+
+    def forward(
+        self, own: torch.Tensor, found: torch.Tensor, owner: torch.Tensor, counts: torch.Tensor
+    ) -> torch.Tensor:
+        """``(batch, frames, bands, 2 * band)``.
+
+        Args:
+            own: ``(batch, frames, bands, width)``, the backbone's features under the query.
+            found: ``(outputs, frames, bands, width)``, normalised features of the talkers behind the last block.
+            owner, counts: see `_Exchange`.
+        """
+        mean = _mean_of(found, owner, counts)
+        return self.output(torch.nn.functional.gelu(self.own(self.norm(own)) + self.mean(mean)))
+
+
+def _mean_of(x: torch.Tensor, owner: torch.Tensor, counts: torch.Tensor) -> torch.Tensor:
+    """Mean of ``x (outputs, ..)`` over the outputs of each mixture, ``(batch, ..)``."""
+    sums = x.new_zeros(len(counts), *x.shape[1:]).index_add(0, owner, x)
+    return sums / counts.to(sums.dtype).clamp_min(1)[:, None, None, None]
 
 
 class AttractorDecoder(Decoder):
@@ -75,6 +112,9 @@ class AttractorDecoder(Decoder):
     divided between them, so that outputs add up to the mixture. An untrained decoder gives the
     shares themselves.
 
+    With ``noise`` a further mask takes what is no talker's, and the talkers' masks divide the rest: they are multiplied
+    by one minus it. It begins with zeros, so a decoder that was trained without gives what it gave.
+
     Args:
         freq: frequencies.
         dim: dimension of the embeddings.
@@ -83,7 +123,10 @@ class AttractorDecoder(Decoder):
         width: channels, and cells of the LSTMs in each direction.
         band: frequencies in a band.
         dropout, path, heads: see `contrasep_lib.embedding.backbones.dual_path.Paths`.
+        noise: whether there is an output for what is no talker.
     """
+
+    noise: _NoiseMask | None
 
     def __init__(
         self,
@@ -97,6 +140,7 @@ class AttractorDecoder(Decoder):
         dropout: float = 0.0,
         path: str = "rnn",
         heads: int = 4,
+        noise: bool = False,
     ) -> None:
         super().__init__()
         bands = -(-freq // band)
@@ -110,6 +154,9 @@ class AttractorDecoder(Decoder):
         self.output = torch.nn.Linear(width, 2 * band)
         torch.nn.init.zeros_(self.output.weight)
         torch.nn.init.zeros_(self.output.bias)
+        # last, so that all other weights are drawn as without it
+        self.noise = _NoiseMask(dim, width, band) if noise else None
+        self.has_noise = noise
 
     def forward(
         self,
@@ -128,17 +175,28 @@ class AttractorDecoder(Decoder):
         mixture = torch.stack([level, *_compressed(spectrum, frames)], dim=1)
         seen = torch.cat([mixture[owner], torch.stack([shares, cosine], dim=2)[owner, speaker]], dim=1)
         scale, shift = self.condition(centroids[owner, speaker])[:, None, None].chunk(2, dim=-1)
-        x = self.stem(seen) + self.adapter(hidden)[owner] * (1 + scale) + shift
+        adapted = self.adapter(hidden)
+        x = self.stem(seen) + adapted[owner] * (1 + scale) + shift
         lengths = shorter(frames, count)
         lengths = None if lengths is None else lengths[owner.cpu()]
         counts = present.sum(1)
         for index, exchange in enumerate(self.exchanges):
             x = exchange(self.paths.walk(index, x, lengths), owner, counts)
-        found = self.output(self.norm(x)).unflatten(-1, (self.band, 2)).flatten(2, 3)[:, :, : self.freq]
-        found = torch.view_as_complex(found.float().contiguous())
+        x = self.norm(x)
+        found = self._units(self.output(x))
         masks = found.new_zeros(shares.shape).index_put((owner, speaker), found) + shares
         lacking = (1 - masks.sum(1, keepdim=True)) / counts[:, None, None, None]
-        return masks + lacking * present[:, :, None, None]
+        masks = masks + lacking * present[:, :, None, None]
+        if self.noise is None:
+            return masks
+        scale, shift = self.condition(self.noise.query).chunk(2)
+        noise = self._units(self.noise(adapted * (1 + scale) + shift, x, owner, counts))
+        return masks * (1 - noise).unsqueeze(1)
+
+    def _units(self, x: torch.Tensor) -> torch.Tensor:
+        """Complex values of units, ``(.., frames, freq)``, of ``(.., frames, bands, 2 * band)``."""
+        x = x.unflatten(-1, (self.band, 2)).flatten(2, 3)[:, :, : self.freq]
+        return torch.view_as_complex(x.float().contiguous())
 
 
 def _compressed(spectrum: torch.Tensor, frames: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

@@ -10,7 +10,13 @@ import torch
 
 
 class Decoder(torch.nn.Module, abc.ABC):
-    """Maps centroids of communities and features of a mixture to one mask for each community."""
+    """Maps centroids of communities and features of a mixture to one mask for each community.
+
+    Attributes:
+        has_noise: whether masks leave a part of the mixture to an output of its own, what is no talker.
+    """
+
+    has_noise: bool = False
 
     @classmethod
     def from_options(cls, options: Any, freq: int, dim: int, places: int, channels: int) -> Decoder:
@@ -47,5 +53,6 @@ class Decoder(torch.nn.Module, abc.ABC):
             present: ``(batch, K)`` bool; at least one centroid of each mixture.
 
         Returns:
-            ``(batch, K, frames, freq)`` complex64; they add up to one, those of absent centroids are 0.
+            ``(batch, K, frames, freq)`` complex64, those of absent centroids are 0. They add up to one; of a decoder
+            that `has_noise`, to one minus the mask of the noise.
         """

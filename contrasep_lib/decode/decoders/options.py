@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Annotated, Any, Literal, TypeVar
 
-from contrasep_lib.config import Bounded, Range, choice
+from contrasep_lib.config import LATER, Bounded, Range, choice
 from contrasep_lib.config.bounds import Width
 from contrasep_lib.embedding.backbones.options import Band, Dropout, Heads, check_heads
 
@@ -35,6 +35,8 @@ class AttractorOptions(DecoderOptions):
         width: channels, and cells of LSTMs in each direction.
         band, path, heads, dropout: as for the backbone ``dual_path``; ``null``: the backbone's own or, where it
             has none, 4, ``rnn``, 4 and 0.
+        noise: a further output for what is no talker, such as noise and late reverberation. It is never counted or
+            matched; with it outputs add up to the mixture.
     """
 
     layers: Annotated[int, Range(0, 100)] = 2
@@ -43,6 +45,7 @@ class AttractorOptions(DecoderOptions):
     path: Literal["rnn", "attention"] | None = None
     heads: Heads | None = None
     dropout: Dropout | None = None
+    noise: bool = dataclasses.field(default=False, metadata=LATER)
 
     def __post_init__(self) -> None:
         super().__post_init__()
