@@ -251,16 +251,17 @@ def test_results_are_published(sweep, tmp_path, monkeypatch):
     judged(sweep, "--partitions", "k-means={solver: kmeans}")
     (tmp_path / "exp").mkdir()
     sweep.rename(tmp_path / "exp/sweep_some")
+    home = tmp_path / "docs"
     for name in ("RESULTS", "PICTURES"):
-        monkeypatch.setattr(page, name, tmp_path / "docs/img" / name)
-        (tmp_path / "docs/img" / name).mkdir(parents=True)
+        monkeypatch.setattr(page, name, home / name)
+        (home / name).mkdir(parents=True)
     monkeypatch.setattr(page, "ROOT", tmp_path)
-    monkeypatch.setattr(page, "PAGE", tmp_path / "docs/page.md")
+    monkeypatch.setattr(page, "PAGE", home / "page.md")
     settings = (entries.Settings("some.tsv", "width=4", partitions=("k-means",)),)
     entry = entries.Entry(1, "Some title", "Which?", "s", "c", "d", runs=4, minutes=1.5, settings=settings)
     monkeypatch.setattr(entries, "read_entries", lambda: [entry])
     assert experiments.publish(experiments.parse(["publish", "some", "--recipe", str(tmp_path)])) == 0
-    text = (tmp_path / "docs/page.md").read_text()
+    text = (home / "page.md").read_text()
     assert "[Some title](#1-some-title) | s | 4 | 1.5 | 0.1 | 4 | 0.1 |" in text
     assert "| width=8 | k-means | 2 | 1.5 |" in text
-    assert (tmp_path / "docs/img/PICTURES/some.png").is_file() and "(img/PICTURES/some.png)" in text
+    assert (home / "PICTURES/some.png").is_file() and "(PICTURES/some.png)" in text
