@@ -132,7 +132,7 @@ def test_nothing_reaches_a_shell(tmp_path, monkeypatch):
     "command, message",
     [
         ("", "expected a command, got nothing"), ("a 'b", "No closing quotation; close the quotes"),
-        ("no-such-program-here {wav}", "no-such-program-here: No such file or directory; name a program"),
+        ("no-such-program-here {wav}", "no-such-program-here: No such file or directory; name an existing program"),
         ("PYTHON -c 'import sys; sys.exit(\"it broke\")' {wav}", r"ended with status 1 \(it broke\)"),
         ("PYTHON -c pass", r"wrote no table \{text\}"),
         (

@@ -16,7 +16,9 @@ OLD = Path(__file__).parent / "version1"
 # what has another value today, and the one it had
 CHANGED = {"paper": [
     "model.projection=64", "modularity.graph={name: threshold, tau: 0.5, centre: false}",
-    *(f"{phase}.{was}" for phase in ("pretrain", "finetune") for was in ("budget_minutes=5", "precision=float32")),
+    *(f"{phase}.{was}" for phase in ("pretrain", "finetune") for was in (
+        "budget_minutes=5", "precision=float32", "learning_rate=0.001", "scheduler=none", "scheduler_conf={}")),
+    "finetune.segment_seconds=3.0",
 ]}
 
 

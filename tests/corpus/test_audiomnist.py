@@ -169,7 +169,7 @@ ERRORS = {
     "meta a list": (lambda data: (data / META).write_text("[1]"), [f"{META}: no speakers in it"]),
     "meta without a speaker": (
         lambda data: edit_meta(data, lambda meta: meta.pop("04")),
-        [f"{META}: no speaker '04', though the folder 04 is there"],
+        [f"{META}: no speaker '04', though the folder 04 exists"],
     ),
     "meta with a strange speaker": (
         lambda data: edit_meta(data, lambda meta: meta.update({"61": meta["01"], "1": meta["01"]})),
