@@ -18,7 +18,6 @@ from __future__ import annotations
 import argparse
 import csv
 import dataclasses
-import hashlib
 import io
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -37,6 +36,7 @@ from training_tools import (  # beside this file
 )
 
 sys.path.insert(0, str(ROOT / "tools/bench"))
+from experimentkit.judging import hidden  # noqa: E402
 from slots import KMEANS, TRUTH, measures  # noqa: E402
 
 from contrasep_lib.bin.common import Parser, positive, within  # noqa: E402
@@ -130,15 +130,10 @@ def _rows(states: Mapping[str, Any], data: Path, limit: int) -> Iterator[tuple[s
             for name in (TRUTH, *solvers):
                 values = (found["share"][name], found["si_snri"][name], found["qn"].get(name))
                 yield (
-                    f"{folder.parent.name}_{folder.name.partition('_')[2]}", _hidden(key),
-                    ",".join(map(_hidden, dump.speakers[key])), name,
+                    f"{folder.parent.name}_{folder.name.partition('_')[2]}", hidden(key, 12),
+                    ",".join(hidden(name, 12) for name in dump.speakers[key]), name,
                     *("" if value is None else f"{value:.4f}" for value in values),
                 )
-
-
-def _hidden(name: str) -> str:
-    """A name that tells speakers and utterances apart and does not say who they are."""
-    return hashlib.sha256(name.encode()).hexdigest()[:12]
 
 
 def solvers_of(states: Mapping[str, Any]) -> dict[str, Any]:

@@ -11,7 +11,6 @@ import errno
 import io
 import json
 import os
-import struct
 import tempfile
 import zipfile
 from collections.abc import Callable
@@ -26,13 +25,12 @@ from contrasep_lib.errors import ContrasepError
 from contrasep_lib.io.atomic import write_text
 from contrasep_lib.io.audio import write_wav
 from contrasep_lib.io.ids import require_ids, shown
+from contrasep_lib.io.zips import DAMAGES
 
 KEYS = ("set", "utt", "speaker", "gender", "samples")
 # bytes of PCM16 for each byte of a pack: speech at 6 kbit/s takes 22
 MOST_EXPANSION = 100
 BLOCK = 1 << 16
-# what damaged zip files make their reader raise
-DAMAGES = (zipfile.BadZipFile, struct.error, IndexError, NotImplementedError, RuntimeError, EOFError, OSError)
 
 
 def decode(coded: bytes, where: str, samples: int) -> np.ndarray:
@@ -85,7 +83,7 @@ def read_index(path: str | os.PathLike) -> dict[str, Any]:
             index = json.loads(file.read(INDEX))
     except FileNotFoundError:
         raise ContrasepError(f"{path}: no such file") from None
-    except (*DAMAGES, KeyError, ValueError, RecursionError) as error:
+    except (*DAMAGES, OSError, KeyError, RecursionError) as error:
         _raise_other(error)
         raise ContrasepError(f"{path}: no pack, or a damaged one; pack it again") from None
     if not isinstance(index, dict) or index.get("format") != FORMAT or index.get("version") != VERSION:
@@ -194,7 +192,7 @@ def _unpack_one(
         coded = file.read(f"{row['set']}/{row['utt']}.ogg")
     except KeyError:
         raise ContrasepError(f"{where}: in the index and not in the pack; pack it again") from None
-    except DAMAGES as error:
+    except (*DAMAGES, OSError) as error:
         _raise_other(error)
         raise ContrasepError(f"{where}: damaged; pack it again") from None
     samples = decode(coded, where, row["samples"])

@@ -24,6 +24,7 @@ from contrasep_lib.config.choices import loaded_plugins
 from contrasep_lib.errors import ContrasepError
 from contrasep_lib.io.atomic import atomic_path
 from contrasep_lib.io.ids import shown
+from contrasep_lib.io.zips import DAMAGES
 from contrasep_lib.models.options import ModelOptions
 from contrasep_lib.models.separation import SeparationModel
 from contrasep_lib.nodes.options import FeatureOptions
@@ -101,7 +102,7 @@ def _require_stored(path: str | os.PathLike) -> None:
         with zipfile.ZipFile(path) as file:
             packed = any(entry.compress_type != zipfile.ZIP_STORED for entry in file.infolist())
     # no zip file, which the reader names
-    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError, EOFError):
+    except (*DAMAGES, OSError):
         return
     if packed:
         raise ContrasepError(

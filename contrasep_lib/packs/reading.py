@@ -22,13 +22,12 @@ from pathlib import Path
 from contrasep_lib.errors import ContrasepError
 from contrasep_lib.io.atomic import PREFIX
 from contrasep_lib.io.ids import shown
+from contrasep_lib.io.zips import DAMAGES
 from contrasep_lib.packs import layout
 from contrasep_lib.packs.card import read_card
 from contrasep_lib.packs.layout import Manifest
 from contrasep_lib.packs.settings import require_settings
 
-# what damaged zip files make their reader raise
-DAMAGES = (zipfile.BadZipFile, struct.error, IndexError, NotImplementedError, RuntimeError, EOFError, ValueError)
 # of the table of entries, bytes; ours has some hundreds
 MOST_TABLE = 1 << 16
 # the record that ends a zip file: PKWARE's APPNOTE 6.3.10, section 4.3.16

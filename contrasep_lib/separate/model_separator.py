@@ -78,10 +78,6 @@ class ModelSeparator:
             nodes, seen = self.model.analyse(signal, hidden=None if hidden is None else hidden.to(device))
         return dataclasses.replace(nodes, z=nodes.z.float()), seen
 
-    @property
-    def _has_noise(self) -> bool:
-        return self.model.decoder is not None and self.model.decoder.has_noise
-
     def _precision(self, device: torch.device) -> torch.autocast:
         return torch.autocast(device.type, torch.bfloat16, enabled=self.precision == "bfloat16")
 
@@ -158,7 +154,7 @@ class ModelSeparator:
         assign, centroids = assignment_of(nodes, hard, self.options)
         audio = self._audio(seen, assign, centroids, signal.shape[-1])
         # long silences are the noise's, where it has an output
-        restored = excerpt.restored([audio[0].cpu().numpy().astype(np.float32)], shared=not self._has_noise)
+        restored = excerpt.restored([audio[0].cpu().numpy().astype(np.float32)], shared=not self.model.has_noise)
         outputs = np.concatenate([*restored], axis=1)
         further = [decision.further] if decision else None
         [diagnosis] = diagnose(nodes, labels, self.clustering.graph, further=further)
@@ -179,7 +175,7 @@ class ModelSeparator:
             signatures=tuple(f"{each.name}: {each.words}" for each in diagnosis.signatures if each.raised),
             evidence=decision.evidence if decision else (),
             probabilities=(decision.probabilities or ()) if decision else (),
-            noise=excerpt.mixture - outputs.sum(axis=0) if self._has_noise else None,
+            noise=excerpt.mixture - outputs.sum(axis=0) if self.model.has_noise else None,
         )
 
     def _labels(self, nodes: NodeSet, count: int, seed: int) -> tuple[torch.Tensor, str | None, str | None]:
@@ -199,7 +195,7 @@ class ModelSeparator:
     ) -> torch.Tensor:
         """Audio of the communities, ``(1, K, samples)``."""
         # a single talker is the mixture, but for noise that has an output of its own
-        if self.model.decoder is not None and (assign.shape[-1] > 1 or self._has_noise):
+        if self.model.decoder is not None and (assign.shape[-1] > 1 or self.model.has_noise):
             return self.model.decode(seen, centroids, samples, at_once=at_once)
         granularity = self.model.granularity
         mask = granularity.mask(assign, granularity.nodes_of(seen.spectrum))

@@ -174,9 +174,9 @@ def rows_of(model: Any, dump: Any, keys: Sequence[str], partitions: Mapping[str,
                 }
 
 
-def hidden(name: str) -> str:
+def hidden(name: str, digits: int = 8) -> str:
     """A name that tells speakers and utterances apart and does not say who they are."""
-    return hashlib.sha256(name.encode()).hexdigest()[:8]
+    return hashlib.sha256(name.encode()).hexdigest()[:digits]
 
 
 def cost_of(path: Path) -> dict[str, Any]:

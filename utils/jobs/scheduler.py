@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import abc
 import os
 import subprocess
 from collections import namedtuple
@@ -14,7 +15,7 @@ from .settings import Settings
 State = namedtuple("State", "over words sure final held", defaults=(False, False, False))
 
 
-class Scheduler:
+class Scheduler(abc.ABC):
     """Programs of one kind of cluster.
 
     Args:
@@ -34,14 +35,15 @@ class Scheduler:
         self.settings = settings
         self._folder = os.path.dirname(settings.command[0])
 
+    @abc.abstractmethod
     def submit(self, script: str, name: str, count: int, at_once: int | None, flags: list[str]) -> str:
         """Submit a script as an array of ``count`` tasks, ``at_once`` of which may run; returns its id.
 
         Raises:
             JobError: it is refused, or the scheduler does not answer.
         """
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def ask(self, name: str) -> dict[tuple[str, int], State]:
         """States by (id, place) of the tasks of a name that the scheduler still knows: one question for all.
 
@@ -50,19 +52,18 @@ class Scheduler:
         Raises:
             JobError: the scheduler does not answer.
         """
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def explain(self, tasks: list[tuple[str, int]]) -> dict[tuple[str, int], State]:
         """What accounts tell of tasks, by (id, place), that ``ask`` knows nothing of; one question for all."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def cancel(self, name: str) -> None:
         """End all jobs of a name.
 
         Raises:
             JobError: the scheduler does not answer.
         """
-        raise NotImplementedError
 
     def call(self, program: str, *words: str, plain: bool = True) -> str:
         """Output of one of the programs.

@@ -156,7 +156,11 @@ class AttractorDecoder(Decoder):
         torch.nn.init.zeros_(self.output.bias)
         # last, so that all other weights are drawn as without it
         self.noise = _NoiseMask(dim, width, band) if noise else None
-        self.has_noise = noise
+
+    @property
+    def has_noise(self) -> bool:
+        """See `contrasep_lib.decode.decoders.base.Decoder`."""
+        return self.noise is not None
 
     def forward(
         self,

@@ -10,13 +10,12 @@ import torch
 
 
 class Decoder(torch.nn.Module, abc.ABC):
-    """Maps centroids of communities and features of a mixture to one mask for each community.
+    """Maps centroids of communities and features of a mixture to one mask for each community."""
 
-    Attributes:
-        has_noise: whether masks leave a part of the mixture to an output of its own, what is no talker.
-    """
-
-    has_noise: bool = False
+    @property
+    def has_noise(self) -> bool:
+        """Whether masks leave a part of the mixture to an output of its own, what is no talker."""
+        return False
 
     @classmethod
     def from_options(cls, options: Any, freq: int, dim: int, places: int, channels: int) -> Decoder:
