@@ -43,7 +43,7 @@ class Voices(torch.nn.Module):
     def __init__(self, talkers=4, spread=0.2):
         super().__init__()
         self.features, self.granularity = FEATURES, TimeFrequency(FEATURES)
-        self.decoder = None
+        self.decoder, self.has_noise = None, False
         self.directions = torch.nn.Parameter(torch.eye(talkers, 8))
         self.talkers, self.spread, self.longest = talkers, spread, 0
 

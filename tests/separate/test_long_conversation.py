@@ -35,6 +35,7 @@ class Voices(torch.nn.Module):
     def __init__(self):
         super().__init__()
         self.features, self.granularity, self.decoder = FEATURES, TimeFrequency(FEATURES), None
+        self.has_noise = False
         self.directions = torch.nn.Parameter(torch.eye(TALKERS, DIM))
         self.calls, self.longest, self.most = 0, 0, None
 

@@ -43,7 +43,7 @@ class Planted(torch.nn.Module):
     def __init__(self, spread=0.15, dim=8):
         super().__init__()
         self.features, self.granularity = FEATURES, TimeFrequency(FEATURES)
-        self.decoder = None
+        self.decoder, self.has_noise = None, False
         generator = torch.Generator().manual_seed(1)
         self.directions = torch.nn.Parameter(torch.linalg.qr(torch.randn(dim, dim, generator=generator))[0])
         self.spread, self.sources, self.counter = spread, None, None
