@@ -8,7 +8,8 @@
     tools/long_training.py snapshot FOLDER --out contrasep_lib/pretrained/next   weights in float16, and the curve
 
 FOLDER receives `data/dump` (dumps of stage 2: CORPUS/tr_single and CORPUS/cv_single, CORPUS/dev_Kmix of the development speakers), `code`,
-a frozen copy of the toolkit as committed, and `exp/finetune`. Where it is lost: `data`, then `start --init-param` with the last snapshot. Training is `conf/long.yaml` (or --config) under nice 19; SIGSTOP and SIGCONT to
+a frozen copy of the toolkit as committed, and `exp/finetune`. Where it is lost: `data`, then `start --init-param` with the last snapshot, whose
+core hours and curve are taken over, with a seed of its own. Training is `conf/long.yaml` (or --config) under nice 19; SIGSTOP and SIGCONT to
 the process in `pid` stop it and let it go on. The configuration's schedule has no end.
 """
 
@@ -20,7 +21,9 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from training_tools import (  # beside this file
     CORPORA,
@@ -44,6 +47,8 @@ from contrasep_lib.config.bounds import Jobs, Processes
 # development mixtures of each corpus and count
 DEVELOPMENT, COUNTS = 100, (1, 2, 3, 4, 5)
 CURVE, PHASE = "curve.tsv", Path("exp/finetune")
+# core hours of the snapshot that the training began with
+BEFORE = "hours_before"
 
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -111,8 +116,13 @@ def start(args: argparse.Namespace) -> None:
     folder = args.folder.resolve()
     if _running(folder):
         raise ContrasepError(f"{folder}/pid: process {_running(folder)} is training already")
+    if args.init_param is not None and not (folder / BEFORE).is_file():
+        _go_on_from(folder, args.init_param)
     code, log = freeze(folder), folder / "train.out"
     init = ("--init-param", str(args.init_param)) if args.init_param else ()
+    if hours := _hours_before(folder):
+        # else it would hear again what the training before it has heard
+        init += ("--set", f"finetune.seed={round(100 * hours)}")
     command = training(code, code / args.config, folder / "data", folder / PHASE, args.core, *init)
     with open(log, "ab") as file:
         process = subprocess.Popen(**command, stdout=file, stderr=file, start_new_session=True)
@@ -121,6 +131,27 @@ def start(args: argparse.Namespace) -> None:
         Path(f"/proc/{process.pid}/autogroup").write_text(str(NICENESS))
     (folder / "pid").write_text(f"{process.pid}\n")
     print(f"process {process.pid}, log in {log}")
+
+
+def _go_on_from(folder: Path, model: Path) -> None:
+    """Take over the core hours and the curve of the snapshot that a training begins with."""
+    from contrasep_lib.models.checkpoint import read_model
+
+    folder.mkdir(parents=True, exist_ok=True)
+    if (model.parent / CURVE).is_file() and not (folder / CURVE).is_file():
+        (folder / CURVE).write_text((model.parent / CURVE).read_text())
+    hours = read_model(model)["training"].get("core_hours", 0)
+    (folder / BEFORE).write_text(f"{hours}\n")
+
+
+def _progress(folder: Path, states: Mapping[str, Any]) -> dict[str, Any]:
+    """As `progress`, with the core hours of the snapshot that the training began with."""
+    row = progress(states)
+    return {**row, "core_hours": round(row["core_hours"] + _hours_before(folder), 2)}
+
+
+def _hours_before(folder: Path) -> float:
+    return float((folder / BEFORE).read_text()) if (folder / BEFORE).is_file() else 0.0
 
 
 def _running(folder: Path) -> int | None:
@@ -139,7 +170,13 @@ def _running(folder: Path) -> int | None:
 def status(args: argparse.Namespace) -> None:
     """Print one line."""
     folder = args.folder
-    words = [f"{name} {value}" for name, value in progress(states_of(folder / PHASE)).items()]
+    try:
+        words = [f"{name} {value}" for name, value in _progress(folder, states_of(folder / PHASE)).items()]
+    except ContrasepError:
+        # before its first epoch a training has no checkpoint
+        if not _running(folder):
+            raise
+        words = ["no epoch yet"]
     curve = folder / CURVE
     if curve.is_file():
         header, *rows = [line.split("\t") for line in curve.read_text().splitlines()]
@@ -158,7 +195,7 @@ def score(args: argparse.Namespace) -> None:
 
     torch.set_num_threads(1)
     states = states_of(args.folder / PHASE)
-    row = progress(states)
+    row = _progress(args.folder, states)
     scores = list(development(model_of(states), args.folder / "data", args.limit))
     for label in dict.fromkeys(score.set for score in scores):
         part = [score for score in scores if score.set == label]
@@ -191,7 +228,7 @@ def snapshot(args: argparse.Namespace) -> None:
     if any(not bool(torch.isfinite(value).all()) for value in half.values() if value.is_floating_point()):
         raise ContrasepError("weights that float16 cannot hold; keep them in float32")
     args.out.mkdir(parents=True, exist_ok=True)
-    record = {**progress(states), "commit": (args.folder / "commit").read_text().strip(), "state_of": "running average"}
+    record = {**_progress(args.folder, states), "commit": (args.folder / "commit").read_text().strip(), "state_of": "running average"}
     options, features = options_of(states)
     save_model(args.out / "model.pth", half, features, options, record)
     if (args.folder / CURVE).is_file():
