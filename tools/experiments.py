@@ -2,13 +2,15 @@
 """Experiments: judge the trainings of a sweep, keep their results, write the page of all.
 
     tools/experiments.py judge exp/sweep_NAME --dump dump/dev_2mix [--phase finetune] [--partitions 'NAME={solver: kmeans}' ..]
-    tools/experiments.py publish NAME [--recipe DIR]        exp/sweep_NAME/judged.tsv into docs/experiments/results, and the page
+    tools/experiments.py count exp/sweep_NAME --data data --dump dump --numbers DIR    numbers of speakers, by each counter
+    tools/experiments.py publish NAME [--recipe DIR]        results of exp/sweep_NAME into docs/experiments/results, and the page
     tools/experiments.py page [--check]                     docs/experiments.md; --check: is it up to date?
 
 `judge` writes exp/sweep_NAME/judged.tsv, a line for each mixture under each partition: the share of nodes whose nearest
 neighbour, and whose linear probe, has their speaker (tools/bench/frames.py), then accuracy, purity and SI-SNR improvement
-of binary masks, the number of speakers given. What the table has is not made again. The entries of the page, their
-questions and answers, are docs/experiments/entries/*.yaml.
+of binary masks, the number of speakers given. `count` writes exp/sweep_NAME/counted.tsv, a line for each mixture of one
+to five speakers, and for each pair of utterances of one voice at two speeds. What the tables have is not made again.
+The entries of the page, their questions and answers, are docs/experiments/entries/*.yaml.
 """
 
 from __future__ import annotations
@@ -38,6 +40,16 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     judge.add_argument("--mixtures", type=positive, default=100, metavar="N", help="of each set, evenly spread (100)")
     judge.add_argument("--partitions", nargs="+", default=[], metavar="NAME=YAML",
                        help="values of the section modularity (k-means, and the network on Qn)")
+    count = parts.add_parser("count", help="count speakers with the trainings of a sweep")
+    count.add_argument("sweep", type=Path, metavar="DIR", help="exp/sweep_NAME")
+    count.add_argument("--data", type=Path, required=True, metavar="DIR", help="folder of data directories; PART_single has the speakers' tables")
+    count.add_argument("--dump", type=Path, required=True, metavar="DIR", help="folder of the dumped sets tr_single and PART_single")
+    count.add_argument("--numbers", type=Path, required=True, metavar="DIR", help="folder of the dumped sets PART_1mix, PART_2mix, ..")
+    count.add_argument("--part", dest="whose", default="dev", metavar="PART", help="whose mixtures (dev)")
+    count.add_argument("--phase", choices=["pretrain", "finetune"], default="finetune", help="whose model (finetune)")
+    count.add_argument("--mixtures", type=positive, default=50, metavar="N", help="of each number of speakers, evenly spread (50)")
+    count.add_argument("--singles", type=positive, default=100, metavar="N", help="training pieces of one speaker, for the bars (100)")
+    count.add_argument("--twins", type=positive, default=40, metavar="N", help="pairs of utterances of one voice, at each speed (40)")
     publish = parts.add_parser("publish", help="keep results, and write the page")
     publish.add_argument("name", metavar="NAME", help="of the sweep and of the results file")
     publish.add_argument("--recipe", type=Path, default=Path("."), metavar="DIR", help="whose exp has the sweep (.)")
@@ -55,14 +67,30 @@ def judge(args: argparse.Namespace) -> int:
     return 0
 
 
+def count(args: argparse.Namespace) -> int:
+    """Count speakers with what a sweep trained."""
+    from experimentkit import counting
+
+    print(counting.count(
+        args.sweep, args.phase, args.data, args.dump, args.numbers, args.whose, args.mixtures, args.singles, args.twins
+    ))
+    return 0
+
+
 def publish(args: argparse.Namespace) -> int:
-    """Copy the judged table of a sweep, and write the page and its pictures."""
-    from experimentkit import judging, page
+    """Copy the judged table of a sweep, or sum up its counts, and write the page and its pictures."""
+    from experimentkit import counted, counting, judging, page
 
     from contrasep_lib.io.atomic import write_text
 
-    path = args.recipe / "exp" / f"sweep_{args.name}" / "judged.tsv"
-    write_text(page.RESULTS / f"{args.name}.tsv", judging.as_text(judging.read_rows(path)))
+    sweep, name = args.recipe / "exp" / f"sweep_{args.name}", args.name
+    if (sweep / "counted.tsv").is_file():
+        rows = counting.read_counted(sweep / "counted.tsv")
+        for of, lines in (("numbers", counted.by_numbers(rows)), ("conditions", counted.by_conditions(rows))):
+            write_text(page.RESULTS / f"{name}_{of}.tsv", counting.as_text(lines, list(lines[0])))
+        counted.draw_counted(rows, page.PICTURES / f"{name}.png")
+    else:
+        write_text(page.RESULTS / f"{name}.tsv", judging.as_text(judging.read_rows(sweep / "judged.tsv")))
     return write(args)
 
 
@@ -100,7 +128,7 @@ def main() -> int:
     """Entry point; errors of the user in one line."""
     args = parse()
     try:
-        return {"judge": judge, "publish": publish, "page": write}[args.part](args)
+        return {"judge": judge, "count": count, "publish": publish, "page": write}[args.part](args)
     except ContrasepError as error:
         print(f"experiments.py: {error}", file=sys.stderr)
         return 1

@@ -34,7 +34,8 @@ def script(name, *options):
 
 
 @pytest.mark.parametrize("name, runs", [
-    ("gcn", 9), ("objectives", 12), ("frames", 21), ("temperature", 9), ("depth", 9), ("threshold", 3), ("network", 3),
+    ("gcn", 9), ("count", 3), ("objectives", 12), ("frames", 21), ("temperature", 9), ("depth", 9), ("threshold", 3),
+    ("network", 3),
 ])
 def test_each_setting_and_seed_is_a_run(name, runs):
     done = script(f"{name}.sh")

@@ -12,6 +12,7 @@ Then tools/experiments.py judges all of them: exp/sweep_NAME/judged.tsv. The sam
 
   --phase P           pretrain or finetune: the training that differs, and whose model is judged (finetune)
   --raw NAME ..       features without training too (spectrum mfcc random)
+  --counts K,K ..     judge numbers of speakers instead: exp/sweep_NAME/counted.tsv, by tools/experiments.py count
   --partitions ..     values of the section modularity (default: k-means, and the modularity network on Qn)
 
 Options, behind --:
@@ -32,7 +33,7 @@ here=$(CDPATH='' cd -- "$here" && pwd)
 tools=$here/../../../tools utils=$here/../../../utils
 case ${1-} in ''|-*) usage; exit $(($# == 0 ? 2 : 0)) ;; esac
 [ $# -ge 2 ] || die "expected NAME and CONFIG"
-name=$1 configs=() keys=() raw=() partitions=() phase=finetune list=none
+name=$1 configs=() keys=() raw=() partitions=() phase=finetune list=none counts=
 for config in ${2//,/ }; do
     [ -f "$here/$config.yaml" ] || die "$here/$config.yaml: no such configuration"
     configs+=("$here/$config.yaml")
@@ -41,6 +42,7 @@ shift 2
 while [ $# -gt 0 ] && [ "$1" != -- ]; do
     case $1 in
         --phase) [ $# -ge 2 ] || die "$1 needs a value"; phase=$2; shift ;;
+        --counts) [ $# -ge 2 ] || die "$1 needs a value"; counts=$2; shift ;;
         --raw) list=raw ;;
         --partitions) list=partitions ;;
         *) case $list in
@@ -76,6 +78,21 @@ words=$(IFS=,; echo "${configs[*]}")
 [ ${#dry[@]} -eq 0 ] || exit 0
 # entries of dumped sets are relative to the recipe
 cd -- "$recipe"
+if [ -n "$counts" ]; then
+    part=${set%_*}
+    for count in ${counts//,/ }; do
+        tree=mixtures/numbers/$count to=numbers/${part}_${count}mix
+        options=(--config "${configs[0]}")
+        contrasep make-lists "${options[@]}" --sources mixtures/experiments/sources --num-spk "$count" --sets "$part" --out "$tree"
+        contrasep mix "${options[@]}" --list "$tree/$part.txt" --sources "mixtures/experiments/sources/$part" --out "$tree/$part"
+        contrasep prepare-data --sources "mixtures/experiments/sources/$part" --list "$tree/$part.txt" --mixtures "$tree/$part" --out "data/$to"
+        contrasep dump "${options[@]}" --data "data/$to" --out "dump/$to"
+        contrasep dump "${options[@]}" --data "data/$to" --out "dump/$to" --merge
+    done
+    python "$tools/experiments.py" count "exp/sweep_$name" --phase "$phase" --data data/experiments --dump dump/experiments \
+        --part "$part" --numbers dump/numbers --mixtures $((mixtures / 2))
+    exit
+fi
 python "$tools/experiments.py" judge "exp/sweep_$name" --phase "$phase" --dump "dump/experiments/$set" --mixtures "$mixtures" \
     ${raw[@]+--raw "${raw[@]}"} ${partitions[@]+--partitions "${partitions[@]}"}
 exit
