@@ -28,7 +28,7 @@ import numpy as np  # noqa: E402
 
 from contrasep_lib.bin.common import Parser, positive, within  # noqa: E402
 from contrasep_lib.config import create, options_class  # noqa: E402
-from contrasep_lib.config.bounds import Seed  # noqa: E402
+from contrasep_lib.config.bounds import PositiveWeight, Seed  # noqa: E402
 from contrasep_lib.corpus.splits import find_split, read_split  # noqa: E402
 from contrasep_lib.errors import ContrasepError  # noqa: E402
 from contrasep_lib.io.recording import read_recording  # noqa: E402
@@ -92,6 +92,10 @@ def main() -> None:
     parser.add_argument("--librispeech", type=Path, required=True, help="folder of train-clean-5 and train-clean-100")
     parser.add_argument("--commonvoice", type=Path, required=True, help="folder of the languages")
     parser.add_argument("--speakers", metavar="NAME", help="speaker encoder, in place of a model")
+    parser.add_argument("--without", nargs="+", default=[], metavar="SPEAKER", help="leave these out too, to judge by them")
+    parser.add_argument("--sharp", type=within(PositiveWeight), default=SHARP, metavar="X", help="of an encoder's space: points of a "
+                        "talker scatter so many times less than measured (default %(default)s)")
+    parser.add_argument("--out", type=Path, metavar="FILE", help="of the space (default: where separation looks for it)")
     parser.add_argument("--conversations", type=positive, default=120, help="default %(default)s")
     parser.add_argument("--seed", type=within(Seed), default=0)
     args = parser.parse_args()
@@ -136,9 +140,10 @@ def fit(args: argparse.Namespace) -> None:
             points.setdefault(key, []).append(blocks.mean[row] / length[row])
     space = VoiceSpace.fit([np.stack(each) for each in points.values()])
     file = Path(args.model if Path(args.model).is_dir() else f"contrasep_lib/pretrained/{args.model}")
-    space.save(file / MODULARITY / VOICES, checksum(file / MODEL))
+    out = args.out or file / MODULARITY / VOICES
+    space.save(out, checksum(file / MODEL))
     print(
-        f"{file / MODULARITY / VOICES}: {sum(map(len, points.values()))} points of {len({k[0] for k in points})} speakers; "
+        f"{out}: {sum(map(len, points.values()))} points of {len({k[0] for k in points})} speakers; "
         f"between over within: {' '.join(f'{value:.1f}' for value in space.between)}"
     )
 
@@ -146,6 +151,7 @@ def fit(args: argparse.Namespace) -> None:
 def speakers_of(args: argparse.Namespace) -> tuple[dict[str, list[Path]], dict[str, list[Path]]]:
     """Speaker -> files of both corpora, without those of the splits."""
     held = {e.speaker for name in ("librispeech", "commonvoice") for e in read_split(find_split(f"conf/splits/{name}.tsv"))}
+    held |= set(args.without)
     return libri_speakers(args.librispeech, held), common_speakers(args.commonvoice, held)
 
 
@@ -169,9 +175,10 @@ def fit_encoder(args: argparse.Namespace) -> None:
         if own:
             points.append(np.concatenate(own))
     space = VoiceSpace.fit(points, AXES, RIDGE)
-    space = VoiceSpace(space.mean, SHARP * space.basis, SHARP**2 * space.between)
-    space.save(encoder.space_file(), encoder.weights())
-    print(f"{encoder.space_file()}: {sum(map(len, points))} points of {len(points)} speakers")
+    space = space.sharper(args.sharp)
+    out = args.out or encoder.space_file()
+    space.save(out, encoder.weights())
+    print(f"{out}: {sum(map(len, points))} points of {len(points)} speakers")
 
 
 def own_shares(power: np.ndarray, blocks: Blocks, nodes: NodeSet, per_block: int) -> np.ndarray:

@@ -13,6 +13,10 @@ and what the encoder says of each. Then several decisions are compared, which ta
     qn         points of both, of unit length; the communities of largest normalised modularity (solver spectral) on the
                kernel graph, as many as there are talkers
     qn split   the same points, counted by recursive split against the isotropic null
+    both x 0.8 as both, with points of a talker that scatter 1 / 0.8 times as far (--sharp 0.8)
+
+The encoder's space should not have seen the talkers (--space; tools/fit_voices.py --without): within their points it
+would be too narrow.
 
 Of each: recordings whose number of talkers is right, and the share of the weight of blocks, of those in which one talker
 has 95 % of the energy, that has its talker (after the best matching).
@@ -22,7 +26,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -30,7 +34,8 @@ sys.path.insert(0, str(ROOT))
 
 import numpy as np  # noqa: E402
 
-from contrasep_lib.bin.common import Parser  # noqa: E402
+from contrasep_lib.bin.common import Parser, within  # noqa: E402
+from contrasep_lib.config.bounds import PositiveWeight  # noqa: E402
 from contrasep_lib.separate.conversation import Heard, decide  # noqa: E402
 from contrasep_lib.separate.shipped import NamedSeparator, load_separator  # noqa: E402
 from contrasep_lib.separate.voices import SECONDS, Blocks, VoiceSpace, blocks_of, space_of  # noqa: E402
@@ -80,9 +85,15 @@ def windows_of(recording: Recording) -> tuple[list[Blocks], list[np.ndarray]]:
     return [Blocks(*each[:4]) for each in zip(*parts)], parts[4]
 
 
-def decisions(named: NamedSeparator) -> dict[str, Callable[[Recording], np.ndarray]]:
-    """Name -> talker of each block, -1 where not just one talks."""
-    own, space = named.separator.voices, space_of(named.separator.speakers)
+def decisions(named: NamedSeparator, space: VoiceSpace, sharp: Sequence[float]) -> dict[str, Callable[[Recording], np.ndarray]]:
+    """Name -> talker of each block, -1 where not just one talks.
+
+    Args:
+        named: with a speaker encoder.
+        space: of the encoder.
+        sharp: by which the space is made sharper, for further rows.
+    """
+    own = named.separator.voices
     # without the model's axes, of which one has to be left
     flat = VoiceSpace(own.mean, 1e-6 * own.basis[:, :1], np.full(1, 1e-3))
 
@@ -97,9 +108,10 @@ def decisions(named: NamedSeparator) -> dict[str, Callable[[Recording], np.ndarr
     def by_modularity(count: bool) -> Callable[[Recording], np.ndarray]:
         return lambda recording: communities(recording, own, space, count)
 
+    sharper = {f"both x {factor:g}": decided(own, space.sharper(factor)) for factor in sharp}
     return {
         "own": decided(own, None), "encoder": decided(flat, space), "both": decided(own, space),
-        "qn": by_modularity(False), "qn split": by_modularity(True),
+        "qn": by_modularity(False), "qn split": by_modularity(True), **sharper,
     }
 
 
@@ -148,6 +160,9 @@ def main() -> None:
     parser.add_argument("--evidence", type=Path, required=True, metavar="FOLDER", help="where it is kept")
     parser.add_argument("--model", default="best", metavar="NAME|DIR", help="(best)")
     parser.add_argument("--speakers", default="resemblyzer", metavar="NAME", help="speaker encoder (%(default)s)")
+    parser.add_argument("--space", type=Path, metavar="FILE", help="of the encoder, of tools/fit_voices.py (the package's)")
+    parser.add_argument("--sharp", type=within(PositiveWeight), nargs="+", default=[], metavar="X", help="further rows, with a sharper space")
+    parser.add_argument("--decisions", nargs="+", metavar="NAME", help="whose rows (all)")
     args = parser.parse_args()
     import torch
 
@@ -159,6 +174,10 @@ def main() -> None:
     torch.set_num_threads(1)
     named = load_separator(args.model, overrides=[f"separate.speakers={args.speakers}"])
     named.separator.precision = "bfloat16"
+    encoder = named.separator.speakers
+    space = space_of(encoder) if args.space is None else VoiceSpace.load(args.space, encoder.weights())
+    if space is None:
+        parser.error(f"--space: {args.space}: no such file")
     print("| conversations | decision | number right | blocks with their talker, % | least of a recording, % |")
     print("| --- | --- | ---: | ---: | ---: |")
     for folder in args.folders:
@@ -171,7 +190,9 @@ def main() -> None:
                     np.savez_compressed(stream, **evidence(named, folder, file))
             with np.load(kept, allow_pickle=False) as content:
                 recordings.append({name: content[name] for name in content.files})
-        for name, decided in decisions(named).items():
+        for name, decided in decisions(named, space, args.sharp).items():
+            if name not in (args.decisions or [name]):
+                continue
             scores = [accuracy(each, decided(each)) for each in recordings]
             right, shares = sum(score[0] for score in scores), [100 * score[1] for score in scores]
             print(f"| {folder.name} | {name} | {right} of {len(scores)} | {np.mean(shares):.1f} | {min(shares):.1f} |", flush=True)
