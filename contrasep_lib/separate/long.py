@@ -284,7 +284,8 @@ class LongSeparation:
         self.peak = max(self.peak, float(np.abs(separation.outputs).max()))
         self._places[number] = self._store.tell()
         self._store.write(np.ascontiguousarray(separation.outputs, np.float32).tobytes())
-        return dataclasses.replace(separation, outputs=separation.outputs[:, :0])
+        # a slice would keep the outputs of all windows in memory
+        return dataclasses.replace(separation, outputs=np.zeros((len(separation.outputs), 0), np.float32))
 
     def _outputs(self, number: int) -> np.ndarray:
         """Outputs of the recording's speakers in a window, ``(num_spk, samples)``."""

@@ -111,6 +111,21 @@ def test_each_talker_has_one_output(conversation, tmp_path):
     assert by.separator.model.longest <= 6 * RATE
 
 
+@pytest.mark.parametrize("voices", [True, False])
+def test_memory_does_not_grow_with_the_windows(conversation, voices):
+    by = named()
+    by.separator.voices = by.separator.voices if voices else None
+    with LongSeparation(by.separator, "x", conversation[0].sum(axis=0), RATE, None, 6) as done:
+        parts = [part.separation for part in done.parts if part.separation is not None]
+        assert len(parts) > 6
+        for part in parts:
+            arrays = [value for value in vars(part).values() if isinstance(value, np.ndarray)]
+            # a view holds the whole array that it is a part of
+            held = sum(each.nbytes if each.base is None else each.base.nbytes for each in arrays)
+            assert held < (6 * RATE if voices else 200 * 6 * RATE)
+            assert part.outputs.size == 0 and part.outputs.base is None
+
+
 @pytest.mark.parametrize("num_spk", [1, 2, 4])
 def test_a_given_number(conversation, num_spk):
     by = named()
