@@ -18,8 +18,11 @@ import numpy as np
 
 from contrasep_lib.separate.voices import Blocks, VoiceSpace
 
-# VBx: points of a talker depend on each other, so each counts for a part; regularisation of means; chance of going on
-_ACOUSTIC, _MEANS, _LOOP = 0.25, 3.0, 0.7
+# VBx: points of a talker depend on each other, so each counts for a part; chance of going on
+_ACOUSTIC, _LOOP = 0.25, 0.7
+# regularisation of means, and that with a speaker encoder: a voice that reads characters is still one
+# (docs/experiments/conversations.md)
+_MEANS, _MEANS_HEARD = 3.0, 8.0
 # points from which on each counts for less: a voice drifts over an hour, and that makes no other talker
 _MANY = 600
 _ITERATIONS, _ENOUGH = 60, 1e-3
@@ -103,7 +106,7 @@ def decide(
         # halves of a block were not heard alone
         further = np.concatenate([further, np.zeros((len(points) - len(rows), further.shape[1]))])
         points, between = np.concatenate([points, further], axis=1), np.concatenate([between, heard.space.between])
-    labels, means = _talkers(points, first, between, num_spk)
+    labels, means = _talkers(points, first, between, num_spk, _MEANS if heard is None else _MEANS_HEARD)
     means = means[:, : len(space.between)]
     talkers = np.full(len(loud), -1)
     talkers[rows] = labels[: len(rows)]
@@ -132,7 +135,7 @@ def _nearest(points: np.ndarray, means: np.ndarray) -> np.ndarray:
 
 
 def _talkers(
-    points: np.ndarray, first: np.ndarray, between: np.ndarray, num_spk: int | None
+    points: np.ndarray, first: np.ndarray, between: np.ndarray, num_spk: int | None, regular: float
 ) -> tuple[np.ndarray, np.ndarray]:
     """Talker of each point, ``(points,)``, and their means, ``(talkers, dim)``; at least one talker."""
     if not len(points):
@@ -140,7 +143,7 @@ def _talkers(
     # what a point counts for
     part = _ACOUSTIC * min(1.0, math.sqrt(_MANY / len(points)))
     labels = _agglomerate(points, between, max(_BEGIN, num_spk or 0), part)
-    labels, means = _variational(points, first, between, labels, part)
+    labels, means = _variational(points, first, between, labels, part, regular)
     least = max(_LEAST_BLOCKS, _LEAST_SHARE * len(points))
     while len(means) > 1:
         sizes = np.bincount(labels, minlength=len(means))
@@ -148,7 +151,7 @@ def _talkers(
             break
         if sizes.min() < least:
             kept = np.delete(means, sizes.argmin(), axis=0)
-            labels, means = _variational(points, first, between, _nearest(points, kept), part)
+            labels, means = _variational(points, first, between, _nearest(points, kept), part, regular)
         else:
             labels = _agglomerate(points, between, len(means) - 1, part, labels)
             means = _means(points, labels, between)
@@ -220,7 +223,7 @@ def _agglomerate(
 
 
 def _variational(
-    points: np.ndarray, first: np.ndarray, between: np.ndarray, labels: np.ndarray, part: float
+    points: np.ndarray, first: np.ndarray, between: np.ndarray, labels: np.ndarray, part: float, regular: float
 ) -> tuple[np.ndarray, np.ndarray]:
     """Posterior talkers of a sequence of points; see the top of this module.
 
@@ -230,6 +233,7 @@ def _variational(
         between: variance of talkers.
         labels: to begin with.
         part: that a point counts for.
+        regular: by which points count for less in means, so that means far apart take more of them.
 
     Returns:
         Most likely talker of each point, of those that any point has, and the means of these.
@@ -240,7 +244,7 @@ def _variational(
     shares = states.mean(axis=0)
     square = np.square(points).sum(axis=1, keepdims=True)
     for _ in range(_ITERATIONS):
-        ratio = part / _MEANS
+        ratio = part / regular
         variance = 1 / (1 / between + ratio * states.sum(axis=0)[:, None])
         means = ratio * variance * (states.T @ points)
         likely = part * (points @ means.T - 0.5 * (np.square(means) + variance).sum(axis=1) - 0.5 * square)
