@@ -43,10 +43,12 @@ class Heard:
     Attributes:
         vectors: of each window's blocks, ``(blocks, dim)`` of unit norm.
         space: of the encoder.
+        regular: regularisation of means; the larger, the fewer talkers.
     """
 
     vectors: Sequence[np.ndarray]
     space: VoiceSpace
+    regular: float = _MEANS_HEARD
 
 
 @dataclasses.dataclass(frozen=True)
@@ -106,7 +108,7 @@ def decide(
         # halves of a block were not heard alone
         further = np.concatenate([further, np.zeros((len(points) - len(rows), further.shape[1]))])
         points, between = np.concatenate([points, further], axis=1), np.concatenate([between, heard.space.between])
-    labels, means = _talkers(points, first, between, num_spk, _MEANS if heard is None else _MEANS_HEARD)
+    labels, means = _talkers(points, first, between, num_spk, _MEANS if heard is None else heard.regular)
     means = means[:, : len(space.between)]
     talkers = np.full(len(loud), -1)
     talkers[rows] = labels[: len(rows)]

@@ -125,8 +125,8 @@ class ConversationWindows:
         modularity, normalised, conductance = kept["measured"].tolist()
         # a slice would keep the outputs of all windows in memory
         return Separation(
-            np.zeros((len(starts), 0), np.float32), np.zeros((0, len(starts)), np.float32), tuple(kept["shape"].tolist()),
-            num_spk_given, modularity, None if math.isnan(conductance) else conductance,
+            np.zeros((len(starts), 0), np.float32), np.zeros((0, len(starts)), np.float32),
+            tuple(kept["shape"].tolist()), num_spk_given, modularity, None if math.isnan(conductance) else conductance,
             tuple(kept["sizes"].tolist()), words, kept["centroids"], normalised_modularity=normalised,
         ), float(np.abs(kept["outputs"]).max(initial=0.0))
 

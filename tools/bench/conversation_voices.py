@@ -14,6 +14,7 @@ and what the encoder says of each. Then several decisions are compared, which ta
                kernel graph, as many as there are talkers
     qn split   the same points, counted by recursive split against the isotropic null
     both x 0.8 as both, with points of a talker that scatter 1 / 0.8 times as far (--sharp 0.8)
+    both r 3   as both, with regularisation 3 of the means (--regular 3)
 
 The encoder's space should not have seen the talkers (--space; tools/fit_voices.py --without): within their points it
 would be too narrow.
@@ -85,22 +86,27 @@ def windows_of(recording: Recording) -> tuple[list[Blocks], list[np.ndarray]]:
     return [Blocks(*each[:4]) for each in zip(*parts)], parts[4]
 
 
-def decisions(named: NamedSeparator, space: VoiceSpace, sharp: Sequence[float]) -> dict[str, Callable[[Recording], np.ndarray]]:
+def decisions(
+    named: NamedSeparator, space: VoiceSpace, sharp: Sequence[float], regular: Sequence[float]
+) -> dict[str, Callable[[Recording], np.ndarray]]:
     """Name -> talker of each block, -1 where not just one talks.
 
     Args:
         named: with a speaker encoder.
         space: of the encoder.
         sharp: by which the space is made sharper, for further rows.
+        regular: regularisation of the means, for further rows.
     """
     own = named.separator.voices
     # without the model's axes, of which one has to be left
     flat = VoiceSpace(own.mean, 1e-6 * own.basis[:, :1], np.full(1, 1e-3))
 
-    def decided(first: VoiceSpace, further: VoiceSpace | None) -> Callable[[Recording], np.ndarray]:
+    def decided(
+        first: VoiceSpace, further: VoiceSpace | None, means: float = Heard.regular
+    ) -> Callable[[Recording], np.ndarray]:
         def labels(recording: Recording) -> np.ndarray:
             blocks, vectors = windows_of(recording)
-            heard = None if further is None else Heard(vectors, further)
+            heard = None if further is None else Heard(vectors, further, means)
             return np.concatenate(decide(blocks, first, None, heard).talkers)
 
         return labels
@@ -109,9 +115,10 @@ def decisions(named: NamedSeparator, space: VoiceSpace, sharp: Sequence[float]) 
         return lambda recording: communities(recording, own, space, count)
 
     sharper = {f"both x {factor:g}": decided(own, space.sharper(factor)) for factor in sharp}
+    further = {f"both r {value:g}": decided(own, space, value) for value in regular}
     return {
         "own": decided(own, None), "encoder": decided(flat, space), "both": decided(own, space),
-        "qn": by_modularity(False), "qn split": by_modularity(True), **sharper,
+        "qn": by_modularity(False), "qn split": by_modularity(True), **sharper, **further,
     }
 
 
@@ -162,6 +169,9 @@ def main() -> None:
     parser.add_argument("--speakers", default="resemblyzer", metavar="NAME", help="speaker encoder (%(default)s)")
     parser.add_argument("--space", type=Path, metavar="FILE", help="of the encoder, of tools/fit_voices.py (the package's)")
     parser.add_argument("--sharp", type=within(PositiveWeight), nargs="+", default=[], metavar="X", help="further rows, with a sharper space")
+    parser.add_argument(
+        "--regular", type=within(PositiveWeight), nargs="+", default=[], metavar="R", help="further rows, with this regularisation"
+    )
     parser.add_argument("--decisions", nargs="+", metavar="NAME", help="whose rows (all)")
     args = parser.parse_args()
     import torch
@@ -190,7 +200,7 @@ def main() -> None:
                     np.savez_compressed(stream, **evidence(named, folder, file))
             with np.load(kept, allow_pickle=False) as content:
                 recordings.append({name: content[name] for name in content.files})
-        for name, decided in decisions(named, space, args.sharp).items():
+        for name, decided in decisions(named, space, args.sharp, args.regular).items():
             if name not in (args.decisions or [name]):
                 continue
             scores = [accuracy(each, decided(each)) for each in recordings]
