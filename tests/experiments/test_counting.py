@@ -119,7 +119,7 @@ def test_accuracies_and_confusions():
 
 def test_conditions_have_their_share_of_twos():
     same, other, twins = counted.by_conditions(ROWS)
-    assert [line["condition"] for line in (same, other, twins)] == ["same sex", "different sexes", "speed 1"]
+    assert [line["condition"] for line in (same, other, twins)] == ["same sex", "different sexes", "one voice, speed 1"]
     assert same["recursive split"].startswith("100.0") and other["recursive split"].startswith("50.0")
     assert other["si_snri"].startswith("5.00") and twins["si_snri"] == "-1.00" and twins["recursive split"] == "0.0"
     assert (other["mixtures"], other["set"], twins["set"]) == (2, "dev_2mix", "twins")

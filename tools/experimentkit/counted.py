@@ -41,7 +41,7 @@ def by_conditions(rows: Rows) -> list[dict[str, Any]]:
         part = [row for row in rows if row["condition"] == condition]
         gains = _by_mixture(part, lambda row: float(row["si_snri"]))
         lines.append({
-            "set": part[0]["set"], "condition": condition, "mixtures": len(_named(part)), "seeds": _seeds(rows),
+            "set": part[0]["set"], "condition": _words(condition), "mixtures": len(_named(part)), "seeds": _seeds(rows),
             "si_snri": _with_interval(gains, _voices(part), 2), **{method: _cell(part, method, 2) for method in _there(rows)},
         })
     return lines
@@ -55,7 +55,7 @@ def confusion_of(rows: Rows, method: str) -> list[int]:
 
 def draw_counted(rows: Rows, path: Path) -> None:
     """Draw accuracies by the true number, and the share counted as two by condition."""
-    figure = new_figure(10.0, 3.8)
+    figure = new_figure(10.0, 4.6)
     left, right = figure.subplots(1, 2)
     mixtures = [row for row in rows if row["set"] != "twins"]
     numbers = _numbers(mixtures)
@@ -71,13 +71,17 @@ def draw_counted(rows: Rows, path: Path) -> None:
     left.set_xticks(numbers)
     left.set_xlabel("speakers")
     left.set_ylabel("count accuracy, %")
-    left.legend(fontsize=7)
-    right.set_xticks(range(len(conditions)), [text.replace("speed", "one voice,\nspeed") for text in conditions], fontsize=7)
+    figure.legend(fontsize=8, loc="outside lower center", ncols=3)
+    right.set_xticks(range(len(conditions)), [_words(text).replace(", ", ",\n").replace("different ", "different\n") for text in conditions], fontsize=7)
     right.set_ylabel("counted as two, %")
     for axes in (left, right):
         axes.set_ylim(-3, 103)
         axes.grid(alpha=0.3)
     save_figure(figure, path)
+
+
+def _words(condition: str) -> str:
+    return condition.replace("speed", "one voice, speed")
 
 
 def _there(rows: Rows) -> list[str]:
