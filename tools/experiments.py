@@ -87,7 +87,7 @@ def publish(args: argparse.Namespace) -> int:
     if (sweep / "counted.tsv").is_file():
         rows = counting.read_counted(sweep / "counted.tsv")
         for of, lines in (("numbers", counted.by_numbers(rows)), ("conditions", counted.by_conditions(rows))):
-            write_text(page.RESULTS / f"{name}_{of}.tsv", counting.as_text(lines, list(lines[0])))
+            write_text(page.RESULTS / f"{name}_{of}.tsv", judging.as_text(lines, list(lines[0])))
         counted.draw_counted(rows, page.PICTURES / f"{name}.png")
     else:
         write_text(page.RESULTS / f"{name}.tsv", judging.as_text(judging.read_rows(sweep / "judged.tsv")))

@@ -6,8 +6,6 @@ Mixtures of two are told apart by what their speakers share, where data/SET_sing
 
 from __future__ import annotations
 
-import csv
-import io
 import sys
 import types
 import zlib
@@ -18,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from contrasep_lib.errors import ContrasepError
-from experimentkit.judging import Trained, hidden, trained_of
+from experimentkit.judging import Trained, as_text, hidden, read_rows, trained_of
 
 KEYS = ("setting", "seed", "set", "condition", "speakers", "utterance", "voices")
 # statistics of tools/bench/community_counts.py on Qn, in words
@@ -129,6 +127,11 @@ def count(
     return path
 
 
+def read_counted(path: Path) -> list[dict[str, str]]:
+    """The rows of a table of `count`; see `experimentkit.judging.read_rows`."""
+    return read_rows(path, COLUMNS, "count")
+
+
 def _counted(
     run: Trained, by: Counters, name: str, condition: str, key: str, speakers: Sequence[str], sources: np.ndarray, mixture: np.ndarray
 ) -> dict[str, Any]:
@@ -232,32 +235,3 @@ def doubled(folder: Path, count: int) -> Iterator[tuple[Any, ...]]:
             made = mix_signals(signals, [0.0, 0.0], "min")
             sources, mixture = (part.astype(np.float32) / 32768 for part in (made.sources, made.mixture))
             yield "twins", f"speed {speed:g}", f"{first}-{second}", dump.speakers[first], sources, mixture
-
-
-# ------------------------------------------------------------------ tables
-
-
-def as_text(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> str:
-    """A table of rows."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, columns, delimiter="\t", lineterminator="\n", restval="")
-    writer.writeheader()
-    for row in rows:
-        writer.writerow({key: f"{value:.3f}" if isinstance(value, float) else value for key, value in row.items()})
-    return text.getvalue()
-
-
-def read_counted(path: Path) -> list[dict[str, str]]:
-    """The rows of a table of `count`.
-
-    Raises:
-        ContrasepError: not there, or other columns.
-    """
-    try:
-        with open(path, encoding="utf-8", newline="") as file:
-            rows = csv.DictReader(file, delimiter="\t")
-            if tuple(rows.fieldnames or ()) != COLUMNS:
-                raise ContrasepError(f"{path}: expected the columns {', '.join(COLUMNS)}")
-            return list(rows)
-    except OSError as error:
-        raise ContrasepError(f"{path}: {error.strerror}; tools/experiments.py count makes it") from None

@@ -238,18 +238,22 @@ def judge(
     return path
 
 
-def as_text(rows: Sequence[Mapping[str, Any]]) -> str:
+def as_text(rows: Sequence[Mapping[str, Any]], columns: Sequence[str] = COLUMNS) -> str:
     """A table of rows; numbers with as many digits as are looked at."""
     text = io.StringIO()
-    writer = csv.DictWriter(text, COLUMNS, delimiter="\t", lineterminator="\n", restval="")
+    writer = csv.DictWriter(text, columns, delimiter="\t", lineterminator="\n", restval="")
     writer.writeheader()
     for row in rows:
         writer.writerow({key: f"{value:.3f}" if isinstance(value, float) else value for key, value in row.items()})
     return text.getvalue()
 
 
-def read_rows(path: Path) -> list[dict[str, str]]:
+def read_rows(path: Path, columns: Sequence[str] = COLUMNS, command: str = "judge") -> list[dict[str, str]]:
     """The rows of a table.
+
+    Args:
+        columns: that it has to have.
+        command: of tools/experiments.py that makes it.
 
     Raises:
         ContrasepError: not there, or other columns.
@@ -257,8 +261,8 @@ def read_rows(path: Path) -> list[dict[str, str]]:
     try:
         with open(path, encoding="utf-8", newline="") as file:
             rows = csv.DictReader(file, delimiter="\t")
-            if tuple(rows.fieldnames or ()) != COLUMNS:
-                raise ContrasepError(f"{path}: expected the columns {', '.join(COLUMNS)}")
+            if tuple(rows.fieldnames or ()) != tuple(columns):
+                raise ContrasepError(f"{path}: expected the columns {', '.join(columns)}")
             return list(rows)
     except OSError as error:
-        raise ContrasepError(f"{path}: {error.strerror}; tools/experiments.py judge makes it") from None
+        raise ContrasepError(f"{path}: {error.strerror}; tools/experiments.py {command} makes it") from None
