@@ -139,7 +139,8 @@ name_corpus() {  # name_corpus CORPUS DIR WORDS: a local copy, as the WORDS of a
 
 check_options() {  # what the words alone show
     local name count counts=,
-    [ -n "$nj" ] || nj=$(getconf _NPROCESSORS_ONLN) || die "--nj: the number of cores is not known; name a number of jobs"
+    # cores that this process may use; getconf has those of the machine, nproc also heeds OMP_NUM_THREADS
+    [ -n "$nj" ] || nj=$(env -u OMP_NUM_THREADS -u OMP_THREAD_LIMIT nproc 2>/dev/null || getconf _NPROCESSORS_ONLN) || die "--nj: the number of cores is not known; name a number of jobs"
     for name in stage stop_stage nj ngpu num_nodes num_spk listen; do
         [[ ${!name} =~ ^(0|[1-9][0-9]{0,8})$ ]] || die "--${name//_/-}: expected a whole number, got '${!name}'"
     done

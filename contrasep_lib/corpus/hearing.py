@@ -73,8 +73,14 @@ def hear_clip(path: str, decoded: str, rate: int) -> Heard:
         return Heard(error=str(error))
 
 
-def raise_all(path: Path, errors: Sequence[str]) -> None:
-    """Raise ContrasepError if there are errors, after printing the first of them and writing all to ``path``."""
+def raise_all(path: Path, errors: Sequence[str], hint: str = "") -> None:
+    """Raise ContrasepError if there are errors, after printing the first of them and writing all to ``path``.
+
+    Args:
+        path: of the file.
+        errors: one line each.
+        hint: another way than to fix them.
+    """
     path.unlink(missing_ok=True)
     if not errors:
         return
@@ -85,4 +91,5 @@ def raise_all(path: Path, errors: Sequence[str]) -> None:
     plural = "" if len(errors) == 1 else "s"
     raise ContrasepError(
         f"{len(errors)} error{plural}{more}; all are in {path}; fix them and run again, what is decoded is kept"
+        f"{hint and f'; {hint}'}"
     )

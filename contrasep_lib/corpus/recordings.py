@@ -32,7 +32,7 @@ from contrasep_lib.corpus.commonvoice_table import words
 from contrasep_lib.corpus.hearing import NAMED, Heard, counted, hear_clip, raise_all
 from contrasep_lib.corpus.listing import least_errors, split_listed, summary
 from contrasep_lib.corpus.single import Utterance, claim_folder, write_single_set
-from contrasep_lib.errors import ContrasepError
+from contrasep_lib.errors import ContrasepError, one_line
 from contrasep_lib.io.ids import is_id, shown
 from contrasep_lib.io.parallel import in_processes
 
@@ -127,13 +127,39 @@ def load_function(file: str | os.PathLike[str]) -> Callable[[Path], Iterable[Any
     return function
 
 
-def _of_file(file: str | os.PathLike[str], error: BaseException) -> ContrasepError:
-    """What somebody's file ran into, with the last of its own lines."""
+def _of_file(file: str | os.PathLike[str], error: BaseException, corpus: Path | None = None) -> ContrasepError:
+    """What somebody's file ran into, with the last of its own lines and what may help."""
     if isinstance(error, SyntaxError):
         return ContrasepError(f"{file}:{error.lineno}: {error.msg}")
-    frames, place = traceback.extract_tb(error.__traceback__), os.path.abspath(file)
-    own = [frame.lineno for frame in frames if os.path.abspath(frame.filename) == place]
-    return ContrasepError(f"{file}:{own[-1] if own else 1}: {type(error).__name__}: {error}")
+    place = os.path.abspath(file)
+    own = [
+        (frame, line) for frame, line in traceback.walk_tb(error.__traceback__)
+        if os.path.abspath(frame.f_code.co_filename) == place
+    ]
+    where = f"{file}:{own[-1][1]}" if own else f"{file}"
+    help_ = _help(error, own[-1][0].f_locals if own else {}, corpus)
+    return ContrasepError(f"{where}: {type(error).__name__}: {one_line(str(error))}{help_}")
+
+
+def _help(error: BaseException, values: Mapping[str, Any], corpus: Path | None) -> str:
+    """What may help against an error of somebody's file, with the values that its line saw."""
+    if isinstance(error, KeyError) and error.args:
+        rows = [each for each in values.values() if isinstance(each, Mapping) and each and error.args[0] not in each]
+        if rows:
+            return f"; there are {', '.join(shown(str(key)) for key in [*rows[-1]][: 2 * NAMED])}"
+    if isinstance(error, OSError) and corpus is not None:
+        return f"; {corpus} holds {_content(corpus)}"
+    if isinstance(error, TypeError) and "Recording.__init__" in str(error):
+        return f"; Recording takes {', '.join(field.name for field in dataclasses.fields(Recording))}"
+    if isinstance(error, TypeError) and "not iterable" in str(error) and not values:
+        return f"; {FUNCTION}() has to yield each Recording, not to return one"
+    return ""
+
+
+def _content(corpus: Path) -> str:
+    """What a folder holds, in words."""
+    holds = sorted(f"{path.name}{'/' * path.is_dir()}" for path in corpus.iterdir())
+    return ", ".join([*holds[: 2 * NAMED], *([".."] if len(holds) > 2 * NAMED else [])]) or "nothing"
 
 
 def list_recordings(file: str | os.PathLike[str], corpus: str | os.PathLike[str]) -> list[Recording]:
@@ -153,11 +179,15 @@ def list_recordings(file: str | os.PathLike[str], corpus: str | os.PathLike[str]
     except ContrasepError:
         raise
     except (Exception, SystemExit) as error:
-        raise _of_file(file, error) from None
+        raise _of_file(file, error, Path(corpus)) from None
     if not found:
-        holds = sorted(f"{path.name}{'/' * path.is_dir()}" for path in Path(corpus).iterdir())
-        there = ", ".join([*holds[: 2 * NAMED], *([".."] if len(holds) > 2 * NAMED else [])]) or "nothing"
+        there = _content(Path(corpus))
         raise ContrasepError(f"{file}: {FUNCTION}() yields nothing for {corpus}, which holds {there}; wrong pattern?")
+    if len(found) > 1 and not any(os.path.isfile(each.path) for each in found):
+        raise ContrasepError(
+            f"{file}: none of the {len(found)} audio files is there, e.g. {os.fspath(found[0].path)}; "
+            f"{corpus} holds {_content(Path(corpus))}"
+        )
     return found
 
 
@@ -265,7 +295,7 @@ class Recordings(Corpus):
         if faulty and options.leave_out:
             print(f"{request.corpus}: {counted(faulty, 'recordings cannot be used and are left out')}", file=sys.stderr)
         elif faulty:
-            raise_all(out / ERRORS, [*faulty, "corpus.recordings.leave_out=true leaves such recordings out"])
+            raise_all(out / ERRORS, faulty, "--set corpus.recordings.leave_out=true leaves such recordings out")
         made = {
             one: _utterance(one, heard, text) for one, (heard, text) in zip(listed, results) if not heard.error
         }

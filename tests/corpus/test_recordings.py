@@ -98,6 +98,9 @@ def test_prefix_of_ids(path, prefix):
     assert prefix_of(path) == prefix
 
 
+IMPORT = "from contrasep_lib.corpus.recordings import Recording\n"
+
+
 @pytest.mark.parametrize("text, says", [
     ("x = 1", "no function recordings(corpus) in it"),
     ("def recordings(corpus):\n    retrun 3", "corpus.py:2: invalid syntax"),
@@ -105,7 +108,16 @@ def test_prefix_of_ids(path, prefix):
     ("def recordings(corpus):\n    yield 1\n", "expected recordings() to yield Recording(path, speaker), got 1"),
     ("def recordings(corpus):\n    return []\n", "yields nothing for speech, which holds a/, b.txt; wrong"),
     ("def recordings(corpus):\n    x = {}\n    yield x['a']\n", "corpus.py:3: KeyError: 'a'"),
+    ("def recordings(corpus):\n    row = {'file': 1, 'talker': 2}\n    yield row['x']\n", "; there are file, talker"),
     ("def recordings(corpus):\n    return open(corpus / 'none')\n", "corpus.py:2: FileNotFoundError"),
+    ("def recordings(corpus):\n    return open(corpus / 'none')\n", "'speech/none'; speech holds a/, b.txt"),
+    (f"{IMPORT}def recordings(corpus):\n    return Recording('a', 'b')\n", "corpus.py: TypeError: 'Recording' object"),
+    (f"{IMPORT}def recordings(corpus):\n    return Recording('a', 'b')\n", "has to yield each Recording"),
+    (f"{IMPORT}def recordings(corpus):\n    yield Recording('a', 'b', sex='f')\n", "takes path, speaker, text, gender"),
+    (
+        f"{IMPORT}def recordings(corpus):\n    yield from [Recording(corpus / x, x) for x in 'xy']\n",
+        "none of the 2 audio files is there, e.g. speech/x; speech holds a/, b.txt",
+    ),
     ("raise SystemExit(3)", "corpus.py:1: SystemExit: 3"),
 ])
 def test_mistakes_of_the_file_are_one_line(tmp_path, monkeypatch, text, says):
@@ -187,10 +199,11 @@ def test_unusable_files_are_errors_or_left_out(speech, tmp_path, capsys):
             assert sum(corpus.prepare(request).values()) == 18
             assert "2 recordings cannot be used and are left out" in capsys.readouterr().err
         else:
-            with pytest.raises(ContrasepError, match="3 errors; all are in"):
+            with pytest.raises(ContrasepError, match="2 errors; all are in .*--set corpus.recordings.leave_out=true"):
                 corpus.prepare(request)
             error = capsys.readouterr().err
-            assert "7.wav: cannot be" in error and "8.wav: all zero" in error and "leave_out=true leaves" in error
+            assert "7.wav: cannot be" in error and "8.wav: all zero" in error
+            assert len((tmp_path / "out/errors.txt").read_text().splitlines()) == 2
 
 
 def listed(speakers, takes=2):
