@@ -193,6 +193,22 @@ def test_differences_are_paired_over_common_seeds(tmp_path):
     assert (tmp_path / "x.png").stat().st_size > 5000
 
 
+def test_partitions_of_a_single_setting_are_compared(tmp_path):
+    path = tmp_path / "x.tsv"
+    kept = rows({("one", "0"): (1, 2, 3.0), ("one", "1"): (2, 3, 4.0)}).splitlines()
+    # half a dB more by another partition
+    more = [line.split("\t") for line in kept if "k-means" in line]
+    place = judging.COLUMNS.index("si_snri")
+    for line in more:
+        line[2], line[place] = "other", f"{float(line[place]) + 0.5}"
+    path.write_text("\n".join([*kept, *("\t".join(line) for line in more)]) + "\n")
+    table = entries.Settings("x.tsv", "one", measures=("si_snri",), partitions=("k-means", "other"), axis="what")
+    lines = tables.settings_table(tables.read_judged(path), table)
+    assert lines[2].endswith("|  |  |") and lines[3].endswith("| +0.50 [+0.50, +0.50] | +0.50, +0.50 |")
+    pictures.draw_settings(tables.read_judged(path), table, tmp_path / "x.png")
+    assert (tmp_path / "x.png").stat().st_size > 5000
+
+
 def test_tables_that_do_not_fit_are_one_line(tmp_path):
     path = tmp_path / "x.tsv"
     whole = rows({("one", "0"): (1, 2, 3.0), ("one", "1"): (2, 3, 4.0)})

@@ -12,12 +12,14 @@ from experimentkit.tables import HEADS, TRUTH, Judged, interval, ordered
 def draw_settings(judged: dict[tuple[str, str], Judged], table: Settings, path: Path) -> None:
     """Draw the measure that settings are compared by; lines are 95 % intervals over speakers, dots are seeds."""
     names = ordered(judged, table)
+    alone = len(names) == 1
     figure = new_figure(7.0, 1.2 + 0.32 * len(names) * len(table.partitions))
     axes = figure.add_subplot()
     for place, way in enumerate(table.partitions):
-        colour = TALKER_COLOURS[place % len(TALKER_COLOURS)]
-        shift = (place - (len(table.partitions) - 1) / 2) * 0.8 / max(len(table.partitions), 1)
-        label = way
+        colour = TALKER_COLOURS[0 if alone else place % len(TALKER_COLOURS)]
+        shift = place if alone else (place - (len(table.partitions) - 1) / 2) * 0.8 / max(len(table.partitions), 1)
+        # partitions of a single setting have a row, and a name beside it, each
+        label = "_nolegend_" if alone else way
         for row, name in enumerate(names):
             found = judged.get((name, way))
             if found is None:
@@ -32,7 +34,8 @@ def draw_settings(judged: dict[tuple[str, str], Judged], table: Settings, path: 
     bounds = [found.values["si_snri"].mean() for (name, way), found in judged.items() if way == TRUTH and name == table.first]
     if bounds and table.by == "si_snri":
         axes.axvline(bounds[0], color="#888888", linestyle=":", label=f"true dominance ({table.first})")
-    axes.set_yticks(range(len(names)), names)
+    rows = list(table.partitions) if alone else names
+    axes.set_yticks(range(len(rows)), rows)
     axes.invert_yaxis()
     axes.set_xlabel(HEADS[table.by] + "; line: 95 % over speakers, bar: a seed")
     axes.set_ylabel(table.axis)

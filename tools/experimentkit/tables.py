@@ -121,7 +121,9 @@ def settings_table(judged: dict[tuple[str, str], Judged], table: Settings) -> li
 
 
 def _row(judged: dict[tuple[str, str], Judged], table: Settings, setting: str, way: str) -> list[str]:
-    mine, base, whole = judged[setting, way], judged.get((table.first, way)), judged.get((setting, TRUTH))
+    # partitions of a single setting are compared with the first of them
+    against = table.partitions[0] if len(ordered(judged, table)) == 1 else way
+    mine, base, whole = judged[setting, way], judged.get((table.first, against)), judged.get((setting, TRUTH))
     cells = [setting, way, "-" if mine.seeds == (UNTRAINED,) else str(len(mine.seeds)), "-" if mine.minutes is None else f"{mine.minutes:.1f}"]
     for name in table.measures:
         of = whole if name in OF_EMBEDDING else mine
