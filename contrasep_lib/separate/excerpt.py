@@ -39,16 +39,17 @@ class Excerpt:
     features: FeatureOptions
 
     @classmethod
-    def of(cls, mixture: np.ndarray, granularity: Granularity) -> Excerpt:
+    def of(cls, mixture: np.ndarray, granularity: Granularity, gain: float = 1.0) -> Excerpt:
         """Cut the long silences of a recording short.
 
         Args:
             mixture: ``(samples,)`` float32.
             granularity: of the nodes.
+            gain: of the samples where their power is measured, which float32 may have no room for as they are.
         """
         features = granularity.features
         first, spans = _beginning(mixture, features), []
-        silent = silent_frames(_loudest(mixture[first:], granularity), features)[0].numpy().astype(np.int8)
+        silent = silent_frames(_loudest(mixture[first:], granularity, gain), features)[0].numpy().astype(np.int8)
         edges = np.flatnonzero(np.diff(silent, prepend=0, append=0))
         kept, offset = _KEPT * features.win // features.hop, first
         for begin, end in zip(edges[::2].tolist(), edges[1::2].tolist()):
@@ -117,15 +118,15 @@ def _beginning(mixture: np.ndarray, features: FeatureOptions) -> int:
     return sound % features.hop if sound > LONGEST_GAP * features.win else 0
 
 
-def _loudest(mixture: np.ndarray, granularity: Granularity) -> torch.Tensor:
+def _loudest(mixture: np.ndarray, granularity: Granularity, gain: float) -> torch.Tensor:
     """Power of the loudest node of each frame, ``(1, frames)``."""
     hop, around = granularity.features.hop, granularity.features.win // granularity.features.hop - 1
     found = []
     for begin in range(0, -(-len(mixture) // hop), _AT_ONCE):
         # the frames of a part, those apart that reach over its edges
         first = max(begin - around, 0)
-        part = mixture[first * hop : (begin + _AT_ONCE) * hop]
-        power = granularity.nodes(torch.from_numpy(np.ascontiguousarray(part, np.float32))[None]).power
+        part = np.asarray(mixture[first * hop : (begin + _AT_ONCE) * hop], np.float32) * np.float32(gain)
+        power = granularity.nodes(torch.from_numpy(part)[None]).power
         frames = num_frames(len(part), granularity.features)
         loudest = power.unflatten(1, (frames, -1)).amax(2)
         last = (begin + _AT_ONCE) * hop >= len(mixture)

@@ -87,6 +87,7 @@ class LongSeparation:
         advance: called with the seconds that each step has processed; they add up to the recording's.
         work: folder for what is found of windows, of a model that knows voices: an interrupted separation goes on from
             there. `close` removes it once all is done. None for a temporary one.
+        gain: of the mixture in all windows, and so of the outputs.
 
     Attributes:
         excerpt: the recording, its long silences cut short.
@@ -110,8 +111,10 @@ class LongSeparation:
         window: float,
         advance: Callable[[float], object] = lambda seconds: None,
         work: Path | None = None,
+        gain: float = 1.0,
     ) -> None:
-        self.excerpt = Excerpt.of(np.ascontiguousarray(mixture, np.float32), separator.model.granularity)
+        self.gain = np.float32(gain)
+        self.excerpt = Excerpt.of(np.ascontiguousarray(mixture, np.float32), separator.model.granularity, gain)
         self.separator, self.key, self.mixture, self.rate = separator, key, self.excerpt.signal, rate
         self.fade = round(_FADE * rate)
         step = separator.model.features.hop
@@ -266,8 +269,11 @@ class LongSeparation:
         return [(after - before) / self.rate for before, after in itertools.pairwise(edges)]
 
     def _samples(self, number: int) -> np.ndarray:
-        start, stop = self.spans[number]
-        return self.mixture[start:stop]
+        return self._scaled(*self.spans[number])
+
+    def _scaled(self, start: int, stop: int) -> np.ndarray:
+        """A part of the excerpt at the level of the windows, ``(samples,)`` float32."""
+        return self.mixture[start:stop] * self.gain
 
     def _window(self, number: int, num_spk: int | None, most: int | None) -> Separation | None:
         """Separate a window, if anybody is heard in it; its outputs go to the store."""
@@ -275,7 +281,7 @@ class LongSeparation:
             return None
         start, stop = self.spans[number]
         key = self.key if len(self.spans) == 1 else f"{self.key}-{start}"
-        samples = self.mixture[start:stop]
+        samples = self._scaled(start, stop)
         # of the samples, so that a copy under another name, at another level or with silence around is separated alike
         draw = zlib.crc32(str(samples.argmax() - samples.argmin()).encode())
         separation = self.separator.separate(key, samples, num_spk, most, with_evidence=True, draw=draw)
@@ -308,7 +314,7 @@ class LongSeparation:
 
     def _power(self, start: int, stop: int) -> np.ndarray:
         """Power of the nodes of a window, ``(nodes,)``."""
-        signal = torch.from_numpy(np.ascontiguousarray(self.mixture[start:stop], np.float32))[None]
+        signal = torch.from_numpy(self._scaled(start, stop))[None]
         return self.separator.model.granularity.nodes(signal).power[0].numpy()
 
     def _speakers(self, found: list[Separation | None], num_spk: int | None) -> list[list[int]]:

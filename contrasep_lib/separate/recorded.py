@@ -54,8 +54,9 @@ class RecordedSeparation:
         self.recording, self.rate = recording, separator.rate
         self._gain = np.float32(level_gain(recording.samples))
         self.done = LongSeparation(
-            separator.separator, recording.source.label, recording.samples * self._gain, separator.rate, num_spk,
-            window, advance, work,
+            separator.separator, recording.source.label, recording.samples, separator.rate, num_spk, window, advance,
+            # by window: of an hour a second copy would be a tenth of the memory
+            work, float(self._gain),
         )
         self.num_spk = self.done.num_spk
 
