@@ -147,7 +147,7 @@ def _help(error: BaseException, values: Mapping[str, Any], corpus: Path | None) 
         rows = [each for each in values.values() if isinstance(each, Mapping) and each and error.args[0] not in each]
         if rows:
             return f"; there are {', '.join(shown(str(key)) for key in [*rows[-1]][: 2 * NAMED])}"
-    if isinstance(error, OSError) and corpus is not None:
+    if isinstance(error, OSError) and corpus is not None and corpus.is_dir():
         return f"; {corpus} holds {_content(corpus)}"
     if isinstance(error, TypeError) and "Recording.__init__" in str(error):
         return f"; Recording takes {', '.join(field.name for field in dataclasses.fields(Recording))}"

@@ -130,6 +130,12 @@ def test_mistakes_of_the_file_are_one_line(tmp_path, monkeypatch, text, says):
     assert says in str(error.value) and "\n" not in str(error.value)
 
 
+def test_a_folder_that_is_not_there(tmp_path):
+    file = write(tmp_path / "corpus.py", "def recordings(corpus):\n    return open(corpus / 'none')\n")
+    with pytest.raises(ContrasepError, match=r"corpus.py:2: FileNotFoundError: .*nowhere/none'$"):
+        list_recordings(file, tmp_path / "nowhere")
+
+
 def test_a_file_that_is_not_there():
     with pytest.raises(ContrasepError, match="none.py: no such file; write the function"):
         load_function("none.py")
