@@ -136,3 +136,31 @@ def test_a_recurrence_in_parts_is_the_same(monkeypatch):
     assert calls == [512, 512, 3, len(x)]
     for parts, whole in zip(*found):
         assert torch.allclose(parts, whole, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("layers", [1, 2])
+def test_a_recurrence_over_padded_sequences_is_that_over_each_alone(monkeypatch, layers):
+    torch.manual_seed(0)
+    monkeypatch.setattr(base, "SEQUENCES", 3)
+    layer = torch.nn.LSTM(6, 5, layers, batch_first=True, bidirectional=True).double()
+    lengths = torch.tensor([7, 1, 4, 9, 9])
+    x = torch.randn(5, 9, 6, dtype=torch.double, requires_grad=True)
+    y = base.run_recurrent(layer, x, lengths)
+    weights = torch.randn_like(y)
+    found = torch.autograd.grad((y * weights).sum(), [x, *layer.parameters()])
+    alone = [layer(x[i : i + 1, :end])[0] for i, end in enumerate(lengths)]
+    expected = torch.autograd.grad(
+        sum((part * weights[i, :end]).sum() for i, (part, end) in enumerate(zip(alone, lengths))), [x, *layer.parameters()]
+    )
+    for i, end in enumerate(lengths):
+        assert torch.allclose(y[i, :end], alone[i][0], rtol=1e-9, atol=1e-9) and not y[i, end:].any()
+    for a, b in zip(found, expected):
+        assert torch.allclose(a, b, rtol=1e-9, atol=1e-9)
+
+
+def test_dropout_between_layers_of_a_recurrence_over_padded_sequences():
+    layer = torch.nn.LSTM(4, 8, 2, batch_first=True, bidirectional=True, dropout=0.5)
+    x, lengths = torch.randn(2, 6, 4), torch.tensor([6, 3])
+    assert not torch.equal(*(base.run_recurrent(layer, x, lengths) for _ in range(2)))
+    layer.eval()
+    assert torch.equal(*(base.run_recurrent(layer, x, lengths) for _ in range(2)))
