@@ -8,8 +8,8 @@
     tools/long_training.py snapshot FOLDER --out contrasep_lib/pretrained/next   weights in float16, and the curve
 
 FOLDER receives `data/dump` (dumps of stage 2: CORPUS/tr_single and CORPUS/cv_single, CORPUS/dev_Kmix of the development speakers), `code`,
-a frozen copy of the toolkit as committed, and `exp/finetune`. Where it is lost: `data`, then `start --init-param` with the last snapshot, whose
-core hours and curve are taken over, with a seed of its own. Training is `conf/long.yaml` (or --config) under nice 19; SIGSTOP and SIGCONT to
+a frozen copy of the toolkit as committed, and `exp/finetune`. Where it is lost: `data`, then `start --init-param` with the last
+snapshot (or another model, e.g. a released one), whose core hours and curve are taken over, with a seed of its own. Training is `conf/long.yaml` (or --config) under nice 19; SIGSTOP and SIGCONT to
 the process in `pid` stop it and let it go on. The configuration's schedule has no end.
 """
 
@@ -140,8 +140,17 @@ def _go_on_from(folder: Path, model: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     if (model.parent / CURVE).is_file() and not (folder / CURVE).is_file():
         (folder / CURVE).write_text((model.parent / CURVE).read_text())
-    hours = read_model(model)["training"].get("core_hours", 0)
-    (folder / BEFORE).write_text(f"{hours}\n")
+    (folder / BEFORE).write_text(f"{_hours_of(read_model(model)['training'])}\n")
+
+
+def _hours_of(record: Mapping[str, Any]) -> float:
+    """Core hours of a model, by the record of its training: a snapshot's, or the phases of a released one."""
+    if "core_hours" in record:
+        return float(record["core_hours"])
+    # "2 cores of .."; other devices have no cores to count
+    phases = [(phase["minutes"], phase["device"].split()) for phase in record.get("spent", [])]
+    minutes = sum(spent * int(words[0]) for spent, words in phases if words[0].isdecimal() and words[1].startswith("core"))
+    return round(minutes / 60, 2)
 
 
 def _progress(folder: Path, states: Mapping[str, Any]) -> dict[str, Any]:
