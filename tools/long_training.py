@@ -9,8 +9,9 @@
 
 FOLDER receives `data/dump` (dumps of stage 2: CORPUS/tr_single and CORPUS/cv_single, CORPUS/dev_Kmix of the development speakers), `code`,
 a frozen copy of the toolkit as committed, and `exp/finetune`. Where it is lost: `data`, then `start --init-param` with the last
-snapshot (or another model, e.g. a released one), whose core hours and curve are taken over, with a seed of its own. Training is `conf/long.yaml` (or --config) under nice 19; SIGSTOP and SIGCONT to
-the process in `pid` stop it and let it go on. The configuration's schedule has no end.
+snapshot (or another model, e.g. a released one), whose core hours and curve are taken over, with a seed of its own. Training is
+`conf/long.yaml` (or --config) under nice 19; SIGSTOP and SIGCONT to the process in `pid` stop it and let it go on. The configuration's
+schedule has no end.
 """
 
 from __future__ import annotations

@@ -149,9 +149,8 @@ def test_a_recurrence_over_padded_sequences_is_that_over_each_alone(monkeypatch,
     weights = torch.randn_like(y)
     found = torch.autograd.grad((y * weights).sum(), [x, *layer.parameters()])
     alone = [layer(x[i : i + 1, :end])[0] for i, end in enumerate(lengths)]
-    expected = torch.autograd.grad(
-        sum((part * weights[i, :end]).sum() for i, (part, end) in enumerate(zip(alone, lengths))), [x, *layer.parameters()]
-    )
+    total = sum((part * weights[i, :end]).sum() for i, (part, end) in enumerate(zip(alone, lengths)))
+    expected = torch.autograd.grad(total, [x, *layer.parameters()])
     for i, end in enumerate(lengths):
         assert torch.allclose(y[i, :end], alone[i][0], rtol=1e-9, atol=1e-9) and not y[i, end:].any()
     for a, b in zip(found, expected):

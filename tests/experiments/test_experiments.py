@@ -141,7 +141,20 @@ def test_what_is_judged_is_not_judged_again(sweep, monkeypatch):
     assert judged(sweep, "--partitions", "network={solver: network}") == more
 
 
+def test_more_clusters_than_talkers_go_to_the_talker_of_most_nodes(sweep):
+    partitions = ("two={solver: kmeans}", "six={solver: kmeans, clusters: 6}")
+    rows = judged(sweep, "--raw", "spectrum", "--partitions", *partitions)
+    by = {(row["utterance"], row["partition"]): row for row in rows if row["setting"] == "spectrum"}
+    for utterance in {name for name, _ in by}:
+        # two clusters mix the tones here, parts of tones are pure
+        two, six = by[utterance, "two"], by[utterance, "six"]
+        assert float(two["accuracy"]) < 60 and float(two["si_snri"]) < 0
+        assert float(six["accuracy"]) > 85 and float(six["si_snri"]) > 5 and six["accuracy"] == six["purity"]
+
+
 @pytest.mark.parametrize("words, message", [
+    ("x={solver: kmeans, clusters: 1}", "clusters: expected an integer of at least 2, got 1"),
+    ("x={solver: kmeans, clusters: true}", "got True"),
     ("kmeans", "expected NAME="), ("x={solver: nothing}", "--partitions x"), ("x={solver: [}", "expected YAML"),
 ])
 def test_wrong_partitions_are_one_line(sweep, words, message):

@@ -103,20 +103,30 @@ def setting_of(values: Mapping[str, Any], swept: Mapping[str, Sequence[Any]]) ->
 
 @dataclasses.dataclass(frozen=True)
 class Partition:
-    """A way to partition, as `contrasep_lib.modularity.options.ModularityOptions` names its parts."""
+    """A way to partition, as `contrasep_lib.modularity.options.ModularityOptions` names its parts.
+
+    Attributes:
+        clusters: their number; None for that of the talkers. More than talkers: each goes to the talker whom most of its
+            nodes belong to, as an ideal merging would do.
+    """
 
     solver: Any
     graph: Any
     quality: Any
+    clusters: int | None = None
 
     @classmethod
     def of(cls, values: Any, where: str) -> Partition:
-        """By values of the section ``modularity``."""
+        """By values of the section ``modularity``, and ``clusters``."""
         from contrasep_lib.config import build, create
         from contrasep_lib.modularity.options import ModularityOptions
 
+        clusters = values.pop("clusters", None)
+        if clusters is not None and (type(clusters) is not int or clusters < 2):
+            raise ContrasepError(f"{where}: clusters: expected an integer of at least 2, got {clusters!r}")
         options = build(ModularityOptions, values, where)
-        return cls(create(options.solver, num_communities=options.k_max), create(options.graph), create(options.quality))
+        solver = create(options.solver, num_communities=clusters or options.k_max)
+        return cls(solver, create(options.graph), create(options.quality), clusters)
 
 
 def partitions_of(texts: Sequence[str]) -> dict[str, Partition]:
@@ -164,12 +174,15 @@ def rows_of(model: Any, dump: Any, keys: Sequence[str], partitions: Mapping[str,
             }
             for way, part in partitions.items():
                 begun = time.process_time()
-                found = part.solver.solve(scene.nodes, len(scene.sources), part.graph, seed, part.quality).labels
+                count = part.clusters or len(scene.sources)
+                found = part.solver.solve(scene.nodes, count, part.graph, seed, part.quality).labels
                 seconds = time.process_time() - begun
                 table = contingency(found[0, scene.index], scene.label, torch.ones(len(scene.index)))
+                right = purity(table) if part.clusters else matched_share(table)
+                merged = table.argmax(1)[found.clamp(0, len(table) - 1)] if part.clusters else found
                 yield {
-                    **name, "partition": way, "si_snri": scene.gain(found), "seconds": seconds,
-                    "accuracy": 100 * matched_share(table), "purity": 100 * purity(table),
+                    **name, "partition": way, "si_snri": scene.gain(merged), "seconds": seconds,
+                    "accuracy": 100 * right, "purity": 100 * purity(table),
                     "density": 100 * scene.density(some, part.graph),
                 }
 

@@ -139,7 +139,8 @@ def _both_ways(layer: torch.nn.LSTM, x: torch.Tensor, lengths: torch.Tensor) -> 
     for index in range(layer.num_layers):
         ways = []
         for name in ("", "_reverse"):
-            weights = [getattr(layer, f"{part}_l{index}{name}") for part in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")]
+            parts = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+            weights = [getattr(layer, f"{part}_l{index}{name}") for part in parts]
             y = _Turned.apply(x, order) if name else x
             y = torch._VF.lstm(y, (start, start), weights, True, 1, 0.0, layer.training, False, True)[0]
             ways.append(_Turned.apply(y, order) if name else y)

@@ -21,6 +21,7 @@ from espnet2.enh.separator.tfgridnetv2_separator import TFGridNetV2
 from espnet2.train.abs_espnet_model import AbsESPnetModel
 from scipy.cluster.vq import kmeans2
 
+from contrasep_lib.embedding.backbones.base import run_recurrent, shorter
 from contrasep_lib.embedding.heads import unit_norm
 from contrasep_lib.embedding.inputs import SpectrumInput, frame_mask
 from contrasep_lib.modularity.graphs import KernelGraph
@@ -92,9 +93,9 @@ class Peer(AbsESPnetModel, abc.ABC):
 
 
 class _Unpacked(torch.nn.Module):
-    """ESPnet's recurrent layers, run as a whole over batches of equal length.
+    """ESPnet's recurrent layers, run as ours are.
 
-    ESPnet packs every batch, and a packed LSTM takes about twice as long on CPUs. The result is the
+    ESPnet packs every batch, and a packed LSTM takes several times as long on CPUs. The result is the
     same, so the peer is not held back by it.
 
     Args:
@@ -107,10 +108,8 @@ class _Unpacked(torch.nn.Module):
 
     def forward(self, feature: torch.Tensor, lengths: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, Any]:
         """As ESPnet's: ``(batch, frames, freq)`` to ``(batch, frames, unit)``."""
-        if not (lengths == feature.shape[1]).all():
-            return self.rnn(feature, lengths)
-        hidden, states = self.rnn.nbrnn(feature)
-        return torch.tanh(self.rnn.l_last(hidden)), lengths, states
+        hidden = run_recurrent(self.rnn.nbrnn, feature, shorter(lengths, feature.shape[1]))
+        return torch.tanh(self.rnn.l_last(hidden)), lengths, None
 
 
 class _Embedding(Peer):
