@@ -3,6 +3,7 @@
 
     tools/experiments.py judge exp/sweep_NAME --dump dump/dev_2mix [--phase finetune] [--partitions 'NAME={solver: kmeans}' ..]
     tools/experiments.py count exp/sweep_NAME --data data --dump dump --numbers DIR    numbers of speakers, by each counter
+    tools/experiments.py scores exp/sweep_NAME --runs SETTING,SEED,TALKERS=exp/TAG/score_SET/scores.tsv ..    of systems that were scored
     tools/experiments.py publish NAME [--recipe DIR]        results of exp/sweep_NAME into docs/experiments/results, and the page
     tools/experiments.py page [--check]                     docs/experiments.md; --check: is it up to date?
 
@@ -10,6 +11,7 @@
 neighbour, and whose linear probe, has their speaker (tools/bench/frames.py), then accuracy, purity and SI-SNR improvement
 of binary masks, the number of speakers given. `count` writes exp/sweep_NAME/counted.tsv, a line for each mixture of one
 to five speakers, and for each pair of utterances of one voice at two speeds. What the tables have is not made again.
+`scores` writes exp/sweep_NAME/judged.tsv of systems that stage 6, or tools/bench/peers/run.py, has scored.
 The entries of the page, their questions and answers, are docs/experiments/entries/*.yaml.
 """
 
@@ -50,6 +52,9 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     count.add_argument("--mixtures", type=positive, default=50, metavar="N", help="of each number of speakers, evenly spread (50)")
     count.add_argument("--singles", type=positive, default=100, metavar="N", help="training pieces of one speaker, for the bars (100)")
     count.add_argument("--twins", type=positive, default=40, metavar="N", help="pairs of utterances of one voice, at each speed (40)")
+    scores = parts.add_parser("scores", help="collect scores of trained systems")
+    scores.add_argument("sweep", type=Path, metavar="DIR", help="exp/sweep_NAME")
+    scores.add_argument("--runs", nargs="+", required=True, metavar="RUN", help="SETTING,SEED,TALKERS=exp/TAG/score_SET/scores.tsv")
     publish = parts.add_parser("publish", help="keep results, and write the page")
     publish.add_argument("name", metavar="NAME", help="of the sweep and of the results file")
     publish.add_argument("--recipe", type=Path, default=Path("."), metavar="DIR", help="whose exp has the sweep (.)")
@@ -74,6 +79,14 @@ def count(args: argparse.Namespace) -> int:
     print(counting.count(
         args.sweep, args.phase, args.data, args.dump, args.numbers, args.whose, args.mixtures, args.singles, args.twins
     ))
+    return 0
+
+
+def scores(args: argparse.Namespace) -> int:
+    """Collect scores."""
+    from experimentkit import scored
+
+    print(scored.score(args.sweep, args.runs))
     return 0
 
 
@@ -128,7 +141,7 @@ def main() -> int:
     """Entry point; errors of the user in one line."""
     args = parse()
     try:
-        return {"judge": judge, "count": count, "publish": publish, "page": write}[args.part](args)
+        return {"judge": judge, "count": count, "scores": scores, "publish": publish, "page": write}[args.part](args)
     except ContrasepError as error:
         print(f"experiments.py: {error}", file=sys.stderr)
         return 1
