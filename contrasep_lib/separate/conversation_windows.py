@@ -109,7 +109,7 @@ class ConversationWindows:
         if kept is None or not np.array_equal(kept.get("starts"), starts):
             nodes, seen = self._analysis(number, samples)
             labels, centroids = communities(nodes, torch.from_numpy(starts).to(nodes.z.device))
-            made = self.separator.of_communities(nodes, seen, labels, centroids, len(samples), words, num_spk_given)
+            made = self.separator.of_communities(nodes, seen, labels, centroids, samples, words, num_spk_given)
             if not np.isfinite(made.outputs).all():
                 raise ContrasepError(f"window {number + 1}: an output has NaN or infinite samples")
             conductance = math.nan if made.conductance is None else made.conductance

@@ -6,6 +6,7 @@ import dataclasses
 import math
 import typing
 import zlib
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
@@ -34,6 +35,20 @@ if typing.TYPE_CHECKING:
 _TRACE = 1e-9
 # frames times outputs that the decoder sees at once in windows of long recordings, for the sake of memory
 _AT_ONCE = 2000
+
+
+@dataclasses.dataclass(frozen=True)
+class View:
+    """A signal by one framing.
+
+    Attributes:
+        nodes, seen: of the signal behind so many zeros.
+        shift: their number, samples.
+    """
+
+    nodes: NodeSet
+    seen: Analysis
+    shift: int
 
 
 class ModelSeparator:
@@ -81,9 +96,15 @@ class ModelSeparator:
     def _precision(self, device: torch.device) -> torch.autocast:
         return torch.autocast(device.type, torch.bfloat16, enabled=self.precision == "bfloat16")
 
+    def _further(self, samples: np.ndarray) -> Iterator[View]:
+        """The signal ``(samples,)`` by the further framings of ``separate.shifts``."""
+        for part in range(1, self.options.shifts):
+            shift = round(part * self.model.features.hop / self.options.shifts)
+            yield View(*self.analyse(np.pad(samples, (shift, 0))), shift)
+
     def of_communities(
-        self, nodes: NodeSet, seen: Analysis, labels: torch.Tensor, centroids: torch.Tensor, samples: int, words: str,
-        num_spk_given: bool,
+        self, nodes: NodeSet, seen: Analysis, labels: torch.Tensor, centroids: torch.Tensor, samples: np.ndarray,
+        words: str, num_spk_given: bool,
     ) -> Separation:
         """Separate a window whose communities are known.
 
@@ -91,7 +112,7 @@ class ModelSeparator:
             nodes, seen: see `analyse`.
             labels: ``(1, nodes)`` int64, -1 on invalid nodes.
             centroids: of the communities, ``(1, K, dim)``.
-            samples: of the window.
+            samples: of the window, ``(samples,)`` float32.
             words: about the count.
             num_spk_given: whether it was given.
         """
@@ -99,7 +120,14 @@ class ModelSeparator:
         assign = assignment_of(nodes, hard, self.options)[0]
         at_once = max(_AT_ONCE // centroids.shape[1], 1)
         with self._precision(centroids.device):
-            audio = self._audio(seen, assign, centroids, samples, at_once).float()
+            audio = self._audio(seen, assign, centroids, len(samples), at_once).float()
+        if self._decodes(centroids.shape[1]):
+            for view in self._further(samples):
+                own = (view.nodes.z @ centroids.transpose(1, 2)).argmax(-1)
+                shares = assignment_of(view.nodes, hard_shares(view.nodes, own, centroids.shape[1]), self.options)[0]
+                with self._precision(centroids.device):
+                    audio = audio + self._shifted_audio(view, shares, centroids, len(samples), at_once).float()
+            audio = audio / self.options.shifts
         [diagnosis] = diagnose(nodes, labels, self.clustering.graph)
         conductance = diagnosis.mean_conductance
         return Separation(
@@ -146,13 +174,19 @@ class ModelSeparator:
             if num_spk is None:
                 most = most or self.modularity.k_max
                 decision = self.clustering.counter.count(nodes, seen, most, seed, with_evidence)
-            labels, solver, fallback = self._labels(nodes, num_spk or decision.number, seed)
+            count = num_spk or decision.number
+            views = [View(nodes, seen, 0), *(self._further(excerpt.signal) if self._decodes(count) else ())]
+            joint = _joint(views)
+            labels, solver, fallback = self._labels(joint, count, seed)
         except ValueError as error:
             # more speakers than a trained solver has outputs, or embeddings of another model
             raise ContrasepError(f"'{key}': {error}") from None
-        hard = hard_shares(nodes, labels, num_spk or decision.number)
-        assign, centroids = assignment_of(nodes, hard, self.options)
-        audio = self._audio(seen, assign, centroids, signal.shape[-1])
+        shares, centroids = assignment_of(joint, hard_shares(joint, labels, count), self.options)
+        parts = shares.split([view.nodes.z.shape[1] for view in views], dim=1)
+        audio = torch.stack([
+            self._shifted_audio(view, part, centroids, signal.shape[-1]) for view, part in zip(views, parts)
+        ]).mean(0)
+        labels, assign = labels[:, : nodes.z.shape[1]], parts[0]
         # long silences are the noise's, where it has an output
         restored = excerpt.restored([audio[0].cpu().numpy().astype(np.float32)], shared=not self.model.has_noise)
         outputs = np.concatenate([*restored], axis=1)
@@ -190,16 +224,35 @@ class ModelSeparator:
         # the solver found fewer communities than there are speakers; a silent output would help nobody
         return KMeansSolver().solve(nodes, count, graph, seed).labels, solver, KMeansOptions.name
 
+    def _decodes(self, count: int) -> bool:
+        """Whether outputs depend on the model."""
+        return count > 1 or self.model.has_noise
+
+    def _shifted_audio(
+        self, view: View, assign: torch.Tensor, centroids: torch.Tensor, samples: int, at_once: int | None = None
+    ) -> torch.Tensor:
+        """Audio of the communities by one framing, ``(1, K, samples)``, without its shift."""
+        return self._audio(view.seen, assign, centroids, view.shift + samples, at_once)[..., view.shift :]
+
     def _audio(
         self, seen: Analysis, assign: torch.Tensor, centroids: torch.Tensor, samples: int, at_once: int | None = None
     ) -> torch.Tensor:
         """Audio of the communities, ``(1, K, samples)``."""
         # a single talker is the mixture, but for noise that has an output of its own
-        if self.model.decoder is not None and (assign.shape[-1] > 1 or self.model.has_noise):
+        if self.model.decoder is not None and self._decodes(assign.shape[-1]):
             return self.model.decode(seen, centroids, samples, at_once=at_once)
         granularity = self.model.granularity
         mask = granularity.mask(assign, granularity.nodes_of(seen.spectrum))
         return apply_mask(mask, seen.spectrum, samples, self.model.features)
+
+
+def _joint(views: Sequence[View]) -> NodeSet:
+    """The nodes of all framings."""
+    if len(views) == 1:
+        return views[0].nodes
+    z, weight, valid = zip(*((view.nodes.z, view.nodes.weight, view.nodes.valid) for view in views))
+    z = torch.cat(z, 1)
+    return NodeSet(z, torch.cat(weight, 1), torch.cat(valid, 1), (z.shape[1],))
 
 
 def hard_shares(nodes: NodeSet, labels: torch.Tensor, count: int) -> torch.Tensor:

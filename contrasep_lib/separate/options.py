@@ -22,6 +22,8 @@ class SeparateOptions(Bounded):
             of its embedding lies along their centroids; for deep clustering) or ``posterior`` (by the softmax of
             its cosines with their centroids; for contrastive losses).
         temperature: of ``posterior``, that of the loss.
+        shifts: framings of the model, each shifted by a further part of a hop. Communities are those of the nodes of
+            all framings, outputs the mean over them. Time grows with their number.
         speakers: the speaker encoder that tells talkers of long recordings apart, beside the model's own embeddings,
             and finds enrolled voices; ``null``: the model's own embeddings alone.
     """
@@ -30,6 +32,7 @@ class SeparateOptions(Bounded):
     count: Literal["given", "estimated"] = "estimated"
     mask: Literal["hard", "soft", "posterior"] = "hard"
     temperature: Annotated[float, Range(1e-3, 100)] = dataclasses.field(default=0.1, metadata=LATER)
+    shifts: Annotated[int, Range(1, 64)] = 1
     speakers: Any = choice_of("speaker_encoder", None, later=True)
 
     def __post_init__(self) -> None:

@@ -334,6 +334,7 @@ def draw(lines: Lines, path: Path) -> None:
             over.plot(DURATIONS, means, marker=marker, label=f"{corpus}, {name}")
     left.set(xlabel="confidence", ylabel="count accuracy", xlim=(0, 1), ylim=(0, 1))
     over.set(xlabel="duration, s", ylabel="count accuracy, %, mean of 1 to 5", xscale="log", ylim=(0, 100))
+    over.minorticks_off()
     over.set_xticks(DURATIONS, [f"{seconds:g}" for seconds in DURATIONS])
     for axis in (left, over):
         axis.legend(fontsize=7)
