@@ -5,6 +5,7 @@
     tools/long_training.py start FOLDER [--core 1]    starts it, or goes on with it, in the background
     tools/long_training.py status FOLDER              one line: core hours, epochs, validation, last development scores
     tools/long_training.py score FOLDER [--limit 40]  separates the first development mixtures of each set, adds a line to curve.tsv
+    tools/long_training.py score FOLDER --init-param FILE          the same for a model that it begins with
     tools/long_training.py snapshot FOLDER --out contrasep_lib/pretrained/next   weights in float16, and the curve
 
 FOLDER receives `data/dump` (dumps of stage 2: CORPUS/tr_single and CORPUS/cv_single, CORPUS/dev_Kmix of the development speakers), `code`,
@@ -31,6 +32,7 @@ from training_tools import (  # beside this file
     NICENESS,
     ROOT,
     THREADS,
+    VALIDATION,
     ContrasepError,
     development,
     freeze,
@@ -63,7 +65,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--nj", type=within(Jobs), default=1, metavar="N", help="data: processes (default 1)")
     parser.add_argument("--core", type=within(Processes), default=1, metavar="N", help="start: number of the core (default 1)")
     parser.add_argument("--config", default="conf/long.yaml", metavar="FILE", help="start: configuration (default %(default)s)")
-    parser.add_argument("--init-param", type=Path, metavar="FILE", help="start: model.pth to begin with, e.g. a snapshot")
+    parser.add_argument("--init-param", type=Path, metavar="FILE", help="start, score: model.pth to begin with, e.g. a snapshot")
     parser.add_argument("--limit", type=positive, default=40, metavar="N", help="score: mixtures of each set (default 40)")
     parser.add_argument("--out", type=Path, metavar="DIR", help="snapshot: where to")
     return parser.parse_args(arguments)
@@ -204,9 +206,17 @@ def score(args: argparse.Namespace) -> None:
     import torch
 
     torch.set_num_threads(1)
-    states = states_of(args.folder / PHASE)
-    row = _progress(args.folder, states)
-    scores = list(development(model_of(states), args.folder / "data", args.limit))
+    if args.init_param is not None:
+        from contrasep_lib.models.checkpoint import load_model, read_model
+
+        # what the training begins with, before its first epoch
+        hours = _hours_of(read_model(args.init_param)["training"])
+        row: dict[str, Any] = {"core_hours": hours, "epoch": 0, **dict.fromkeys(VALIDATION, "")}
+        model = load_model(args.init_param).eval()
+    else:
+        states = states_of(args.folder / PHASE)
+        row, model = _progress(args.folder, states), model_of(states)
+    scores = list(development(model, args.folder / "data", args.limit))
     for label in dict.fromkeys(score.set for score in scores):
         part = [score for score in scores if score.set == label]
         gains = [score.si_snri for score in part if score.si_snri is not None]

@@ -19,6 +19,8 @@ from contrasep_lib.errors import ContrasepError  # noqa: E402
 # corpus of the configuration's balance -> folder of its dumps
 CORPORA = {"mini_librispeech": "librispeech", "commonvoice": "commonvoice"}
 THREADS = {f"{name}_NUM_THREADS": "1" for name in ("OMP", "MKL", "OPENBLAS")}
+# statistics of validation that are reported
+VALIDATION = ("si_snr", "counted", "si_snri", "deep_clustering")
 # the least urgent, behind everything else
 NICENESS = 19
 
@@ -147,10 +149,9 @@ def progress(states: Mapping[str, Any]) -> dict[str, Any]:
     """Core hours, epochs, and statistics of the last validation."""
     stats, epoch = states["reporter"]["stats"], states["reporter"]["epoch"]
     valid = stats[epoch]["valid"]
-    kept = ("si_snr", "counted", "si_snri", "deep_clustering")
     return {
         "core_hours": round(states["seconds"] / 3600, 2), "epoch": epoch,
-        **{name: round(float(valid[name]), 3) for name in kept if name in valid},
+        **{name: round(float(valid[name]), 3) for name in VALIDATION if name in valid},
     }
 
 
