@@ -39,12 +39,13 @@ for name in librispeech commonvoice model; do
     [ -n "${!name}" ] || die "--$name DIR is needed"
     cd -- "$caller"
     [ -d "${!name}" ] || die "--$name ${!name}: no such folder"
-    printf -v "$name" '%s' "$(CDPATH='' cd -- "${!name}" && pwd)"
+    folder=$(CDPATH='' cd -- "${!name}" && pwd)
+    printf -v "$name" '%s' "$folder"
 done
 [ -f "$model/config.yaml" ] || die "--model $model: no config.yaml there"
 # as it stands in the committed results
 case $model in "$root"/*) model=../../${model#"$root"/} ;; esac
-tag=${tag:-$(basename "$model")}
+tag=${tag:-${model##*/}}
 . "$root/utils/path.sh"
 for recipe in mini_librispeech_mixed commonvoice_2mix; do
     corpus=$librispeech
