@@ -6,7 +6,7 @@ import dataclasses
 import math
 import typing
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import torch
@@ -87,20 +87,26 @@ class ModelSeparator:
             samples: ``(samples,)`` float32.
             hidden: the backbone's features, where they are known.
         """
-        device = next(self.model.parameters()).device
-        signal = torch.from_numpy(np.ascontiguousarray(samples, np.float32))[None].to(device)
-        with self._precision(device):
-            nodes, seen = self.model.analyse(signal, hidden=None if hidden is None else hidden.to(device))
+        signal = self._signal(samples)
+        with self._precision(signal.device):
+            nodes, seen = self.model.analyse(signal, hidden=None if hidden is None else hidden.to(signal.device))
         return dataclasses.replace(nodes, z=nodes.z.float()), seen
+
+    def _signal(self, samples: np.ndarray) -> torch.Tensor:
+        """``(1, samples)`` where the model is."""
+        device = next(self.model.parameters()).device
+        return torch.from_numpy(np.ascontiguousarray(samples, np.float32))[None].to(device)
 
     def _precision(self, device: torch.device) -> torch.autocast:
         return torch.autocast(device.type, torch.bfloat16, enabled=self.precision == "bfloat16")
 
-    def _further(self, samples: np.ndarray) -> Iterator[View]:
-        """The signal ``(samples,)`` by the further framings of ``separate.shifts``."""
+    def _further(
+        self, samples: np.ndarray, analyse: Callable[[np.ndarray], tuple[NodeSet, Analysis]]
+    ) -> Iterator[View]:
+        """The signal ``(samples,)`` by the further framings of ``separate.shifts``, analysed as the first one was."""
         for part in range(1, self.options.shifts):
             shift = round(part * self.model.features.hop / self.options.shifts)
-            yield View(*self.analyse(np.pad(samples, (shift, 0))), shift)
+            yield View(*analyse(np.pad(samples, (shift, 0))), shift)
 
     def of_communities(
         self, nodes: NodeSet, seen: Analysis, labels: torch.Tensor, centroids: torch.Tensor, samples: np.ndarray,
@@ -122,7 +128,7 @@ class ModelSeparator:
         with self._precision(centroids.device):
             audio = self._audio(seen, assign, centroids, len(samples), at_once).float()
         if self._decodes(centroids.shape[1]):
-            for view in self._further(samples):
+            for view in self._further(samples, self.analyse):
                 own = (view.nodes.z @ centroids.transpose(1, 2)).argmax(-1)
                 shares = assignment_of(view.nodes, hard_shares(view.nodes, own, centroids.shape[1]), self.options)[0]
                 with self._precision(centroids.device):
@@ -162,10 +168,11 @@ class ModelSeparator:
         Raises:
             ContrasepError: a mixture of silence, or one that solver or counter cannot partition.
         """
-        device = next(self.model.parameters()).device
+        def analyse(samples: np.ndarray) -> tuple[NodeSet, Analysis]:
+            return self.model.analyse(self._signal(samples))
+
         excerpt = Excerpt.of(np.ascontiguousarray(mixture, np.float32), self.model.granularity)
-        signal = torch.from_numpy(excerpt.signal)[None].to(device)
-        nodes, seen = self.model.analyse(signal)
+        nodes, seen = analyse(excerpt.signal)
         if not nodes.valid.any():
             raise ContrasepError(f"'{key}': nothing but silence; there is no speaker to separate")
         seed = ((zlib.crc32(key.encode()) if draw is None else draw) + self.modularity.seed) % 2**31
@@ -175,7 +182,7 @@ class ModelSeparator:
                 most = most or self.modularity.k_max
                 decision = self.clustering.counter.count(nodes, seen, most, seed, with_evidence)
             count = num_spk or decision.number
-            views = [View(nodes, seen, 0), *(self._further(excerpt.signal) if self._decodes(count) else ())]
+            views = [View(nodes, seen, 0), *(self._further(excerpt.signal, analyse) if self._decodes(count) else ())]
             joint = _joint(views)
             labels, solver, fallback = self._labels(joint, count, seed)
         except ValueError as error:
@@ -184,7 +191,7 @@ class ModelSeparator:
         shares, centroids = assignment_of(joint, hard_shares(joint, labels, count), self.options)
         parts = shares.split([view.nodes.z.shape[1] for view in views], dim=1)
         audio = torch.stack([
-            self._shifted_audio(view, part, centroids, signal.shape[-1]) for view, part in zip(views, parts)
+            self._shifted_audio(view, part, centroids, len(excerpt.signal)) for view, part in zip(views, parts)
         ]).mean(0)
         labels, assign = labels[:, : nodes.z.shape[1]], parts[0]
         # long silences are the noise's, where it has an output

@@ -43,7 +43,7 @@ def test_one_speaker_needs_one_framing(monkeypatch):
     separator.options = dataclasses.replace(separator.options, shifts=4)
     mixture, sources = talkers(1)
     separator.model.sources = torch.from_numpy(sources)
-    monkeypatch.setattr(separator, "analyse", None)
+    monkeypatch.setattr(separator, "_further", None)
     np.testing.assert_allclose(separator.separate("utt", mixture, 1).outputs, mixture[None], atol=1e-5)
 
 

@@ -16,14 +16,13 @@ corpus and judged on the other. Intervals are of 95 % over speakers.
 from __future__ import annotations
 
 import argparse
-import csv
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT))
+sys.path[:0] = [str(ROOT), str(ROOT / "tools")]
 
 import numpy as np  # noqa: E402
 
@@ -116,7 +115,7 @@ def conditions() -> Iterator[tuple[str, float, dict[str, Any]]]:
 def measure(args: argparse.Namespace) -> None:
     """Write the lines."""
     import torch
-    from experimentkit.judging import hidden
+    from experimentkit.judging import as_text, hidden
     from tqdm import tqdm
 
     from contrasep_lib.io.atomic import write_text
@@ -152,7 +151,7 @@ def measure(args: argparse.Namespace) -> None:
                         "by_effective": min(counter.single.count(number), max(COUNTS)),
                         **{key: f"{value:.4f}" for key, value in zip(SCORES, scores)},
                     })  # fmt: skip
-            write_text(args.tsv, "\n".join("\t".join(row) for row in [COLUMNS, *([str(line[key]) for key in COLUMNS] for line in lines)]) + "\n")
+            write_text(args.tsv, as_text(lines, COLUMNS))
 
 
 def _effective(name: str) -> Any:
@@ -175,14 +174,9 @@ def read(path: Path) -> list[dict[str, Any]]:
     Raises:
         ContrasepError: not there, or other columns.
     """
-    try:
-        with open(path, encoding="utf-8", newline="") as file:
-            rows = csv.DictReader(file, delimiter="\t")
-            if tuple(rows.fieldnames or ()) != COLUMNS:
-                raise ContrasepError(f"{path}: expected the columns {', '.join(COLUMNS)}")
-            return list(rows)
-    except OSError as error:
-        raise ContrasepError(f"{path}: {error.strerror}; count_study.py measure makes it") from None
+    from experimentkit.judging import read_rows
+
+    return list(read_rows(path, COLUMNS, "count_study.py measure"))
 
 
 def temperature(scores: np.ndarray, truth: np.ndarray) -> float:
@@ -345,7 +339,6 @@ def draw(lines: Lines, path: Path) -> None:
 def main() -> None:
     """Errors of the user in one line."""
     args = parse()
-    sys.path.insert(0, str(ROOT / "tools"))
     try:
         {"measure": measure, "show": show}[args.part](args)
     except ContrasepError as error:

@@ -12,7 +12,6 @@ processor time over the length of the audio. What the file has is not made again
 from __future__ import annotations
 
 import argparse
-import csv
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -97,14 +96,9 @@ def read(path: Path) -> list[dict[str, Any]]:
     Raises:
         ContrasepError: not there, or other columns.
     """
-    try:
-        with open(path, encoding="utf-8", newline="") as file:
-            rows = csv.DictReader(file, delimiter="\t")
-            if tuple(rows.fieldnames or ()) != COLUMNS:
-                raise ContrasepError(f"{path}: expected the columns {', '.join(COLUMNS)}")
-            return list(rows)
-    except OSError as error:
-        raise ContrasepError(f"{path}: {error.strerror}; shifts.py --tsv makes it") from None
+    from experimentkit.judging import read_rows
+
+    return list(read_rows(path, COLUMNS, "shifts.py --tsv"))
 
 
 def table(lines: Sequence[dict[str, Any]]) -> Iterator[str]:

@@ -108,7 +108,7 @@ class Bench:
         from contrasep_lib.io.machine import keep_freed_memory
 
         if number < 1:
-            base._both_ways = _packed
+            base._both_ways = base.packed
         if number >= 2 and not keep_freed_memory():
             raise OSError("the C library here is not glibc, whose allocator this measures")
         if number < 3:
@@ -121,14 +121,6 @@ class Bench:
             "page_faults_per_step": timed.faults / self.args.steps,
             "resident_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
         }
-
-
-def _packed(layer: Any, x: Any, lengths: Any) -> Any:
-    """A recurrence over padded sequences by PyTorch's packing."""
-    from torch.nn.utils import rnn
-
-    packed = rnn.pack_padded_sequence(x, lengths, batch_first=True, enforce_sorted=False)
-    return rnn.pad_packed_sequence(layer(packed)[0], batch_first=True, total_length=x.shape[1])[0]
 
 
 def measure(args: argparse.Namespace) -> dict[str, Any]:

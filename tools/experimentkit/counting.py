@@ -129,7 +129,7 @@ def count(
 
 def read_counted(path: Path) -> list[dict[str, str]]:
     """The rows of a table of `count`; see `experimentkit.judging.read_rows`."""
-    return read_rows(path, COLUMNS, "count")
+    return read_rows(path, COLUMNS, "tools/experiments.py count")
 
 
 def _counted(

@@ -261,12 +261,12 @@ def as_text(rows: Sequence[Mapping[str, Any]], columns: Sequence[str] = COLUMNS)
     return text.getvalue()
 
 
-def read_rows(path: Path, columns: Sequence[str] = COLUMNS, command: str = "judge") -> list[dict[str, str]]:
+def read_rows(path: Path, columns: Sequence[str] = COLUMNS, made_by: str = "tools/experiments.py judge") -> list[dict[str, str]]:
     """The rows of a table.
 
     Args:
         columns: that it has to have.
-        command: of tools/experiments.py that makes it.
+        made_by: the command that makes it.
 
     Raises:
         ContrasepError: not there, or other columns.
@@ -278,4 +278,4 @@ def read_rows(path: Path, columns: Sequence[str] = COLUMNS, command: str = "judg
                 raise ContrasepError(f"{path}: expected the columns {', '.join(columns)}")
             return list(rows)
     except OSError as error:
-        raise ContrasepError(f"{path}: {error.strerror}; tools/experiments.py {command} makes it") from None
+        raise ContrasepError(f"{path}: {error.strerror}; {made_by} makes it") from None
