@@ -15,14 +15,14 @@ Usage: asr.sh [options]
   --nj N                      processes of stage 0, threads of the training (default 1)
   --ngpu N                    GPUs for the training (default 0)
 Other options go to run.sh, e.g. --corpus DIR.
-A stage whose output is there is done; delete the output to make it again.
+What is there and of the same settings is kept; what other settings made is refused, or made again where it is quick.
 EOF
 }
 
 die() { echo "asr.sh: $*" >&2; exit 2; }
 
 main() {
-    local recipe_dir=. extra='' config=conf/asr.yaml dir=exp/asr test_sets=tt stage=0 stop_stage=3 nj=1 ngpu=0 set name folder
+    local recipe_dir=. extra='' config=conf/asr.yaml dir=exp/asr test_sets=tt stage=0 stop_stage=3 nj=1 ngpu=0 set name folder source made
     local overrides=() further=() settings=() train_sets=() caller=$PWD
     while [ $# -gt 0 ]; do
         name=${1//_/-}
@@ -53,22 +53,27 @@ main() {
             --mixdir "$dir/mixtures" --datadir "$dir/data" --dumpdir "$dir/dump" ${further+"${further[@]}"}
     fi
     if [ "$stage" -le 1 ] && [ "$stop_stage" -ge 1 ]; then
-        if [ -n "$extra" ] && [ ! -f "$dir/sources_$extra/tr/text" ]; then
+        if [ -n "$extra" ]; then  # keeps what is whole, refuses what other options made
             contrasep prepare-corpus "$extra" "${settings[@]}" --out "$dir/sources_$extra" --nj "$nj"
         fi
         for set in ${extra:+"tr_$extra"} ${test_sets//,/ }; do
             folder=$dir/mixtures/sources/$set
             [ "$set" != "tr_$extra" ] || folder=$dir/sources_$extra/tr
             [ -f "$folder/text" ] || die "$folder: no transcripts there; run stage 0 first, or name other --test-sets"
-            [ ! -f "$dir/dump/${set}_single/wav.scp" ] || continue
             contrasep prepare-data --sources "$folder" --out "$dir/data/${set}_single"
             contrasep validate-data "$dir/data/${set}_single"
+            source=$(cat "$dir/data/${set}_single"/{wav.scp,utt2dur,text} | cksum) made=
+            [ ! -f "$dir/dump/${set}_single/.source" ] || made=$(<"$dir/dump/${set}_single/.source")
+            [ "$made" != "$source" ] || continue
+            rm -rf "$dir/dump/${set}_single"
             contrasep dump "${settings[@]}" --data "$dir/data/${set}_single" --out "$dir/dump/${set}_single"
             contrasep dump "${settings[@]}" --data "$dir/data/${set}_single" --out "$dir/dump/${set}_single" --merge
+            printf '%s\n' "$source" >"$dir/dump/${set}_single/.source"
         done
     fi
     train_sets=("$dir/dump/tr_single" ${extra:+"$dir/dump/tr_${extra}_single"})
-    local key made=
+    local key
+    made=
     # all that the training depends on: words, values of the configuration's files, speech
     key=$({ printf '%s\n' "${settings[@]}" "${train_sets[@]}"; for name in conf/data.yaml ${config//,/ }; do [ ! -f "$name" ] || cat "$name"; done
         for name in "${train_sets[@]}"; do [ ! -f "$name/wav.scp" ] || cat "$name/wav.scp"; done; } | cksum)

@@ -15,7 +15,7 @@ from contrasep_lib.config import as_tree, build
 from contrasep_lib.errors import ContrasepError
 from contrasep_lib.models.checkpoint import plain, read_states, write_states
 
-FORMAT, VERSION = "contrasep recogniser", 1
+FORMAT, VERSION = "contrasep recogniser", 2
 
 
 def save_recogniser(path: str | os.PathLike, model: Recogniser, training: Mapping[str, Any]) -> None:
@@ -28,6 +28,7 @@ def save_recogniser(path: str | os.PathLike, model: Recogniser, training: Mappin
     """
     write_states(path, {
         "format": FORMAT, "version": VERSION, "asr": plain(as_tree(model.options)), "training": plain(training),
+        "words": list(model.lexicon.words) if model.lexicon else [],
         "tokens": torch.frombuffer(bytearray(model.tokens.model), dtype=torch.uint8), "state": model.state_dict(),
     })
 
@@ -48,7 +49,7 @@ def load_recogniser(path: str | os.PathLike, device: str = "cpu") -> Recogniser:
     try:
         options = build(AsrOptions, content["asr"], f"{path}: asr")
         tokens = Tokens(content["tokens"].cpu().numpy().tobytes())
-        model = Recogniser(options, tokens)
+        model = Recogniser(options, tokens, content["words"])
         model.load_state_dict(content["state"])
     except (KeyError, AttributeError, TypeError, ValueError, RuntimeError) as error:
         reason = " ".join(str(error).split())[:200]

@@ -20,6 +20,8 @@ class AsrOptions(Bounded):
         width: cells of an LSTM in each direction and outputs of its projection, or channels of the conformer.
         heads: attention heads of the conformer.
         dropout: in the encoder.
+        decoding: ``lexicon``, words of the training transcripts alone (`contrasep_lib.asr.lexicon.Lexicon`), or
+            ``greedy``, the best unit of each frame, which spells any word.
         mels: bands of the log-mel spectra.
         rate: sampling rate that it hears, Hz; other recordings are resampled.
         hop_ms: hop of the spectra, ms; the encoder halves the frame rate once (``rnn``) or twice (``conformer``).
@@ -41,6 +43,7 @@ class AsrOptions(Bounded):
     width: Width = 144
     heads: Annotated[int, Range(1, 256)] = 4
     dropout: Annotated[float, Range(0, 1, "[)")] = 0.1
+    decoding: Literal["lexicon", "greedy"] = "lexicon"
     mels: Annotated[int, Range(8, 256)] = 40
     rate: Rate = 8000
     # fast voices of eSpeak NG say up to 19 units a second (95 % of sentences), and CTC needs a frame for each: 32 ms

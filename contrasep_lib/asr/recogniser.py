@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 
+from contrasep_lib.asr.lexicon import Lexicon
 from contrasep_lib.asr.options import AsrOptions
 from contrasep_lib.asr.tokens import BLANK, Tokens
 
@@ -42,9 +43,10 @@ class Recogniser(torch.nn.Module):
     Args:
         options: the section ``asr``.
         tokens: text units.
+        words: all that it may hear, where ``options.decoding`` is ``lexicon``.
     """
 
-    def __init__(self, options: AsrOptions, tokens: Tokens) -> None:
+    def __init__(self, options: AsrOptions, tokens: Tokens, words: Iterable[str] = ()) -> None:
         super().__init__()
         from espnet2.asr.ctc import CTC
         from espnet2.asr.frontend.default import DefaultFrontend
@@ -52,6 +54,7 @@ class Recogniser(torch.nn.Module):
         from espnet2.layers.utterance_mvn import UtteranceMVN
 
         self.options, self.tokens = options, tokens
+        self.lexicon = Lexicon(words, tokens) if options.decoding == "lexicon" else None
         hop = round(options.rate * options.hop_ms / 1000)
         window = 1 << (max(2 * hop, round(0.032 * options.rate)) - 1).bit_length()
         self.frontend = DefaultFrontend(
@@ -104,7 +107,7 @@ class Recogniser(torch.nn.Module):
 
     @torch.no_grad()
     def transcribe(self, recordings: Sequence[np.ndarray]) -> list[str]:
-        """Transcripts of recordings at the recogniser's rate, by the best unit of each frame.
+        """Transcripts of recordings at the recogniser's rate.
 
         Recordings shorter than `LEAST_SECONDS` or without any sound are empty transcripts. One at a time: ESPnet's
         subsampling counts frames of padding in, so a transcript would depend on what else is in a batch.
@@ -116,12 +119,13 @@ class Recogniser(torch.nn.Module):
         device = next(self.parameters()).device
         made = []
         for one in recordings:
-            numbers: list[int] = []
+            text = ""
             if len(one) >= least and np.any(one):
                 audio, lengths = padded([one])
                 encoded, _ = self.encode(audio.to(device), lengths.to(device))
-                numbers = collapsed(self.ctc.argmax(encoded)[0].cpu().numpy())
-            made.append(self.tokens.decode(numbers))
+                scores = self.ctc.log_softmax(encoded)[0].cpu().numpy()
+                text = self.lexicon.decode(scores) if self.lexicon else self.tokens.decode(collapsed(scores.argmax(-1)))
+            made.append(text)
         return made
 
 

@@ -108,7 +108,8 @@ class Training:
             raise ContrasepError(f"{lacking}: no recording with words; name sets with transcripts")
         self.training, self.units = [training[index] for index in kept], [units[index] for index in kept]
         self.validation = list(validation)
-        self.model = Recogniser(options, tokens).to(device)
+        words = {word for one in self.training for word in one.text.split()}
+        self.model = Recogniser(options, tokens, words).to(device)
         self.curve: list[tuple[float, ...]] = []
         self.best = math.inf
 

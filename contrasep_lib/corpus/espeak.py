@@ -86,20 +86,43 @@ def draw_voices(options: EspeakOptions) -> tuple[list[Voice], list[Voice]]:
     Raises:
         ContrasepError: more voices asked for than can be distinguished.
     """
+    training, test, _ = _draw_sides(options)
+    return training, test
+
+
+def draw_further_voices(options: EspeakOptions, count: int) -> list[Voice]:
+    """Voices beside the training voices, from the same families of variants; half are low, half high.
+
+    Raises:
+        ContrasepError: more voices asked for than can be distinguished.
+    """
+    *_, pools = _draw_sides(options)
+    rng = random.Random(f"{options.seed} further voices")
+    made: list[Voice] = []
+    for gender, pitch in (("m", LOW_PITCH), ("f", HIGH_PITCH)):
+        few = "corpus.espeak_words.further_voices", "lower it"
+        made += _draw_register(rng, pools[gender], (count + (gender == "m")) // 2, gender, "b", pitch, few)
+    return made
+
+
+def _draw_sides(options: EspeakOptions) -> tuple[list[Voice], list[Voice], dict[str, list[tuple[str, ...]]]]:
+    """Training voices, test voices, and the families of training voices by gender."""
     rng = random.Random(f"{options.seed} voices")
     training: list[Voice] = []
     test: list[Voice] = []
+    pools: dict[str, list[tuple[str, ...]]] = {}
     for gender, families, pitch in (("m", LOW_FAMILIES, LOW_PITCH), ("f", HIGH_FAMILIES, HIGH_PITCH)):
         counts = [(n + (gender == "m")) // 2 for n in (options.train_voices, options.test_voices)]
         order = rng.sample(families, len(families))
         share = round(len(order) * counts[1] / sum(counts))
         split = min(max(share, 2), len(order) - 2)
+        pools[gender] = order[split:]
         for voices, pool, count, letter in (
-            (training, order[split:], counts[0], "a"),
+            (training, pools[gender], counts[0], "a"),
             (test, order[:split], counts[1], "z"),
         ):
             voices += _draw_register(rng, pool, count, gender, letter, pitch)
-    return training, test
+    return training, test, pools
 
 
 def _draw_register(
@@ -109,6 +132,7 @@ def _draw_register(
     gender: str,
     letter: str,
     pitch: tuple[int, int],
+    few: tuple[str, str] = ("corpus.espeak", "lower train_voices or test_voices"),
 ) -> list[Voice]:
     # one variant of every family first, then second ones: few voices come from as many families as can be
     depth = max(len(family) for family in families)
@@ -116,8 +140,7 @@ def _draw_register(
     if count > VOICES_PER_VARIANT * len(variants):
         most, kind = VOICES_PER_VARIANT * len(variants), "low" if gender == "m" else "high"
         raise ContrasepError(
-            f"corpus.espeak: expected at most {most} {kind} voices, from {len(variants)} variants, got {count}; "
-            "lower train_voices or test_voices"
+            f"{few[0]}: expected at most {most} {kind} voices, from {len(variants)} variants, got {count}; {few[1]}"
         )
     variants = variants[:count]
     rounds = math.ceil(count / len(variants))

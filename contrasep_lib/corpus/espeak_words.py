@@ -1,9 +1,9 @@
-"""Further text for the recogniser, spoken by the training voices of the embedded corpus.
+"""Further text for the recogniser, spoken by training voices of the embedded corpus and further ones.
 
 The sentences of the embedded corpus are too few to learn words from: 44 % of the words in its test sentences are in
-none of its training sentences. Here the training voices say the words of all sentences in random order, so a
-recogniser knows the vocabulary, and no sentence of ``cv`` and ``tt`` nor a voice of ``tt``. Synthetic speech, as all of
-this corpus.
+none of its training sentences. Here the training voices, and further ones of their families of variants, say the words
+of all sentences in random order, so a recogniser knows the vocabulary, and no sentence of ``cv`` and ``tt`` nor a voice
+of ``tt``. Synthetic speech, as all of this corpus.
 """
 
 from __future__ import annotations
@@ -23,18 +23,20 @@ from contrasep_lib.corpus.base import Corpus, Request
 @choice("corpus", "espeak_words", target="EspeakWords")
 @dataclasses.dataclass(frozen=True)
 class EspeakWordsOptions(Bounded):
-    """Words of the embedded corpus in random order, spoken by its training voices; text for a recogniser.
+    """Words of the embedded corpus in random order, spoken by its training voices and more; text for a recogniser.
 
     Attributes:
         train_voices, test_voices: as ``espeak`` has them, so that voices are the same.
-        utterances_per_voice: of each training voice.
+        further_voices: voices beside the training voices, other accents and pitches of the same families of variants.
+        utterances_per_voice: of each voice.
         words: fewest and most words of an utterance, drawn evenly.
         seed: as ``espeak`` has it.
     """
 
     train_voices: Annotated[int, Range(2, 10**5)] = 40
     test_voices: Annotated[int, Range(2, 10**5)] = 12
-    utterances_per_voice: Annotated[int, Range(1, 10**5)] = 150
+    further_voices: Annotated[int, Range(0, 10**5)] = 160
+    utterances_per_voice: Annotated[int, Range(1, 10**5)] = 30
     words: tuple[Annotated[int, Range(1, 100)], ...] = (4, 12)
     seed: Seed = 0
 
@@ -64,14 +66,15 @@ class EspeakWords(Corpus):
         """Write ``tr`` of synthetic speech."""
         from tqdm import tqdm
 
-        from contrasep_lib.corpus.espeak import draw_voices
+        from contrasep_lib.corpus.espeak import draw_further_voices, draw_voices
         from contrasep_lib.corpus.espeak_engine import Engine, Line, speak_all
         from contrasep_lib.corpus.options import EspeakOptions
         from contrasep_lib.corpus.sentences import SENTENCES
         from contrasep_lib.corpus.single import Utterance, claim_folder, normalise_text, write_single_set
 
         options, folder, engine = self.options, Path(request.out), Engine()
-        voices, _ = draw_voices(EspeakOptions(options.train_voices, options.test_voices, seed=options.seed))
+        corpus = EspeakOptions(options.train_voices, options.test_voices, seed=options.seed)
+        voices = draw_voices(corpus)[0] + draw_further_voices(corpus, options.further_voices)
         bag = [word.strip(".,?!;:\"") for sentence in SENTENCES for word in sentence.split()]
         claim_folder(folder, {
             "corpus": "espeak_words", "synthetic": True, "espeak_ng": engine.version,

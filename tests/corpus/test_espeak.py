@@ -203,3 +203,17 @@ def test_the_wheel_has_all_variants_and_accents():
     assert {accent.lower() for accent in espeak.ACCENTS} <= {
         path.name.lower() for path in (data / "lang/gmw").iterdir()
     }
+
+
+def test_further_voices_are_of_the_training_families_and_none_sounds_like_a_test_voice():
+    options = EspeakOptions(train_voices=12, test_voices=6, seed=5)
+    training, test = draw_voices(options)
+    further = espeak.draw_further_voices(options, 60)
+    assert len({voice.speaker for voice in training + test + further}) == 78
+    assert sorted(voice.gender for voice in further) == ["f"] * 30 + ["m"] * 30
+    assert {FAMILY[voice.variant] for voice in further}.isdisjoint(FAMILY[voice.variant] for voice in test)
+    # more accents and pitches of each variant, not the same again
+    assert len({(voice.name, voice.pitch) for voice in further}) == 60
+    assert draw_voices(options) == (training, test)
+    with pytest.raises(ContrasepError, match=r"further_voices: expected at most \d+ .* voices.*; lower it"):
+        espeak.draw_further_voices(options, 5000)
