@@ -1,18 +1,22 @@
 #!/usr/bin/env bash
-# Train the recogniser of a recipe and measure it on clean speech. Called by a recipe's asr.sh.
+# Train the recogniser of a recipe, measure it on clean speech, and count the words that separation saves. Called by a recipe's asr.sh.
 set -euo pipefail
 shopt -s inherit_errexit
 
 usage() {
     cat <<EOF
 Usage: asr.sh [options]
-  --stage N, --stop-stage N   first and last stage (default 0 and 3)
+  --stage N, --stop-stage N   first and last stage (default 0 and 4)
       0 speech and mixtures: stages 0 to 2 of run.sh   1 further text, test speech   2 training   3 clean error rates
+      4 word error rates of clean, mixed and separated speech
   --config FILE               configuration (default $config)
   --set SECTION.KEY=V         replace one value of it; may be repeated
   --dir DIR                   all that is made (default exp/asr); DIR/model/asr.pth is the recogniser
   --test-sets A,B             single-speaker sets of stage 0 that stage 3 transcribes (default $test_sets)
-  --nj N                      processes of stage 0, threads of the training (default 1)
+  --score-set NAME            mixtures of stage 0 that stage 4 separates (default $score_set)
+  --systems A,B               what separates them: folders of trained models, or separators as oracle_psm
+                              (default $systems)
+  --nj N                      processes of stages 0 and 4, threads of the training (default 1)
   --ngpu N                    GPUs for the training (default 0)
 Other options go to run.sh, e.g. --corpus DIR.
 What is there and of the same settings is kept; what other settings made is refused, or made again where it is quick.
@@ -22,7 +26,8 @@ EOF
 die() { echo "asr.sh: $*" >&2; exit 2; }
 
 main() {
-    local recipe_dir=. extra='' config=conf/asr.yaml dir=exp/asr test_sets=tt stage=0 stop_stage=3 nj=1 ngpu=0 set name folder source made
+    local recipe_dir=. extra='' config=conf/asr.yaml dir=exp/asr test_sets=tt score_set=tt_2mix stage=0 stop_stage=4 nj=1 ngpu=0 set name folder source made
+    local systems=../../contrasep_lib/pretrained/best,oracle_psm system tag separate
     local overrides=() further=() settings=() train_sets=() caller=$PWD
     while [ $# -gt 0 ]; do
         name=${1//_/-}
@@ -32,7 +37,7 @@ main() {
         esac
         case $name in
             --set) overrides+=(--set "$2") ;;
-            --recipe-dir|--extra|--config|--dir|--test-sets|--stage|--stop-stage|--nj|--ngpu)
+            --recipe-dir|--extra|--config|--dir|--test-sets|--score-set|--systems|--stage|--stop-stage|--nj|--ngpu)
                 name=${name#--}
                 printf -v "${name//-/_}" '%s' "$2" ;;
             --corpus) if [ -d "$caller/$2" ]; then further+=(--corpus "$caller/$2"); else further+=(--corpus "$2"); fi ;;
@@ -91,6 +96,19 @@ main() {
     if [ "$stage" -le 3 ] && [ "$stop_stage" -ge 3 ]; then
         for set in cv ${test_sets//,/ }; do
             contrasep transcribe --model "$dir/model/asr.pth" --dump "$dir/dump/${set}_single" --out "$dir/model/text_$set"
+        done
+    fi
+    if [ "$stage" -le 4 ] && [ "$stop_stage" -ge 4 ]; then
+        for system in ${systems//,/ }; do
+            tag=${system##*/} separate=(--config "$config" ${overrides+"${overrides[@]}"} --separator "$system")
+            [ ! -d "$system" ] || separate=(--config "$system/config.yaml" --model-dir "$system")
+            separate+=(--stop-stage 6 --tag "$tag" --test-sets "$dir/dump/$score_set" --listen 0 --nj "$nj" --ngpu "$ngpu" --mixdir "$dir/mixtures"
+                --datadir "$dir/data" --dumpdir "$dir/dump" --expdir "$dir/exp" ${further+"${further[@]}"})
+            ./run.sh --stage 5 "${separate[@]}"
+            contrasep score --wer --asr-model "$dir/model/asr.pth" "${settings[@]}" --dump "$dir/dump/$score_set" \
+                --separated "$dir/exp/$tag/separate_$score_set" --out "$dir/exp/$tag/score_$score_set"
+            # the page, with the words
+            ./run.sh --stage 6 "${separate[@]}"
         done
     fi
 }

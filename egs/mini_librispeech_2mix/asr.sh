@@ -3,4 +3,4 @@
 set -euo pipefail
 here=$(dirname "${BASH_SOURCE[0]}")
 here=$(CDPATH='' cd -- "$here" && pwd)
-exec "$here/../../utils/asr.sh" --recipe-dir "$here" --config conf/asr.yaml --test-sets dev "$@"
+exec "$here/../../utils/asr.sh" --recipe-dir "$here" --config conf/asr.yaml --test-sets dev --score-set dev_2mix "$@"
