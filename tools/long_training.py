@@ -7,12 +7,14 @@
     tools/long_training.py score FOLDER [--limit 40]  separates the first development mixtures of each set, adds a line to curve.tsv
     tools/long_training.py score FOLDER --init-param FILE          the same for a model that it begins with
     tools/long_training.py snapshot FOLDER --out contrasep_lib/pretrained/next   weights in float16, and the curve
+    tools/long_training.py finish FOLDER [--core 0]   for a release: the rate falls to nothing, then the counter hears 8 s
 
 FOLDER receives `data/dump` (dumps of stage 2: CORPUS/tr_single and CORPUS/cv_single, CORPUS/dev_Kmix of the development speakers), `code`,
 a frozen copy of the toolkit as committed, and `exp/finetune`. Where it is lost: `data`, then `start --init-param` with the last
 snapshot (or another model, e.g. a released one), whose core hours and curve are taken over, with a seed of its own. Training is
 `conf/long.yaml` (or --config) under nice 19; SIGSTOP and SIGCONT to the process in `pid` stop it and let it go on. The configuration's
-schedule has no end.
+schedule has no end. `finish` trains in the foreground what its state begins, FOLDER/finish/{begun,decay,count}/model.pth, and
+leaves the training itself as it is; what is done is not done again.
 """
 
 from __future__ import annotations
@@ -52,19 +54,22 @@ DEVELOPMENT, COUNTS = 100, (1, 2, 3, 4, 5)
 CURVE, PHASE = "curve.tsv", Path("exp/finetune")
 # core hours of the snapshot that the training began with
 BEFORE = "hours_before"
+FINISH, DECAY_STEPS = "finish", 800
+# its section finetune is the counter's phase; what is not in it stays as the training has it
+COUNTER = "conf/attractor_count.yaml"
 
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     """The command line."""
     parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("action", choices=("data", "start", "status", "score", "snapshot"))
+    parser.add_argument("action", choices=("data", "start", "status", "score", "snapshot", "finish"))
     parser.add_argument("folder", type=Path, metavar="FOLDER", help="of the training")
     parser.add_argument(
         "--corpus", action="append", default=[], metavar="NAME=DIR", help="data: local copy of " + " and ".join(CORPORA.values())
     )
     parser.add_argument("--nj", type=within(Jobs), default=1, metavar="N", help="data: processes (default 1)")
-    parser.add_argument("--core", type=within(Processes), default=1, metavar="N", help="start: number of the core (default 1)")
-    parser.add_argument("--config", default="conf/long.yaml", metavar="FILE", help="start: configuration (default %(default)s)")
+    parser.add_argument("--core", type=within(Processes), default=1, metavar="N", help="start, finish: number of the core (default 1)")
+    parser.add_argument("--config", default="conf/long.yaml", metavar="FILE", help="start, finish: configuration (default %(default)s)")
     parser.add_argument("--init-param", type=Path, metavar="FILE", help="start, score: model.pth to begin with, e.g. a snapshot")
     parser.add_argument("--limit", type=positive, default=40, metavar="N", help="score: mixtures of each set (default 40)")
     parser.add_argument("--out", type=Path, metavar="DIR", help="snapshot: where to")
@@ -235,25 +240,69 @@ def score(args: argparse.Namespace) -> None:
 
 def snapshot(args: argparse.Namespace) -> None:
     """Write averaged weights in float16 as a model.pth that training can begin with, and the curve."""
-    import torch
-
-    from contrasep_lib.models.checkpoint import save_model
-
     if args.out is None:
         raise ContrasepError("--out: expected a folder, e.g. contrasep_lib/pretrained/next")
-    states = states_of(args.folder / PHASE)
+    record = _snapshot(args.folder, args.out)
+    if (args.folder / CURVE).is_file():
+        (args.out / CURVE).write_text((args.folder / CURVE).read_text())
+    print(f"{args.out}/model.pth: {(args.out / 'model.pth').stat().st_size / 2**20:.1f} MB; {json.dumps(record)}")
+
+
+def _snapshot(folder: Path, out: Path) -> dict[str, Any]:
+    """Write ``out/model.pth``; returns its record."""
+    import torch
+
+    from contrasep_lib.io.machine import device_words
+    from contrasep_lib.models.checkpoint import save_model
+
+    states = states_of(folder / PHASE)
     half = {
         name: value.half() if value.is_floating_point() else value for name, value in weights_of(states).items()
     }
     if any(not bool(torch.isfinite(value).all()) for value in half.values() if value.is_floating_point()):
         raise ContrasepError("weights that float16 cannot hold; keep them in float32")
-    args.out.mkdir(parents=True, exist_ok=True)
-    record = {**_progress(args.folder, states), "commit": (args.folder / "commit").read_text().strip(), "state_of": "running average"}
+    out.mkdir(parents=True, exist_ok=True)
+    row = _progress(folder, states)
+    spent = [{"phase": "finetune", "minutes": round(60 * row["core_hours"], 1), "device": device_words(0, 1)}]
+    record = {**row, "commit": (folder / "commit").read_text().strip(), "state_of": "running average", "spent": spent}
     options, features = options_of(states)
-    save_model(args.out / "model.pth", half, features, options, record)
-    if (args.folder / CURVE).is_file():
-        (args.out / CURVE).write_text((args.folder / CURVE).read_text())
-    print(f"{args.out}/model.pth: {(args.out / 'model.pth').stat().st_size / 2**20:.1f} MB; {json.dumps(record)}")
+    save_model(out / "model.pth", half, features, options, record)
+    return record
+
+
+# ------------------------------------------------------------------ finish
+
+
+def finish(args: argparse.Namespace) -> None:
+    """Phases of a release, one after another, each from the weights of the one before."""
+    import yaml
+
+    folder, place = args.folder, args.folder / FINISH
+    if _running(folder):
+        raise ContrasepError(f"{folder}/pid: process {_running(folder)} is training; stop it first (kill {_running(folder)})")
+    states = states_of(folder / PHASE)
+    rate = states["identity"]["train"]["learning_rate"]
+    schedule = {"max_lr": rate, "total_steps": DECAY_STEPS + 1, "pct_start": 0.05, "cycle_momentum": False}
+    counter = yaml.safe_load((ROOT / COUNTER).read_text(encoding="utf-8"))["finetune"]
+    phases: dict[str, Mapping[str, Any]] = {
+        "decay": {
+            "epochs": 1, "batches_per_epoch": DECAY_STEPS, "scheduler": "onecyclelr", "scheduler_conf": schedule, "ema_decay": 0.98,
+        },
+        "count": {**counter, "scheduler": "onecyclelr"},
+    }  # fmt: skip
+    before = place / "begun/model.pth"
+    if not before.is_file():
+        _snapshot(folder, before.parent)
+    code = freeze(folder)
+    for name, values in phases.items():
+        out = place / name
+        if not (out / "model.pth").is_file():
+            sets = [word for key, value in values.items() for word in ("--set", f"finetune.{key}={json.dumps(value)}")]
+            command = training(code, code / args.config, folder / "data", out, args.core, "--init-param", str(before), *sets)
+            if status := subprocess.run(**command, check=False).returncode:
+                raise ContrasepError(f"{out}: training ended with status {status}")
+        before = out / "model.pth"
+        print(f"{name}: {before}", flush=True)
 
 
 def main() -> None:
@@ -263,7 +312,7 @@ def main() -> None:
     args.out = args.out.resolve() if args.out else None
     args.init_param = args.init_param.resolve() if args.init_param else None
     try:
-        {"data": data, "start": start, "status": status, "score": score, "snapshot": snapshot}[args.action](args)
+        {"data": data, "start": start, "status": status, "score": score, "snapshot": snapshot, "finish": finish}[args.action](args)
     except ContrasepError as error:
         sys.exit(f"long_training.py: {error}")
 

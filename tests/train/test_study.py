@@ -100,11 +100,35 @@ def test_variants_are_trained_compared_and_done_once(two_corpora, tools, capsys,
     (folder / "exp").mkdir()
     (folder / "exp/finetune").symlink_to(folder / "study/baseline")
     (folder / "commit").write_text("0\n")
+    (folder / "code").symlink_to(ROOT)
+    monkeypatch.setattr(long_training, "DECAY_STEPS", 2)
+    counter = folder / "counter.yaml"
+    phase = {
+        **SHORT["finetune"], "freeze": ["backbone", "decoder"], "epochs": 1, "best": "counted", "best_mode": "max",
+        "scheduler_conf": {"max_lr": 0.001, "total_steps": 3, "pct_start": 0.5, "cycle_momentum": False},
+    }
+    counter.write_text(yaml.safe_dump({"finetune": phase}))
+    monkeypatch.setattr(long_training, "COUNTER", str(counter))
     for action in (["status"], ["score", "--limit", "1"], ["snapshot", "--out", str(folder / "next")]):
         getattr(long_training, action[0])(long_training.parse([action[0], str(folder), *action[1:]]))
     header, row = [line.split("\t") for line in (folder / "curve.tsv").read_text().splitlines()]
     assert len(header) == len(row) and "librispeech_3mix_si_snri" in header and "librispeech_1mix_count" in header
     assert (folder / "next/model.pth").is_file() and (folder / "next/curve.tsv").is_file()
+
+    # phases of a release: all weights change, then those of the counter alone
+    from contrasep_lib.models.checkpoint import read_model
+
+    finish = long_training.parse(["finish", str(folder), "--config", str(configs / "baseline.yaml"), "--core", str(core)])
+    for _ in range(2):
+        long_training.finish(finish)
+        files = [folder / "finish" / name / "model.pth" for name in ("begun", "decay", "count")]
+        begun, decay, count = map(read_model, files)
+        pairs = ((begun["state"], decay["state"]), (decay["state"], count["state"]))
+        changed = [{name for name in two if not two[name].equal(one[name].float())} for one, two in pairs]
+        assert changed[0] > changed[1] > set() and all(name.startswith("counter.") for name in changed[1])
+        assert len(count["training"]["spent"]) == 3
+        # done once
+        monkeypatch.setattr(long_training, "training", None)
 
 
 def test_differences_are_paired(tools):
