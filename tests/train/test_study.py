@@ -118,7 +118,8 @@ def test_variants_are_trained_compared_and_done_once(two_corpora, tools, capsys,
     # phases of a release: all weights change, then those of the counter alone
     from contrasep_lib.models.checkpoint import read_model
 
-    finish = long_training.parse(["finish", str(folder), "--config", str(configs / "baseline.yaml"), "--core", str(core)])
+    words = ["finish", str(folder), "--config", str(configs / "baseline.yaml"), "--core", str(core)]
+    finish = long_training.parse(words)
     for _ in range(2):
         long_training.finish(finish)
         files = [folder / "finish" / name / "model.pth" for name in ("begun", "decay", "count")]
