@@ -70,6 +70,10 @@ def test_systems_at_equal_time_take_the_same_time_and_mixtures():
     assert len(trainings) == 6 and all("finetune.budget_minutes=7" in line for line in trainings)
     assert all("finetune.num_spk=[3]" in line and "dump/equal_time_3" in line for line in trainings)
     assert sum("--system tcn" in line for line in trainings) == sum("_ours.yaml" in line for line in trainings) == 2
+    done = script("noise.sh", "--test-noise", "white", "--seeds", "0", "--minutes", "7")
+    lines = [line for line in done.stdout.splitlines() if "train" in line or "--stage 4" in line]
+    assert len(lines) == 3 and all("noisy_time" in line and "budget_minutes=7" in line for line in lines), done.stderr
+    assert "--noise white" in done.stdout.splitlines()[-1]
     done = script("equal_time.sh", "--systems", "sepformer")
     assert done.returncode == 2 and "unknown system 'sepformer'" in done.stderr
 

@@ -7,7 +7,8 @@ The sources of mixtures drawn from a dumped set are mixed again at each signal-t
 Across the points a mixture keeps its talkers, gains, recording of noise and places in the room. References are the dry
 talkers under noise, the direct path and 50 ms in rooms. Recordings of noise are those for tests
 (contrasep_lib/mix/noise/folder.py). Intervals are of 95 % over speakers (contrasep_lib/score/intervals.py).
-A killed run goes on behind the mixtures in FILE.each.jsonl.
+A killed run goes on behind the mixtures in FILE.each.jsonl. With --given the number of talkers is not counted; peers of
+tools/bench/peers/run.py do not count in any case.
 """
 
 from __future__ import annotations
@@ -17,12 +18,12 @@ import json
 import math
 import sys
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT))
+sys.path[:0] = [str(ROOT), str(ROOT / "tools/bench")]
 
 import numpy as np  # noqa: E402
 
@@ -39,7 +40,9 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     """The command line."""
     parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--set", type=Path, required=True, metavar="DIR", help="dumped set of mixtures of development speakers")
-    parser.add_argument("--model", nargs="+", default=["best"], metavar="NAME|DIR", help="as for contrasep separate (best)")
+    parser.add_argument("--model", nargs="+", default=["best"], metavar="NAME|DIR", help="as for contrasep separate (best), or exp/TAG of a peer")
+    parser.add_argument("--config", metavar="FILE[,FILE..]", help="of models without a config.yaml")
+    parser.add_argument("--given", action="store_true", help="the number of talkers is given, and not counted")
     parser.add_argument("--noise", required=True, metavar="DIR|KIND", help="folder of recordings, or white, pink, brown, speech")
     parser.add_argument("--mixtures", type=positive, default=20, metavar="N", help="of the set, drawn (20)")
     parser.add_argument("--tsv", type=Path, required=True, metavar="FILE", help="where the rows are written")
@@ -90,26 +93,50 @@ def noisy_points(key: str, sources: np.ndarray, noise: str, rate: int) -> Iterat
         yield "rt60", rt60, *finished([x * s for x, s in zip(early, scales)], [x * s for x, s in zip(late, scales)])
 
 
-def measure(separator: Any, key: str, mixture: np.ndarray, sources: np.ndarray) -> tuple[float, float, float]:
-    """Mean SI-SNR improvement and SI-SNR of the outputs, count given, dB; whether the count is right."""
+# key, mixture and number of talkers, or None -> outputs, (talkers, samples)
+Separate = Callable[[str, np.ndarray, int | None], np.ndarray]
+
+
+def loaded(model: str, config: str | None) -> tuple[Separate, int, bool]:
+    """How a model separates, its sampling rate, and whether it counts."""
+    from contrasep_lib.separate.shipped import load_separator
+
+    if (Path(model) / "model.pth").is_file():
+        from peers.separation import peer_separator
+        from peers.training import load_peer
+
+        path = Path(model) / "model.pth"
+        _, separate = peer_separator(path)
+        rate = load_peer(path)[1]["options"]["mix"]["rate"]
+        return lambda key, mixture, count: separate(key, mixture)[0].numpy(), rate, False
+    found = load_separator(model, config=config.split(",") if config else None)
+    return lambda key, mixture, count: found.separator.separate(key, mixture, count).outputs, found.rate, True
+
+
+def measure(separate: Separate, key: str, mixture: np.ndarray, sources: np.ndarray, counts: bool) -> tuple[float, float, float]:
+    """Mean SI-SNR improvement and SI-SNR of the outputs, count given, dB; whether the count is right, NaN where none is made."""
     from contrasep_lib.score.ratios import improvements, si_snr
 
-    found = separator.separate(key, mixture, None)
-    right = len(found.outputs) == len(sources)
-    outputs = (found if right else separator.separate(key, mixture, len(sources))).outputs
+    mixture = mixture.astype(np.float32)
+    right, outputs = math.nan, None
+    if counts:
+        outputs = separate(key, mixture, None)
+        right = float(len(outputs) == len(sources))
+    if outputs is None or not right:
+        outputs = separate(key, mixture, len(sources))
     gained = improvements(outputs.astype(np.float64), mixture.astype(np.float64), sources.astype(np.float64))
     before = si_snr(np.broadcast_to(mixture.astype(np.float64), sources.shape), sources.astype(np.float64))
-    return float(gained.mean()), float((gained + before).mean()), float(right)
+    return float(gained.mean()), float((gained + before).mean()), right
 
 
 def rows_of(model: str, args: argparse.Namespace) -> list[dict[str, Any]]:
     """A row for each point."""
     from contrasep_lib.io.dumpset import DumpSet
     from contrasep_lib.score.intervals import speaker_interval
-    from contrasep_lib.separate.shipped import load_separator
 
-    loaded, dump = load_separator(model), DumpSet(args.set)
-    dump.require_rate(loaded.rate)
+    separate, rate, counts = loaded(model, args.config)
+    counts, dump = counts and not args.given, DumpSet(args.set)
+    dump.require_rate(rate)
     if dump.num_spk < 2:
         raise ContrasepError(f"{args.set}: expected a dumped set of mixtures of two talkers and more")
     # fewer mixtures are the first of more
@@ -124,10 +151,10 @@ def rows_of(model: str, args: argparse.Namespace) -> list[dict[str, Any]]:
                 values.setdefault((axis, value), []).append(tuple(measured))
             continue
         clean = None
-        for axis, value, mixture, sources in noisy_points(key, dump.sources(key).astype(np.float64), args.noise, loaded.rate):
+        for axis, value, mixture, sources in noisy_points(key, dump.sources(key).astype(np.float64), args.noise, rate):
             plain = value in (math.inf, 0.0) and (axis == "rt60" or value == math.inf)
             if not plain or clean is None:
-                measured = measure(loaded.separator, key, mixture, sources)
+                measured = measure(separate, key, mixture, sources, counts)
                 clean = measured if plain else clean
             values.setdefault((axis, value), []).append(clean if plain else measured)  # type: ignore[arg-type]
         with each.open("a") as file:
@@ -140,7 +167,8 @@ def rows_of(model: str, args: argparse.Namespace) -> list[dict[str, Any]]:
         row = {"model": model, "set": f"{args.set.parent.name}/{args.set.name}", "axis": axis, "value": value, "mixtures": len(table)}
         for name, column in zip(COLUMNS, table.T):
             bounds = (0.0, 1.0) if name == "count_accuracy" else (-math.inf, math.inf)
-            low, high = speaker_interval(column, speakers, bounds=bounds)[0] or (math.nan, math.nan)
+            limits = speaker_interval(column, speakers, bounds=bounds)[0] if np.isfinite(column).all() else None
+            low, high = limits or (math.nan, math.nan)
             row |= {name: column.mean(), f"{name}_low": low, f"{name}_high": high}
         rows.append(row)
     return rows
