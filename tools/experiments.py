@@ -4,6 +4,7 @@
     tools/experiments.py judge exp/sweep_NAME --dump dump/dev_2mix [--phase finetune] [--partitions 'NAME={solver: kmeans}' ..]
     tools/experiments.py count exp/sweep_NAME --data data --dump dump --numbers DIR    numbers of speakers, by each counter
     tools/experiments.py scores exp/sweep_NAME --runs SETTING,SEED,TALKERS=exp/TAG/score_SET/scores.tsv ..    of systems that were scored
+    tools/experiments.py words --files SPEECH,SYSTEM=exp/asr/exp/TAG/score_SET/wer.json ..    word error rates into docs/experiments/results
     tools/experiments.py publish NAME [--recipe DIR]        results of exp/sweep_NAME into docs/experiments/results, and the page
     tools/experiments.py page [--check]                     docs/experiments.md; --check: is it up to date?
 
@@ -55,6 +56,8 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     scores = parts.add_parser("scores", help="collect scores of trained systems")
     scores.add_argument("sweep", type=Path, metavar="DIR", help="exp/sweep_NAME")
     scores.add_argument("--runs", nargs="+", required=True, metavar="RUN", help="SETTING,SEED,TALKERS=exp/TAG/score_SET/scores.tsv")
+    words = parts.add_parser("words", help="keep word error rates, and write the page")
+    words.add_argument("--files", nargs="+", required=True, metavar="FILE", help="SPEECH,SYSTEM=exp/asr/exp/TAG/score_SET/wer.json")
     publish = parts.add_parser("publish", help="keep results, and write the page")
     publish.add_argument("name", metavar="NAME", help="of the sweep and of the results file")
     publish.add_argument("--recipe", type=Path, default=Path("."), metavar="DIR", help="whose exp has the sweep (.)")
@@ -107,6 +110,19 @@ def publish(args: argparse.Namespace) -> int:
     return write(args)
 
 
+def words(args: argparse.Namespace) -> int:
+    """Keep word error rates and their picture, and write the page."""
+    from experimentkit import judging, page
+    from experimentkit import words as kit
+
+    from contrasep_lib.io.atomic import write_text
+
+    lines = kit.collected(args.files)
+    write_text(page.RESULTS / "words.tsv", judging.as_text(lines, kit.COLUMNS))
+    kit.draw(lines, page.PICTURES / "words.png")
+    return write(args)
+
+
 def write(args: argparse.Namespace) -> int:
     """Write the page; with ``--check`` say whether it is up to date."""
     from experimentkit import entries, page
@@ -141,7 +157,7 @@ def main() -> int:
     """Entry point; errors of the user in one line."""
     args = parse()
     try:
-        return {"judge": judge, "count": count, "scores": scores, "publish": publish, "page": write}[args.part](args)
+        return {"judge": judge, "count": count, "scores": scores, "words": words, "publish": publish, "page": write}[args.part](args)
     except ContrasepError as error:
         print(f"experiments.py: {error}", file=sys.stderr)
         return 1
