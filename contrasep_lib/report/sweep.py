@@ -104,7 +104,9 @@ def gather(sweep: Sweep, outcomes: Sequence[tuple[str | None, str | None]]) -> d
 
 def _tag_results(path: Path) -> dict[str, Any]:
     if not path.is_file():
-        raise ContrasepError(f"no {path.parent.name}/results.json; let the sweep run up to stage 6")
+        trained = any((path.parent / phase / ".done").is_file() for phase in ("pretrain", "finetune"))
+        what = "trained, not scored" if trained else f"no {path.parent.name}/results.json"
+        raise ContrasepError(f"{what}; let the sweep run up to stage 6")
     results = read_results(path)
     bound = BOUNDS.get(results["granularity"])
     for means in results["sets"].values():

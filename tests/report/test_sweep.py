@@ -223,6 +223,11 @@ def test_failed_missing_and_coming_runs_are_rows(tmp_path):
     assert lines[3] == "| 128 | - | - | - | not run yet | - | - | - |"
     runs = json.loads((sweep.folder / "results.json").read_text())["runs"]
     assert [run["error"] is None for run in runs] == [True, False, False, False, False]
+    # as sweeps up to stage 3 or 4 leave their runs
+    (tmp_path / "exp/t3/pretrain").mkdir(parents=True)
+    (tmp_path / "exp/t3/pretrain/.done").touch()
+    write_sweep(sweep, "toy", COMMAND)
+    assert "trained, not scored; let the sweep run up to stage 6" in (sweep.folder / "RESULTS.md").read_text()
     assert runs[1]["sets"] is None and runs[1]["tag"] == "t2"
 
 
