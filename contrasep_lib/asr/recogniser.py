@@ -14,6 +14,8 @@ from contrasep_lib.asr.options import AsrOptions
 from contrasep_lib.asr.tokens import BLANK, Tokens
 
 LEAST_SECONDS = 0.2
+# frames of so many seconds that far under the loudest are silence at the ends, dB; what is left around speech, seconds
+FRAME_SECONDS, SILENCE_DB, MARGIN_SECONDS = 0.02, 40.0, 0.1
 
 
 def _encoder(options: AsrOptions) -> torch.nn.Module:
@@ -110,7 +112,8 @@ class Recogniser(torch.nn.Module):
         """Transcripts of recordings at the recogniser's rate.
 
         Recordings shorter than `LEAST_SECONDS` or without any sound are empty transcripts. One at a time: ESPnet's
-        subsampling counts frames of padding in, so a transcript would depend on what else is in a batch.
+        subsampling counts frames of padding in, so a transcript would depend on what else is in a batch. Silence at
+        the ends is cut off, see `without_ends`.
 
         Args:
             recordings: ``(samples,)`` each.
@@ -121,12 +124,33 @@ class Recogniser(torch.nn.Module):
         for one in recordings:
             text = ""
             if len(one) >= least and np.any(one):
-                audio, lengths = padded([one])
+                audio, lengths = padded([without_ends(one, self.options.rate)])
                 encoded, _ = self.encode(audio.to(device), lengths.to(device))
                 scores = self.ctc.log_softmax(encoded)[0].cpu().numpy()
                 text = self.lexicon.decode(scores) if self.lexicon else self.tokens.decode(collapsed(scores.argmax(-1)))
             made.append(text)
         return made
+
+
+def without_ends(audio: np.ndarray, rate: int) -> np.ndarray:
+    """A recording from its first to its last speech, as training has it.
+
+    Features are normalised over the recording, so the silence that pads the shorter source of a mixture (``mix.mode:
+    max``) would move those of its speech.
+
+    Args:
+        audio: ``(samples,)``, not all zero.
+        rate: Hz.
+
+    Returns:
+        At least `LEAST_SECONDS` of it, where it has as many.
+    """
+    size = max(round(FRAME_SECONDS * rate), 1)
+    powers = np.add.reduceat(np.square(audio, dtype=np.float64), np.arange(0, len(audio), size))
+    heard = np.flatnonzero(powers > powers.max() * 10 ** (-SILENCE_DB / 10))
+    margin = max(round(MARGIN_SECONDS * rate), -(-round(LEAST_SECONDS * rate) // 2))
+    first, last = heard[0] * size - margin, (heard[-1] + 1) * size + margin
+    return audio[max(min(first, len(audio) - 2 * margin), 0) : last]
 
 
 def padded(recordings: Sequence[np.ndarray]) -> tuple[torch.Tensor, torch.Tensor]:

@@ -10,7 +10,7 @@ import torch
 from contrasep_lib.asr.data import batches, read_spoken
 from contrasep_lib.asr.files import load_recogniser, save_recogniser
 from contrasep_lib.asr.options import AsrOptions
-from contrasep_lib.asr.recogniser import Recogniser, collapsed
+from contrasep_lib.asr.recogniser import LEAST_SECONDS, Recogniser, collapsed, without_ends
 from contrasep_lib.asr.tokens import Tokens
 from contrasep_lib.asr.train import Training, error_rates, transcribe_all
 from contrasep_lib.bin.main import main
@@ -100,6 +100,26 @@ def test_a_transcript_does_not_depend_on_its_batch_and_survives_a_file(tmp_path,
     again = load_recogniser(tmp_path / "asr.pth")
     assert again.options == model.options and not again.training
     assert again.transcribe(recordings) == model.transcribe(recordings)
+
+
+def test_silence_at_the_ends_changes_no_transcript():
+    torch.manual_seed(0)
+    model = Recogniser(small(decoding="greedy"), Tokens.train(TEXTS, 40)).eval()
+    with torch.no_grad():
+        model.ctc.ctc_lo.bias[0] = -2.0
+    speech = 0.1 * np.random.default_rng(0).standard_normal(6400)
+    silence = np.zeros(8000)
+    padded = [np.concatenate([silence[:size], speech, silence[:size]]) for size in (800, 4000, 8000)]
+    heard = model.transcribe(padded)
+    assert heard[0] and heard[0] == heard[1] == heard[2]
+    assert all(len(without_ends(one, RATE)) == 8000 for one in padded)
+    assert np.array_equal(without_ends(speech, RATE), speech)
+    # a click in silence is short, and long enough to be heard
+    click = np.zeros(8000)
+    for place in (0, 4000, 7999):
+        click[:] = 0
+        click[place] = 0.5
+        assert LEAST_SECONDS * RATE <= len(without_ends(click, RATE)) <= 0.3 * RATE
 
 
 def test_a_foreign_or_damaged_file_is_one_line(tmp_path):
