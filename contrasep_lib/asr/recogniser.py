@@ -150,7 +150,8 @@ def without_ends(audio: np.ndarray, rate: int) -> np.ndarray:
     heard = np.flatnonzero(powers > powers.max() * 10 ** (-SILENCE_DB / 10))
     margin = max(round(MARGIN_SECONDS * rate), -(-round(LEAST_SECONDS * rate) // 2))
     first, last = heard[0] * size - margin, (heard[-1] + 1) * size + margin
-    return audio[max(min(first, len(audio) - 2 * margin), 0) : last]
+    begin = max(min(first, len(audio) - 2 * margin), 0)
+    return audio[begin : max(last, begin + 2 * margin)]
 
 
 def padded(recordings: Sequence[np.ndarray]) -> tuple[torch.Tensor, torch.Tensor]:
