@@ -26,6 +26,8 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "tools")]
 
+from experimentkit.untrained import NAMES  # noqa: E402
+
 from contrasep_lib.bin.common import Parser, positive  # noqa: E402
 from contrasep_lib.errors import ContrasepError  # noqa: E402
 
@@ -38,8 +40,8 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     judge.add_argument("sweep", type=Path, metavar="DIR", help="exp/sweep_NAME")
     judge.add_argument("--dump", type=Path, nargs="+", required=True, metavar="DIR", help="dumped sets of mixtures")
     judge.add_argument("--phase", choices=["pretrain", "finetune"], default="finetune", help="whose model (finetune)")
-    judge.add_argument("--raw", nargs="+", default=[], choices=["spectrum", "mfcc", "random"], metavar="NAME",
-                       help="features without training too: spectrum, mfcc, random (tools/bench/representations.py)")
+    judge.add_argument("--raw", nargs="+", default=[], choices=NAMES, metavar="NAME",
+                       help=f"features without training too: {', '.join(NAMES)} (tools/experimentkit/untrained.py)")
     judge.add_argument("--mixtures", type=positive, default=100, metavar="N", help="of each set, evenly spread (100)")
     judge.add_argument("--partitions", nargs="+", default=[], metavar="NAME=YAML",
                        help="values of the section modularity (k-means, and the network on Qn)")

@@ -21,6 +21,7 @@ import numpy as np  # noqa: E402
 
 from contrasep_lib.errors import ContrasepError  # noqa: E402
 from contrasep_lib.report.results import SWEEP_KEY  # noqa: E402
+from experimentkit.untrained import features_of  # noqa: E402
 
 # partition of the rows that hold what no partition changes
 TRUTH = "the true dominance"
@@ -208,7 +209,7 @@ def judge(
 
     Args:
         sweep, phase: see `trained_of`.
-        raw: features without training too, of `representations.RAW`.
+        raw: features without training too, of `untrained.NAMES`.
         dumps: dumped sets of mixtures.
         mixtures: of each set, evenly spread.
         partitions: name -> way.
@@ -221,7 +222,6 @@ def judge(
     """
     import torch
     from frames import model_at
-    from representations import RAW, model_of
 
     from contrasep_lib.io.atomic import write_text
     from contrasep_lib.io.dumpset import DumpSet
@@ -235,7 +235,7 @@ def judge(
         if not missing:
             continue
         begun = time.process_time()
-        model = model_of(RAW[run.setting]) if run.path is None else model_at(run.path, False, False)
+        model = features_of(run.setting) if run.path is None else model_at(run.path, False, False)
         cost = {} if run.path is None else cost_of(run.path)
         for folder in dumps:
             dump = DumpSet(folder)

@@ -11,7 +11,7 @@ Each configuration of this folder is trained with each combination of values and
 Then tools/experiments.py judges all of them: exp/sweep_NAME/judged.tsv. The same command goes on after an interruption.
 
   --phase P           pretrain or finetune: the training that differs, and whose model is judged (finetune)
-  --raw NAME ..       features without training too (spectrum mfcc random)
+  --raw NAME ..       features without training too (spectrum mfcc random resemblyzer)
   --counts K,K ..     judge numbers of speakers instead: exp/sweep_NAME/counted.tsv, by tools/experiments.py count
   --partitions ..     values of the section modularity (default: k-means, and the modularity network on Qn)
 
