@@ -18,7 +18,7 @@ Usage: asr.sh [options]
                               (default $systems)
   --nj N                      processes of stages 0 and 4, threads of the training (default 1)
   --ngpu N                    GPUs for the training (default 0)
-Other options go to run.sh, e.g. --corpus DIR.
+Other options go to run.sh, e.g. --corpus DIR, --extra-train.
 What is there and of the same settings is kept; what other settings made is refused, or made again where it is quick.
 EOF
 }
@@ -33,6 +33,7 @@ main() {
         name=${1//_/-}
         case $name in
             --help|-h) usage; exit 0 ;;
+            --extra-train) further+=("$1"); shift; continue ;;
             *) [ $# -ge 2 ] || die "$1 needs a value; see asr.sh --help" ;;
         esac
         case $name in
