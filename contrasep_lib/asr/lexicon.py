@@ -42,9 +42,8 @@ class Lexicon:
                 node = children[node, unit]
             ends[node] = number
         # node 0 is the root, before the first word; parents come before their children
-        self._parents, self._units, ends_array = np.array(parents), np.array(units), np.array(ends)
-        self._ends = np.flatnonzero(ends_array >= 0)
-        self._word = ends_array
+        self._parents, self._units, self._word = np.array(parents), np.array(units), np.array(ends)
+        self._ends = np.flatnonzero(self._word >= 0)
         self._first = np.flatnonzero((self._parents == 0) & (self._units != BLANK))
         # a unit after itself needs a blank between
         self._repeats = self._units == self._units[self._parents]
@@ -81,12 +80,12 @@ class Lexicon:
                 entered[first] = rested[paused] + WORD_SCORE
                 words[first] = close(paused, int(rested_words[paused]))
             near = ends[np.argmax(spoken[ends])]
+            straight_after = [(near, first[self._units[first] != self._units[near]])]
             others = ends[self._units[ends] != self._units[near]]
-            for node, may in ((near, self._units[first] != self._units[near]), (
-                others[np.argmax(spoken[others])] if len(others) else near,
-                self._units[first] == self._units[near] if len(others) else np.zeros(len(first), dtype=bool),
-            )):
-                better = first[may & (spoken[node] + WORD_SCORE > entered[first])]
+            if len(others):
+                straight_after.append((others[np.argmax(spoken[others])], first[self._units[first] == self._units[near]]))
+            for node, may in straight_after:
+                better = may[spoken[node] + WORD_SCORE > entered[may]]
                 if len(better):
                     entered[better] = spoken[node] + WORD_SCORE
                     words[better] = close(node, int(spoken_words[node]))

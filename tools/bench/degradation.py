@@ -102,13 +102,11 @@ def loaded(model: str, config: str | None) -> tuple[Separate, int, bool]:
     from contrasep_lib.separate.shipped import load_separator
 
     if (Path(model) / "model.pth").is_file():
-        from peers.separation import peer_separator
+        import torch
         from peers.training import load_peer
 
-        path = Path(model) / "model.pth"
-        _, separate = peer_separator(path)
-        rate = load_peer(path)[1]["options"]["mix"]["rate"]
-        return lambda key, mixture, count: separate(key, mixture)[0].numpy(), rate, False
+        peer, said = load_peer(Path(model) / "model.pth")
+        return lambda key, mixture, count: peer.separate(torch.from_numpy(mixture)[None])[0].numpy(), said["options"]["mix"]["rate"], False
     found = load_separator(model, config=config.split(",") if config else None)
     return lambda key, mixture, count: found.separator.separate(key, mixture, count).outputs, found.rate, True
 

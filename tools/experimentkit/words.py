@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -58,12 +57,6 @@ def collected(words: Sequence[str]) -> list[dict[str, Any]]:
                 raise ContrasepError(f"{word}: '{key[2]}' of '{key[0]}' differs from that of an earlier file; name one set and recogniser")
     order = {name: place for place, name in enumerate(KINDS)}
     return sorted(found.values(), key=lambda line: (line["speech"], OF.index(line["of"]), order.get(line["heard"], len(order))))
-
-
-def read(path: Path) -> list[dict[str, str]]:
-    """The lines of a table that was published."""
-    with open(path, encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file, delimiter="\t"))
 
 
 def draw(lines: Sequence[dict[str, Any]], path: Path) -> None:
