@@ -83,7 +83,8 @@ class Lexicon:
             straight_after = [(near, first[self._units[first] != self._units[near]])]
             others = ends[self._units[ends] != self._units[near]]
             if len(others):
-                straight_after.append((others[np.argmax(spoken[others])], first[self._units[first] == self._units[near]]))
+                same = first[self._units[first] == self._units[near]]
+                straight_after.append((others[np.argmax(spoken[others])], same))
             for node, may in straight_after:
                 better = may[spoken[node] + WORD_SCORE > entered[may]]
                 if len(better):
