@@ -1,4 +1,4 @@
-"""Parts of recordings; silence, pauses and low noise in mixtures drawn on the fly (options: `AugmentOptions`).
+"""Parts of recordings; silence, pauses, low noise and codecs in mixtures drawn on the fly (options: `AugmentOptions`).
 
 Everything is drawn from the generator of the item, so items do not depend on the processes that
 prepare them; with a probability of 0 nothing is drawn.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from contrasep_lib.io.codec import CODECS, through_codec
 from contrasep_lib.mix.noise.coloured import tilted_noise
 from contrasep_lib.train.options import AugmentOptions
 
@@ -113,3 +114,16 @@ def add_noise(mixture: np.ndarray, options: AugmentOptions, rate: int, rng: np.r
     level = np.square(mixture, dtype=np.float64).mean() * 10 ** (-rng.uniform(*options.noise_db) / 10)
     noise = tilted_noise(len(mixture), rng.uniform(0, 2), rate, rng)
     return mixture + (np.sqrt(level) * noise).astype(np.float32)
+
+
+def encode(mixture: np.ndarray, options: AugmentOptions, rate: int, rng: np.random.Generator) -> np.ndarray:
+    """A mixture ``(samples,)`` float32 after a drawn codec and bit rate, in time with its sources.
+
+    Raises:
+        ContrasepError: see `contrasep_lib.io.codec.through_codec`.
+    """
+    if not _happens(options.codec, rng):
+        return mixture
+    name = options.codecs[int(rng.integers(len(options.codecs)))]
+    kbits = CODECS[name].kbits
+    return through_codec(mixture, rate, name, kbits[int(rng.integers(len(kbits)))] if kbits else None)

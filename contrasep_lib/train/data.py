@@ -27,10 +27,11 @@ from contrasep_lib.mix.level import active_level, rms_level
 from contrasep_lib.mix.lists import draw_gains
 from contrasep_lib.mix.mixer import mix_signals
 from contrasep_lib.mix.options import MixOptions
-from contrasep_lib.train.augment import KEPT, add_noise, add_pauses, draw_window, fade_ends, pick_start
+from contrasep_lib.train.augment import KEPT, add_noise, add_pauses, draw_window, encode, fade_ends, pick_start
 from contrasep_lib.train.balance import Balance, corpora_in_order
 from contrasep_lib.train.options import AugmentOptions, TrainOptions
 from contrasep_lib.train.surroundings import Surroundings
+from contrasep_lib.train.talkers import Pool, pick_language, pool_of, split_by_language
 
 Key = tuple[int, int]
 
@@ -228,7 +229,7 @@ class _Voices(_Pool):
         """Mix a part of each of the utterances: an item.
 
         The item is as long as its longest part; shorter ones begin anywhere within it. Silence and pauses are put
-        into the parts, so the mixture is the sum of its sources but for noise.
+        into the parts, so the mixture is the sum of its sources but for noise and codecs.
         """
         parts, labels = zip(*[self.part(number, rng) for number in numbers])
         samples, augment = max(map(len, parts)), self.options.augment
@@ -246,9 +247,10 @@ class _Voices(_Pool):
         make_noise = self.surroundings.noise_maker(placed, gains, {self.talkers[number] for number in numbers}, rng)
         mixed = mix_signals(placed, gains, "max", rests, make_noise)
         mixture = mixed.mixture.astype(np.float32) / np.float32(INT16_SCALE)
+        mixture = add_noise(mixture, augment, self.mix.rate, rng)
         return {
             "utt_id": name + "+".join(self.utterances[number][1] for number in numbers),
-            "mixture": add_noise(mixture, augment, self.mix.rate, rng),
+            "mixture": encode(mixture, augment, self.mix.rate, rng),
             "sources": mixed.sources.astype(np.float32) / np.float32(INT16_SCALE),
             "speaker": np.array(labels, np.int64),
         }
@@ -298,17 +300,19 @@ class DynamicMixtures(_Voices):
             raise ContrasepError("num_spk: expected numbers of speakers, e.g. [1, 2, 3], got null; run.sh fills it")
         self.counts = self.options.num_spk
         groups = [range(len(self))] if self.balance is None else self.groups
-        self.pools = [sorted({self.talkers[number] for number in group}) for group in groups]
-        for pool, group in zip(self.pools, groups):
-            if max(self.counts) > len(pool):
+        self.pools = [pool_of(group, self.talkers) for group in groups]
+        self.languages: list[list[Pool]] = []
+        if self.options.same_language:
+            self.languages = [split_by_language(group, self.talkers, self.utterances) for group in groups]
+        for corpus, group in enumerate(groups):
+            most, whose = len(self.pools[corpus]), "the speakers of"
+            if self.languages:
+                most, whose = max(map(len, self.languages[corpus])), "the speakers of one language in"
+            if max(self.counts) > most:
                 folders = ", ".join(dict.fromkeys(str(self.utterances[number][0].folder) for number in group))
                 raise ContrasepError(
-                    f"num_spk: expected at most {len(pool)} talkers in a mixture, the speakers of {folders}, "
-                    f"got {max(self.counts)}"
+                    f"num_spk: expected at most {most} talkers in a mixture, {whose} {folders}, got {max(self.counts)}"
                 )
-        self.numbers: dict[str, list[int]] = {}
-        for number, speaker in enumerate(self.talkers):
-            self.numbers.setdefault(speaker, []).append(number)
 
     def keys(self, epoch: int, count: int) -> list[Key]:
         """Keys of the ``count`` items of an epoch; every epoch draws anew."""
@@ -319,9 +323,12 @@ class DynamicMixtures(_Voices):
         # of the first of those with the same speakers; its own where there is none
         shared = rng if repeats == 1 else self._rng(key[0], key[1] // repeats, SPEAKERS)
         num_spk = self.counts[int(shared.integers(len(self.counts)))]
-        pool = self.pools[0 if self.balance is None else int(shared.choice(len(self.pools), p=self.balance.shares))]
-        chosen = [pool[index] for index in shared.choice(len(pool), num_spk, replace=False)]
-        held = [self.numbers[speaker] for speaker in chosen]
+        corpus = 0 if self.balance is None else int(shared.choice(len(self.pools), p=self.balance.shares))
+        pool = self.pools[corpus]
+        if self.languages and shared.random() < self.options.same_language:
+            pool = pick_language(self.languages[corpus], num_spk, shared)
+        speakers = list(pool)
+        held = [pool[speakers[index]] for index in shared.choice(len(pool), num_spk, replace=False)]
         if repeats == 1:
             numbers = [own[int(rng.integers(len(own)))] for own in held]
         else:
@@ -354,12 +361,12 @@ def valid_dataset(
 ) -> _Pool:
     """The validation data of a phase: the same in every epoch, at normal speed, without augmentation.
 
-    Sets of mixtures are taken as they are also where training mixes on the fly.
+    Sets of mixtures are taken as they are also where training mixes on the fly. Languages do not matter.
     """
     sets = [DumpSet(folder) for folder in folders]
     kind = "fixed" if options.data == "dynamic" and all(dump.spk for dump in sets) else options.data
     balance = None if kind == "fixed" else options.balance
-    plain = dataclasses.replace(options, speed=(1.0,), balance=balance, augment=AugmentOptions())
+    plain = dataclasses.replace(options, speed=(1.0,), balance=balance, augment=AugmentOptions(), same_language=0.0)
     return DATASETS[kind](sets, plain, mix, corpora)
 
 

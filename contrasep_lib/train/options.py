@@ -42,6 +42,8 @@ class AugmentOptions(Bounded):
         pause: probability for each talker of a pause of 0.3 to 1.5 s.
         noise: probability of stationary noise between white and brown, in the mixture and in no source.
         noise_db: range of its level under the mixture's power, dB.
+        codec: probability that the mixture, noise and all, goes through a lossy codec; sources do not.
+        codecs: those that it draws from, and for each the bit rate (`contrasep_lib.io.codec`).
     """
 
     silence: Probability = 0.0
@@ -49,11 +51,17 @@ class AugmentOptions(Bounded):
     pause: Probability = 0.0
     noise: Probability = 0.0
     noise_db: tuple[Decibels, ...] = (20.0, 60.0)
+    codec: Probability = dataclasses.field(default=0.0, metadata=LATER)
+    codecs: tuple[Literal["mulaw", "mp3", "opus"], ...] = dataclasses.field(
+        default=("mulaw", "mp3", "opus"), metadata=LATER
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if len(self.noise_db) != 2 or self.noise_db[0] > self.noise_db[1]:
             raise ValueError(f"noise_db: expected a range of dB such as [20, 60], got {list(self.noise_db)}")
+        if not self.codecs:
+            raise ValueError("codecs: expected names of codecs, got none")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -99,7 +107,9 @@ class TrainOptions(Bounded):
             for it; other CPUs take ``float32``.
         ema_decay: weights are validated and kept as a running average with this decay per step
             (less in the first steps); ``null``: as they are.
-        augment: with ``dynamic`` and ``single``: silence, pauses and noise in training, see `AugmentOptions`.
+        augment: with ``dynamic`` and ``single``: silence, pauses, noise and codecs in training, see `AugmentOptions`.
+        same_language: with ``dynamic``: share of mixtures whose talkers all speak one language (``utt2lang``; a set
+            without that table counts as one language). In validation they are drawn as without.
         repeats: with ``dynamic``: mixtures in a row that have the same speakers, with other utterances of theirs where
             there are any, for what pairs recordings (objective ``nt_xent`` with ``positives: other``).
         noise: noise beside the talkers, which belongs to no source. With ``fixed`` that of the sets (``noise.scp``),
@@ -155,6 +165,7 @@ class TrainOptions(Bounded):
     budget_clock: Literal["wall", "cpu"] = dataclasses.field(default="wall", metadata=LATER)
     freeze: tuple[str, ...] = dataclasses.field(default=(), metadata=LATER)
     augment: AugmentOptions = dataclasses.field(default=AugmentOptions(), metadata=LATER)
+    same_language: Probability = dataclasses.field(default=0.0, metadata=LATER)
     repeats: Annotated[int, Range(1, 1000)] = dataclasses.field(default=1, metadata=LATER)
     noise: TrainNoiseOptions = dataclasses.field(default=TrainNoiseOptions(), metadata=LATER)
     room: TrainRoomOptions = dataclasses.field(default=TrainRoomOptions(), metadata=LATER)
@@ -170,6 +181,8 @@ class TrainOptions(Bounded):
             raise ValueError("speed: mixtures that are fixed have the speed [1.0]")
         if self.data == "fixed" and self.augment != AugmentOptions():
             raise ValueError("augment: expected data 'dynamic' or 'single' with it, got 'fixed'")
+        if self.same_language and self.data != "dynamic":
+            raise ValueError(f"same_language: expected data 'dynamic' with it, got '{self.data}'")
         if self.repeats > 1 and self.data != "dynamic":
             raise ValueError(f"repeats: expected data 'dynamic' with it, got '{self.data}'")
         if self.balance is not None:

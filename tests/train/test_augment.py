@@ -1,4 +1,4 @@
-"""Silence, pauses and noise of mixtures drawn on the fly."""
+"""Silence, pauses, noise and codecs of mixtures drawn on the fly."""
 
 import dataclasses
 import math
@@ -43,9 +43,9 @@ def test_without_augmentation_items_are_what_they_were(single_dump):
     for number in range(20):
         item, rng = plain[3, number], plain._rng(3, number)
         num_spk = (1, 2, 3)[int(rng.integers(3))]
-        plain_pool = plain.pools[0]
-        chosen = [plain_pool[index] for index in rng.choice(len(plain_pool), num_spk, replace=False)]
-        numbers = [plain.numbers[name][int(rng.integers(len(plain.numbers[name])))] for name in chosen]
+        pool = plain.pools[0]
+        chosen = [list(pool)[index] for index in rng.choice(len(pool), num_spk, replace=False)]
+        numbers = [pool[name][int(rng.integers(len(pool[name])))] for name in chosen]
         parts = [plain.part(utterance, rng)[0] for utterance in numbers]
         placed = np.zeros((num_spk, max(map(len, parts))))
         for row, part in zip(placed, parts):
@@ -171,6 +171,22 @@ def test_the_level_of_noise():
     assert add_noise(mixture, AugmentOptions(), RATE, rng) is mixture
 
 
+def test_codecs_change_the_mixture_alone(single_dump):
+    pytest.importorskip("av")
+    coded = items(single_dump, AugmentOptions(codec=1.0), 30, num_spk=(2,))
+    for item, plain in zip(coded, items(single_dump, AugmentOptions(), 30, num_spk=(2,))):
+        assert np.array_equal(item["sources"], plain["sources"])
+        change = item["mixture"] - plain["mixture"]
+        assert 0 < np.square(change).mean() < 0.6 * np.square(plain["mixture"]).mean()
+    # of equal shares; G.711 gives 256 values at most
+    half = items(single_dump, AugmentOptions(codec=0.5), 200, num_spk=(2,), segment_seconds=0.3)
+    plain = items(single_dump, AugmentOptions(), 200, num_spk=(2,), segment_seconds=0.3)
+    same = np.mean([np.array_equal(a["mixture"], b["mixture"]) for a, b in zip(half, plain)])
+    assert 0.4 < same < 0.6
+    one = items(single_dump, AugmentOptions(codec=1.0, codecs=("mulaw",)), 10)
+    assert all(len(np.unique(item["mixture"])) <= 256 for item in one)
+
+
 def test_gates():
     assert gate(400, (100, 200), RATE)[[0, 19, 20, 99, 100, 199, 200, 279, 280, 399]].tolist() == pytest.approx(
         [1, 1, 1, 1 / 80, 0, 0, 1 / 80, 1, 1, 1]
@@ -188,7 +204,7 @@ def test_validation_is_not_augmented(single_dump):
 
 
 @pytest.mark.parametrize(
-    "augment", [{"silence": 1.1}, {"pause": -0.1}, {"noise_db": (20.0,)}, {"noise_db": (30.0, 20.0)}]
+    "augment", [{"silence": 1.1}, {"pause": -0.1}, {"noise_db": (20.0,)}, {"noise_db": (30.0, 20.0)}, {"codecs": ()}]
 )
 def test_wrong_options(augment):
     with pytest.raises(ValueError, match=f"{next(iter(augment))}: expected"):

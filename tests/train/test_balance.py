@@ -203,6 +203,7 @@ def test_a_training_before_the_option_goes_on(single_dump, tmp_path):
         and tree.pop("budget_clock") == "wall"
         and not any(map(tree.pop("augment").get, ("silence", "noise")))
         and tree.pop("repeats") == 1
+        and tree.pop("same_language") == 0
         and not tree.pop("noise")["kinds"]
         and not tree.pop("room")["rt60"]
     )
