@@ -39,7 +39,8 @@ CODECS: Mapping[str, Codec] = {
     # ITU-T G.711, of telephone networks
     "mulaw": Codec("pcm_mulaw", "pcm_mulaw", "s16"),
     "mp3": Codec(
-        "libmp3lame", "mp3float", "fltp", (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000), (8, 16, 24, 32)
+        "libmp3lame", "mp3float", "fltp",
+        (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000), (8, 16, 24, 32),
     ),
     # RFC 6716, of calls over the internet
     "opus": Codec("libopus", "libopus", "flt", (8000, 12000, 16000, 24000, 48000), (6, 8, 12, 16, 24)),
