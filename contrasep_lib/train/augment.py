@@ -6,6 +6,8 @@ prepare them; with a probability of 0 nothing is drawn.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from contrasep_lib.io.codec import CODECS, through_codec
@@ -47,6 +49,11 @@ def pick_start(signals: np.ndarray, length: int, rng: np.random.Generator) -> in
             return int(start)
     loudest = int(np.abs(signals.sum(axis=0)).argmax())
     return min(max(0, loudest - length // 2), last)
+
+
+def draw_length(samples: Sequence[int], options: AugmentOptions, rng: np.random.Generator) -> int:
+    """Samples of an item of parts of so many samples: those of its longest part, or of its shortest."""
+    return min(samples) if _happens(options.shortest, rng) else max(samples)
 
 
 def draw_window(samples: int, options: AugmentOptions, rng: np.random.Generator) -> tuple[int, int]:

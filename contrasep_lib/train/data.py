@@ -27,7 +27,16 @@ from contrasep_lib.mix.level import active_level, rms_level
 from contrasep_lib.mix.lists import draw_gains
 from contrasep_lib.mix.mixer import mix_signals
 from contrasep_lib.mix.options import MixOptions
-from contrasep_lib.train.augment import KEPT, add_noise, add_pauses, draw_window, encode, fade_ends, pick_start
+from contrasep_lib.train.augment import (
+    KEPT,
+    add_noise,
+    add_pauses,
+    draw_length,
+    draw_window,
+    encode,
+    fade_ends,
+    pick_start,
+)
 from contrasep_lib.train.balance import Balance, corpora_in_order
 from contrasep_lib.train.options import AugmentOptions, TrainOptions
 from contrasep_lib.train.surroundings import Surroundings
@@ -228,11 +237,12 @@ class _Voices(_Pool):
     def join(self, numbers: Sequence[int], name: str, rng: np.random.Generator) -> dict[str, Any]:
         """Mix a part of each of the utterances: an item.
 
-        The item is as long as its longest part; shorter ones begin anywhere within it. Silence and pauses are put
+        The item is as long as its longest part, or its shortest; shorter ones begin anywhere within it. Silence and pauses are put
         into the parts, so the mixture is the sum of its sources but for noise and codecs.
         """
         parts, labels = zip(*[self.part(number, rng) for number in numbers])
-        samples, augment = max(map(len, parts)), self.options.augment
+        augment = self.options.augment
+        samples = draw_length([len(part) for part in parts], augment, rng)
         first, last = draw_window(samples, augment, rng)
         placed = np.zeros((len(parts), samples))
         for row, part in zip(placed, parts):

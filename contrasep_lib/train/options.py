@@ -42,6 +42,7 @@ class AugmentOptions(Bounded):
         pause: probability for each talker of a pause of 0.3 to 1.5 s.
         noise: probability of stationary noise between white and brown, in the mixture and in no source.
         noise_db: range of its level under the mixture's power, dB.
+        shortest: probability that a mixture is cut to its shortest talker, as ``mix.mode: min`` cuts those of lists.
         codec: probability that the mixture, noise and all, goes through a lossy codec; sources do not.
         codecs: those that it draws from, and for each the bit rate (`contrasep_lib.io.codec`).
     """
@@ -51,6 +52,7 @@ class AugmentOptions(Bounded):
     pause: Probability = 0.0
     noise: Probability = 0.0
     noise_db: tuple[Decibels, ...] = (20.0, 60.0)
+    shortest: Probability = dataclasses.field(default=0.0, metadata=LATER)
     codec: Probability = dataclasses.field(default=0.0, metadata=LATER)
     codecs: tuple[Literal["mulaw", "mp3", "opus"], ...] = dataclasses.field(
         default=("mulaw", "mp3", "opus"), metadata=LATER

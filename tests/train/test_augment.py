@@ -91,6 +91,28 @@ def test_silence_lies_in_front_behind_or_both(single_dump):
         assert 0.15 < np.mean(alone) < 0.35
 
 
+def test_mixtures_are_cut_to_their_shortest_talker(single_dump):
+    def length(dataset, number):
+        """Of the parts of an item, by the draws before those of augmentation."""
+        rng = dataset._rng(1, number)
+        rng.integers(1)
+        pool = dataset.pools[0]
+        chosen = [list(pool)[index] for index in rng.choice(len(pool), 2, replace=False)]
+        numbers = [pool[name][int(rng.integers(len(pool[name])))] for name in chosen]
+        return [len(dataset.part(utterance, rng)[0]) for utterance in numbers]
+
+    cut, some = (dataset(single_dump, AugmentOptions(shortest=share), num_spk=(2,)) for share in (1.0, 0.5))
+    found = []
+    for number in range(80):
+        lengths = length(cut, number)
+        sources = cut[1, number]["sources"]
+        assert sources.shape[1] == min(lengths) and sources.any(axis=1).all()
+        if min(lengths) < max(lengths):
+            found.append(len(some[1, number]["mixture"]) == min(lengths))
+            assert len(some[1, number]["mixture"]) in lengths
+    assert len(found) > 40 and 0.25 < np.mean(found) < 0.75
+
+
 @pytest.mark.parametrize("kind", ["edge", "pause"])
 def test_talkers_fall_silent_and_keep_a_third(kind):
     rng, options, samples = np.random.default_rng(1), AugmentOptions(**{kind: 1.0}), 4 * RATE
