@@ -27,16 +27,7 @@ from contrasep_lib.mix.level import active_level, rms_level
 from contrasep_lib.mix.lists import draw_gains
 from contrasep_lib.mix.mixer import mix_signals
 from contrasep_lib.mix.options import MixOptions
-from contrasep_lib.train.augment import (
-    KEPT,
-    add_noise,
-    add_pauses,
-    draw_length,
-    draw_window,
-    encode,
-    fade_ends,
-    pick_start,
-)
+from contrasep_lib.train import augment
 from contrasep_lib.train.balance import Balance, corpora_in_order
 from contrasep_lib.train.options import AugmentOptions, TrainOptions
 from contrasep_lib.train.surroundings import Surroundings
@@ -156,7 +147,7 @@ class FixedMixtures(_Pool):
                 f"{len(mixture)}; run stage 2 again"
             )
         if self.segment is not None:
-            start = pick_start(sources, self.segment, self._rng(*key))
+            start = augment.pick_start(sources, self.segment, self._rng(*key))
             mixture, sources = (track[..., start : start + self.segment] for track in (mixture, sources))
         labels = [self.labels[name] for name in self.names[key[1]]]
         return {
@@ -228,7 +219,7 @@ class _Voices(_Pool):
         faster = round(100 * self.options.speed[choice])
         if self.segment is not None:
             length = math.ceil(self.segment * faster / 100)
-            start = pick_start(samples[None], length, rng)
+            start = augment.pick_start(samples[None], length, rng)
             samples = samples[start : start + length]
         samples = resample_audio(samples.astype(np.float64), faster, 100)[: self.segment]
         label = self.labels[self.talkers[number]] * len(self.options.speed) + choice
@@ -237,19 +228,19 @@ class _Voices(_Pool):
     def join(self, numbers: Sequence[int], name: str, rng: np.random.Generator) -> dict[str, Any]:
         """Mix a part of each of the utterances: an item.
 
-        The item is as long as its longest part, or its shortest; shorter ones begin anywhere within it. Silence and pauses are put
-        into the parts, so the mixture is the sum of its sources but for noise and codecs.
+        The item is as long as its longest part, or its shortest; shorter ones begin anywhere within it. Silence and
+        pauses are put into the parts, so the mixture is the sum of its sources but for noise and codecs.
         """
         parts, labels = zip(*[self.part(number, rng) for number in numbers])
-        augment = self.options.augment
-        samples = draw_length([len(part) for part in parts], augment, rng)
-        first, last = draw_window(samples, augment, rng)
+        options = self.options.augment
+        samples = augment.draw_length([len(part) for part in parts], options, rng)
+        first, last = augment.draw_window(samples, options, rng)
         placed = np.zeros((len(parts), samples))
         for row, part in zip(placed, parts):
             if len(part) > last - first:
-                start = pick_start(part[None], last - first, rng)
-                part = fade_ends(part[start : start + last - first], self.mix.rate)
-            part = add_pauses(part, math.ceil(KEPT * samples), augment, self.mix.rate, rng)
+                start = augment.pick_start(part[None], last - first, rng)
+                part = augment.fade_ends(part[start : start + last - first], self.mix.rate)
+            part = augment.add_pauses(part, math.ceil(augment.KEPT * samples), options, self.mix.rate, rng)
             start = first + int(rng.integers(last - first - len(part) + 1))
             row[start : start + len(part)] = part
         gains = draw_gains(len(parts), self.mix.max_gain_db, rng)
@@ -257,10 +248,10 @@ class _Voices(_Pool):
         make_noise = self.surroundings.noise_maker(placed, gains, {self.talkers[number] for number in numbers}, rng)
         mixed = mix_signals(placed, gains, "max", rests, make_noise)
         mixture = mixed.mixture.astype(np.float32) / np.float32(INT16_SCALE)
-        mixture = add_noise(mixture, augment, self.mix.rate, rng)
+        mixture = augment.add_noise(mixture, options, self.mix.rate, rng)
         return {
             "utt_id": name + "+".join(self.utterances[number][1] for number in numbers),
-            "mixture": encode(mixture, augment, self.mix.rate, rng),
+            "mixture": augment.encode(mixture, options, self.mix.rate, rng),
             "sources": mixed.sources.astype(np.float32) / np.float32(INT16_SCALE),
             "speaker": np.array(labels, np.int64),
         }

@@ -12,7 +12,8 @@ from contrasep_lib.errors import ContrasepError
 from contrasep_lib.io.dumpset import DumpSet
 from contrasep_lib.mix.level import active_level
 from contrasep_lib.mix.options import MixOptions
-from contrasep_lib.train.data import pick_start, train_dataset, valid_dataset
+from contrasep_lib.train.augment import pick_start
+from contrasep_lib.train.data import train_dataset, valid_dataset
 from contrasep_lib.train.iterator import EpochIterator
 from contrasep_lib.train.options import TrainOptions
 
