@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import re
+import zlib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,8 @@ NOT_OF_MODEL = ("modularity", "separate", "score")
 NOT_OF_MODULARITY = ("separate", "score")
 # sections that an oracle does not read
 OF_MODEL = ("model", "pretrain", "finetune", "modularity")
+# characters of a name that is made: of the 255 of a file's name some are for endings
+LONGEST = 230
 # shares of --budget-minutes for pretraining and for finetuning; the rest is for separation and scores
 SHARES = {"pretrain": 0.25, "finetune": 0.5}
 
@@ -108,7 +111,7 @@ def experiment_name(
         of_model = section not in without or override.startswith("separate.silence_db=")
         # what a plugin brings is chosen by other values
         if of_model and not override.startswith(("separate.separator=", "plugins=")):
-            name += "_" + re.sub(r"[^A-Za-z0-9._=-]", "-", setting)
+            name += "_" + re.sub(r"[^A-Za-z0-9._=-]", "-", _short(setting))
     if options.extra_train:
         name += "_extra_train"
     if options.init_param:
@@ -122,6 +125,14 @@ def experiment_name(
     return name
 
 
+def _short(setting: str) -> str:
+    """``key=value``; of a path its last part, and a checksum that tells it from others of the same end."""
+    key, equals, value = setting.partition("=")
+    if "/" not in value:
+        return setting
+    return f"{key}{equals}{Path(value).name}-{zlib.crc32(value.encode()):08x}"
+
+
 def _names(config: Path, separator: str, overrides: Sequence[str], options: Options) -> dict[str, str]:
     """``tag``, and those of the experiments whose model and modularity network it uses."""
     if options.tag:
@@ -131,6 +142,8 @@ def _names(config: Path, separator: str, overrides: Sequence[str], options: Opti
         experiment_name(config, separator, overrides, options, without)
         for without in ((), NOT_OF_MODEL, NOT_OF_MODULARITY)
     )
+    if len(own) > LONGEST:
+        raise ContrasepError(f"the experiment's name has {len(own)} characters ({own[:60]}..); give it one by --tag")
     if options.model_tag:
         return {"tag": own, "model_tag": options.model_tag, "communities_tag": own}
     return {"tag": own, "model_tag": of_model, "communities_tag": of_modularity}

@@ -55,6 +55,8 @@ CURVE, PHASE = "curve.tsv", Path("exp/finetune")
 # core hours of the snapshot that the training began with
 BEFORE = "hours_before"
 FINISH, DECAY_STEPS = "finish", 800
+# seconds in which a training ends whose command is wrong
+AT_ONCE = 8
 # its section finetune is the counter's phase; what is not in it stays as the training has it
 COUNTER = "conf/attractor_count.yaml"
 
@@ -68,6 +70,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         "--corpus", action="append", default=[], metavar="NAME=DIR", help="data: local copy of " + " and ".join(CORPORA.values())
     )
     parser.add_argument("--nj", type=within(Jobs), default=1, metavar="N", help="data: processes (default 1)")
+    parser.add_argument("--development", type=positive, default=DEVELOPMENT, metavar="N", help="data: mixtures of each development set (default %(default)s)")
     parser.add_argument("--core", type=within(Processes), default=1, metavar="N", help="start, finish: number of the core (default 1)")
     parser.add_argument("--config", default="conf/long.yaml", metavar="FILE", help="start, finish: configuration (default %(default)s)")
     parser.add_argument("--init-param", type=Path, metavar="FILE", help="start, score: model.pth to begin with, e.g. a snapshot")
@@ -86,13 +89,13 @@ def data(args: argparse.Namespace) -> None:
         wanted = " ".join(f"--corpus {name}=DIR" for name in CORPORA.values())
         raise ContrasepError(f"--corpus: expected {wanted}, got {', '.join(args.corpus) or 'none'}")
     for name, corpus in given.items():
-        _dumps_of(name, Path(corpus).resolve(), args.folder / "data", str(args.nj), [("--config", str(ROOT / args.config))])
+        options = [("--config", str(ROOT / args.config)), ("--set", f"mix.sets={{dev: {args.development}}}")]
+        _dumps_of(name, Path(corpus).resolve(), args.folder / "data", str(args.nj), options)
 
 
 def _dumps_of(name: str, corpus: Path, data: Path, jobs: str, options: list[tuple[str, str]]) -> None:
     """The stages 0 to 2 of one corpus: ``dump/NAME/{tr_single,cv_single,dev_1mix..dev_5mix}``."""
-    for value in (f"mix.sets={{dev: {DEVELOPMENT}}}", "mix.same_language=[dev]" if name == "commonvoice" else "mix.same_language=[]"):
-        options = [*options, ("--set", value)]
+    options = [*options, ("--set", "mix.same_language=[dev]" if name == "commonvoice" else "mix.same_language=[]")]
     words = [word for option in options for word in option]
     sources, folder, dump = data / "sources" / name, data / "data" / name, data / "dump" / name
     extra = ["--extra-train"] if name == "librispeech" else []
@@ -138,6 +141,9 @@ def start(args: argparse.Namespace) -> None:
     with contextlib.suppress(OSError):
         Path(f"/proc/{process.pid}/autogroup").write_text(str(NICENESS))
     (folder / "pid").write_text(f"{process.pid}\n")
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        status, said = process.wait(AT_ONCE), log.read_text(encoding="utf-8", errors="replace").split("\n")
+        raise ContrasepError(f"{log}: the training ended at once with status {status}: {' '.join(said[-2:])[:300]}")
     print(f"process {process.pid}, log in {log}")
 
 

@@ -108,7 +108,7 @@ def commands_page() -> str:
     for name in COMMANDS:
         module, parser = parser_of(name)
         text = inspect.cleandoc(module.__doc__ or "")
-        rows = [option_row(action) for action in parser._actions]
+        rows = [option_row(action) for action in parser._actions if action.help != argparse.SUPPRESS]
         lines += [f"## {name}", "", markdown(text), ""]
         lines += [*table(["option", "default", "meaning"], rows), ""] if rows else []
     return "\n".join(lines)

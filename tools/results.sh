@@ -27,13 +27,15 @@ while [ $# -gt 0 ]; do
         --help|-h) usage; exit ;;
         --dry-run) dry=echo; shift; continue ;;
     esac
-    [ $# -ge 2 ] || die "$1 needs a value"
+    case $1 in --*=*) set -- "${1%%=*}" "${1#*=}" "${@:2}" ;; esac
     case $1 in
-        --librispeech|--commonvoice|--model|--tag) printf -v "${1#--}" '%s' "$2" ;;
-        --*) options+=("$1" "$2") ;;
+        --librispeech|--commonvoice|--model|--tag)
+            [ $# -ge 2 ] || die "$1 needs a value"
+            printf -v "${1#--}" '%s' "$2"; shift 2 ;;
+        # run.sh knows whether an option has a value
+        --*) options+=("$1"); shift; [[ ${1---} == --* ]] || { options+=("$1"); shift; } ;;
         *) die "unexpected '$1'" ;;
     esac
-    shift 2
 done
 for name in librispeech commonvoice model; do
     [ -n "${!name}" ] || die "--$name DIR is needed"
@@ -42,7 +44,7 @@ for name in librispeech commonvoice model; do
     folder=$(CDPATH='' cd -- "${!name}" && pwd)
     printf -v "$name" '%s' "$folder"
 done
-[ -f "$model/config.yaml" ] || die "--model $model: no config.yaml there"
+[ -f "$model/config.yaml" ] || die "--model $model: no config.yaml there; name a released or unpacked model (docs/howto/training.md)"
 # as it stands in the committed results
 case $model in "$root"/*) model=../../${model#"$root"/} ;; esac
 tag=${tag:-${model##*/}}

@@ -27,22 +27,23 @@ die() { echo "asr.sh: $*" >&2; exit 2; }
 
 main() {
     local recipe_dir=. extra='' config=conf/asr.yaml dir=exp/asr test_sets=tt score_set=tt_2mix stage=0 stop_stage=4 nj=1 ngpu=0 set name folder source made
-    local systems=../../contrasep_lib/pretrained/best,oracle_psm system tag separate
+    local systems=../../contrasep_lib/pretrained/best,oracle_psm system tag separate run chosen=()
     local overrides=() further=() settings=() train_sets=() caller=$PWD
     while [ $# -gt 0 ]; do
+        case $1 in --*=*) set -- "${1%%=*}" "${1#*=}" "${@:2}" ;; esac
         name=${1//_/-}
         case $name in
             --help|-h) usage; exit 0 ;;
-            --extra-train) further+=("$1"); shift; continue ;;
-            *) [ $# -ge 2 ] || die "$1 needs a value; see asr.sh --help" ;;
+            --set|--corpus|--recipe-dir|--extra|--config|--dir|--test-sets|--score-set|--systems|--stage|--stop-stage|--nj|--ngpu)
+                [ $# -ge 2 ] || die "$1 needs a value; see asr.sh --help" ;;
+            # run.sh knows whether an option has a value
+            --*) further+=("$1"); shift; [[ ${1---} == --* ]] || { further+=("$1"); shift; }; continue ;;
+            *) die "unexpected '$1'; see asr.sh --help" ;;
         esac
         case $name in
             --set) overrides+=(--set "$2") ;;
-            --recipe-dir|--extra|--config|--dir|--test-sets|--score-set|--systems|--stage|--stop-stage|--nj|--ngpu)
-                name=${name#--}
-                printf -v "${name//-/_}" '%s' "$2" ;;
             --corpus) if [ -d "$caller/$2" ]; then further+=(--corpus "$caller/$2"); else further+=(--corpus "$2"); fi ;;
-            *) further+=("$1" "$2") ;;
+            *) name=${name#--}; printf -v "${name//-/_}" '%s' "$2" ;;
         esac
         shift 2
     done
@@ -51,6 +52,7 @@ main() {
     done
     cd "$recipe_dir"
     . ./path.sh
+    . ./cmd.sh
     settings=(--config "conf/data.yaml,$config" ${overrides+"${overrides[@]}"})
     mkdir -p "$dir"
 
@@ -88,26 +90,43 @@ main() {
         die "$dir/model: trained with other settings or speech; delete it, or name another --dir"
     fi
     if [ "$stage" -le 2 ] && [ "$stop_stage" -ge 2 ] && [ -z "$made" ]; then
+        run=$train_cmd
+        mkdir -p "$dir/model"
+        echo "asr.sh: stage 2, training; log in $dir/model/log/train.log"
+        [ "$ngpu" -eq 0 ] || run=${cuda_cmd:-$train_cmd}
         # one process, so it may have the cores of the other stages' jobs
-        OMP_NUM_THREADS=$nj MKL_NUM_THREADS=$nj contrasep train-asr "${settings[@]}" --train-sets "${train_sets[@]}" --valid-sets "$dir/dump/cv_single" \
+        OMP_NUM_THREADS=$nj MKL_NUM_THREADS=$nj $run --gpu "$ngpu" --num-threads "$nj" "$dir/model/log/train.log" \
+            contrasep train-asr "${settings[@]}" --train-sets "${train_sets[@]}" --valid-sets "$dir/dump/cv_single" \
             --out "$dir/model" --ngpu "$ngpu"
         printf '%s\n' "$key" >"$dir/model/.done.tmp"
         mv "$dir/model/.done.tmp" "$dir/model/.done"
     fi
     if [ "$stage" -le 3 ] && [ "$stop_stage" -ge 3 ]; then
         for set in cv ${test_sets//,/ }; do
-            contrasep transcribe --model "$dir/model/asr.pth" --dump "$dir/dump/${set}_single" --out "$dir/model/text_$set"
+            echo "asr.sh: stage 3, $set; log in $dir/model/log/transcribe_$set.log"
+            $separate_cmd "$dir/model/log/transcribe_$set.log" \
+                contrasep transcribe --model "$dir/model/asr.pth" --dump "$dir/dump/${set}_single" --out "$dir/model/text_$set"
+            grep -s "^transcribe: word error rate" "$dir/model/log/transcribe_$set.log" || true
         done
     fi
     if [ "$stage" -le 4 ] && [ "$stop_stage" -ge 4 ]; then
-        for system in ${systems//,/ }; do
+        IFS=, read -r -a chosen <<<"$systems"
+        for system in "${chosen[@]}"; do
+            [[ $system = /* ]] || [ ! -d "$caller/$system" ] || system=$caller/$system
             tag=${system##*/} separate=(--config "$config" ${overrides+"${overrides[@]}"} --separator "$system")
-            [ ! -d "$system" ] || separate=(--config "$system/config.yaml" --model-dir "$system")
+            if [ -d "$system" ]; then
+                [ -f "$system/config.yaml" ] ||
+                    die "--systems $system: no config.yaml in it; pack it and name what it unpacks to (contrasep pack, contrasep unpack)"
+                separate=(--config "$system/config.yaml" --model-dir "$system")
+            fi
             separate+=(--stop-stage 6 --tag "$tag" --test-sets "$dir/dump/$score_set" --listen 0 --nj "$nj" --ngpu "$ngpu" --mixdir "$dir/mixtures"
                 --datadir "$dir/data" --dumpdir "$dir/dump" --expdir "$dir/exp" ${further+"${further[@]}"})
             ./run.sh --stage 5 "${separate[@]}"
-            contrasep score --wer --asr-model "$dir/model/asr.pth" "${settings[@]}" --dump "$dir/dump/$score_set" \
+            echo "asr.sh: stage 4, words of $tag; log in $dir/exp/$tag/score_$score_set/log/words.log"
+            $separate_cmd "$dir/exp/$tag/score_$score_set/log/words.log" \
+                contrasep score --wer --asr-model "$dir/model/asr.pth" "${settings[@]}" --dump "$dir/dump/$score_set" \
                 --separated "$dir/exp/$tag/separate_$score_set" --out "$dir/exp/$tag/score_$score_set"
+            grep -sE "^(clean|mixed|separated) " "$dir/exp/$tag/score_$score_set/log/words.log" || true
             # the page, with the words
             ./run.sh --stage 6 "${separate[@]}"
         done

@@ -165,8 +165,9 @@ check_options() {  # what the words alone show
 }
 
 surround() {  # options of noise and rooms, as settings of mixtures in lists and on the fly
-    local word section kinds= folder=
-    for word in ${noise//,/ }; do
+    local word section kinds= folder= words=()
+    IFS=, read -r -a words <<<"$noise"
+    for word in ${words[@]+"${words[@]}"}; do
         case $word in
             babble|white|pink|brown|speech) kinds+=", $word" ;;
             *)

@@ -263,6 +263,14 @@ def _several(paths: Paths) -> Sequence[str | os.PathLike[str]]:
     return [paths] if isinstance(paths, (str, os.PathLike)) else list(paths)
 
 
+def _where_else(path: Path) -> str:
+    """What a message adds: run.sh finds the toolkit's configurations by their short name, other commands do not."""
+    there = Path("../..") / path
+    if not path.is_absolute() and there.is_file():
+        return f"; the toolkit's is {there}"
+    return "; see conf/ of the recipe and of the toolkit"
+
+
 def _read(path: Path, layers: Layers, above: tuple[Path, ...] = ()) -> None:
     """Lay a file's bases, then the file, over the layers."""
     if path.resolve() in above:
@@ -271,7 +279,7 @@ def _read(path: Path, layers: Layers, above: tuple[Path, ...] = ()) -> None:
         with open(path, encoding="utf-8") as file:
             own = parse(file) or {}
     except FileNotFoundError:
-        role = f", which {above[-1]} takes as its base" if above else "; see conf/ of the recipe"
+        role = f", which {above[-1]} takes as its base" if above else _where_else(path)
         raise ContrasepError(f"{path}: no such configuration{role}") from None
     except UnicodeDecodeError:
         raise ContrasepError(f"{path}: not a text file, so no configuration; name another") from None

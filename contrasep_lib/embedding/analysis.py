@@ -41,9 +41,13 @@ class Analysis:
 
     def rows(self, index: torch.Tensor) -> Analysis:
         """Some mixtures of the batch."""
-        parts = (self.spectrum, self.frames, self.z, self.level, self.hidden)
+        parts = [None if whole is None else whole[index] for whole in (self.level, self.hidden)]
         shown = None if self.shown is None else self.shown[index]
-        return Analysis(*(None if part is None else part[index] for part in parts), shown=shown)
+        if shown is not None:
+            # shown frames are as many as the most of these rows
+            most = max(int(shown.sum(1).max()), 1)
+            parts = [None if part is None else part[:, :most] for part in parts]
+        return Analysis(self.spectrum[index], self.frames[index], self.z[index], *parts, shown=shown)
 
     def part(self, start: int, count: int) -> Analysis:
         """Frames ``start`` to ``start + count - 1`` of all mixtures; those that end before have no frames."""

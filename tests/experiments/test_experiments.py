@@ -56,7 +56,7 @@ def test_options_of_the_scripts():
     done = script("temperature.sh", "--seeds", "4", "--set", "finetune.budget_minutes=1")
     assert len(done.stdout.splitlines()) == 3 and "finetune.budget_minutes=1" in done.stdout
     assert "--recipe" in script("temperature.sh", "--help").stdout
-    for wrong, words in ((["--recipe", "/nowhere"], "expected a folder"), (["--seeds"], "needs a value")):
+    for wrong, words in ((["--recipe", "/nowhere"], "no such folder"), (["--seeds"], "needs a value")):
         done = script("temperature.sh", *wrong)
         assert done.returncode == 2 and words in done.stderr
     done = subprocess.run([SCRIPTS / "compare.sh", "x", "nothing", "--"], capture_output=True, text=True)

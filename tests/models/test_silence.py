@@ -244,3 +244,22 @@ def test_a_minute_of_zeros_around_real_mixtures(number, count):
         assert abs(change) < (0.5 if middle else 0.2), (before, behind, middle)
         if not middle:
             np.testing.assert_allclose(outputs, plain, atol=1e-3)
+
+
+@pytest.mark.parametrize("backbone", ["rnn", "attention", "blstm"])
+@pytest.mark.parametrize("chosen", [[0], [1], [1, 2], [0, 2]])
+def test_some_mixtures_of_a_batch_are_decoded_as_among_all(backbone, chosen):
+    # most frames are shown of the first, fewer of the others, whose pauses are long
+    model, sources = make(backbone), sounds()
+    twice = torch.cat([sources, sources], -1)
+    batch = torch.cat([padded(twice, 0, 700), padded(sources, 300, 500), padded(sources, 800, 0)])
+    index = torch.tensor(chosen)
+    with torch.no_grad():
+        nodes, seen = model.analyse(batch.sum(1))
+        assert seen.shown is not None and len(set(seen.frames.tolist())) > 1
+        assign = torch.nn.functional.one_hot(model.granularity.targets(batch), 2).float()
+        centroids = centroids_of(nodes.z, assign, nodes.weight * nodes.valid)
+        whole = model.decode(seen, centroids, batch.shape[-1])
+        part = model.decode(seen.rows(index), centroids[index], batch.shape[-1])
+    assert seen.rows(index).level.shape[1] == seen.rows(index).frames.max()
+    torch.testing.assert_close(part, whole[index], atol=1e-5, rtol=1e-4)

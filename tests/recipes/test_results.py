@@ -31,9 +31,17 @@ def test_every_count_of_both_corpora_is_scored_and_published(tmp_path):
 
 @pytest.mark.parametrize("words, message", [
     ((), "--librispeech DIR is needed"), (("--librispeech", "nowhere"), "--librispeech nowhere: no such folder"),
-    (("--nj",), "--nj needs a value"), (("x", "y"), "unexpected 'x'"),
+    (("--model",), "--model needs a value"), (("x", "y"), "unexpected 'x'"),
     (("--librispeech", "docs", "--commonvoice", "docs", "--model", "docs"), "no config.yaml there"),
 ])
 def test_a_wrong_call_is_one_line(words, message):
     done = call(*words)
     assert done.returncode == 2 and message in done.stderr and len(done.stderr.splitlines()) == 1
+
+
+def test_flags_and_values_reach_run_sh(tmp_path):
+    corpora = ("--librispeech", tmp_path, "--commonvoice", tmp_path)
+    found = call(*corpora, "--dry-run", "--extra-train", "--nj=2", "--refuse-unread")
+    assert found.returncode == 0, found.stderr
+    lines = [line for line in found.stdout.splitlines() if line.startswith("./run.sh")]
+    assert len(lines) == 2 and all(line.endswith("--extra-train --nj 2 --refuse-unread") for line in lines)

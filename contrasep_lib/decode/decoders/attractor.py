@@ -177,7 +177,10 @@ class AttractorDecoder(Decoder):
         shares, cosine = (part.unflatten(-1, (count, self.freq)) for part in shares_of(z, centroids, present))
         owner, speaker = present.nonzero(as_tuple=True)
         mixture = torch.stack([level, *_compressed(spectrum, frames)], dim=1)
-        seen = torch.cat([mixture[owner], torch.stack([shares, cosine], dim=2)[owner, speaker]], dim=1)
+        # behind its end a mixture is as if it were alone
+        inside = frame_mask(frames, count)[:, None, None, :, None]
+        found = torch.where(inside, torch.stack([shares, cosine], dim=2), 0.0)[owner, speaker]
+        seen = torch.cat([mixture[owner], found], dim=1)
         scale, shift = self.condition(centroids[owner, speaker])[:, None, None].chunk(2, dim=-1)
         adapted = self.adapter(hidden)
         x = self.stem(seen) + adapted[owner] * (1 + scale) + shift

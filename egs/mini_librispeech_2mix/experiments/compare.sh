@@ -16,7 +16,7 @@ Then tools/experiments.py judges all of them: exp/sweep_NAME/judged.tsv. The sam
   --partitions ..     values of the section modularity (default: k-means, and the modularity network on Qn)
 
 Options, behind --:
-  --recipe DIR        the recipe (mini_librispeech_2mix); e.g. wsj0_2mix, with --judge-set cv_2mix
+  --recipe DIR        folder of the recipe (this one's); e.g. egs/wsj0_2mix, with --judge-set cv_2mix
   --seeds 0,1,2       of the trainings
   --judge-set NAME    dumped set of mixtures that are judged (dev_2mix)
   --mixtures N        of it, evenly spread (100)
@@ -67,7 +67,8 @@ while [ $# -gt 0 ]; do
     esac
     shift
 done
-recipe=$(CDPATH='' cd -- "$recipe" && pwd) || die "--recipe: expected a folder"
+[ -d "$recipe" ] || die "--recipe $recipe: no such folder"
+recipe=$(CDPATH='' cd -- "$recipe" && pwd)
 . "$utils/path.sh"
 case $phase in pretrain) stop=3 ;; finetune) stop=4 ;; *) die "--phase: expected pretrain or finetune, got '$phase'" ;; esac
 words=$(IFS=,; echo "${configs[*]}")

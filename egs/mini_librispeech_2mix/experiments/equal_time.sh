@@ -20,7 +20,7 @@ die() { echo "equal_time.sh: $*; see equal_time.sh --help" >&2; exit 2; }
 {  # a group: bash reads all of it before it runs, so the file may change meanwhile
 recipe=$(dirname "${BASH_SOURCE[0]}")/..
 recipe=$(CDPATH='' cd -- "$recipe" && pwd)
-systems=() talkers=() seeds=() options=() runs=() minutes=60 name=equal_time dry='' list=options
+found='' systems=() talkers=() seeds=() options=() runs=() minutes=60 name=equal_time dry='' list=options
 while [ $# -gt 0 ]; do
     case $1 in
         --help|-h) usage; exit ;;
@@ -30,6 +30,11 @@ while [ $# -gt 0 ]; do
         --minutes) [ $# -ge 2 ] || die "$1 needs a value"; minutes=$2; list=options; shift ;;
         --name) [ $# -ge 2 ] || die "$1 needs a value"; name=$2; list=options; shift ;;
         --dry-run) dry=echo ;;
+        --corpus)
+            [ $# -ge 2 ] || die "$1 needs a value"
+            # run.sh is called from the recipe's folder
+            [ ! -d "$2" ] || { found=$(CDPATH='' cd -- "$2" && pwd); set -- "$1" "$found" "${@:3}"; }
+            list=options options+=("$1" "$2"); shift ;;
         --*) list=options; options+=("$1") ;;
         *) declare -n into=$list; into+=("$1") ;;
     esac
