@@ -264,6 +264,8 @@ def resolve(
     if derived:
         config = configure(read_layers(files, [*overrides, *derived]), files)
     separator = config["separate"].separator
+    if separator == "model" and not options.model_dir and config["finetune"].data == "dynamic":
+        config["model"].require_count(max(config["finetune"].num_spk or (1,)), "finetune.num_spk")
     settings = [word for file in files for word in ("--config", str(file))]
     settings += [word for setting in (*overrides, *derived) for word in ("--set", setting)]
     balances = {phase: list(config[phase].balance or ()) for phase in SHARES}

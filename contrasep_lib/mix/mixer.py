@@ -154,9 +154,6 @@ class Mixer:
             signals.append(self._normalised(utterance))
         gains = [float(gain) for gain in mixture.gains]
         rests = None
-        if mixture.room is not None:
-            signals, rests = self._in_room(mixture, signals)
-
         def make_noise(samples: int) -> np.ndarray:
             assert mixture.noise is not None
             noise, looped = render_noise(
@@ -166,6 +163,8 @@ class Mixer:
             return noise * noise_gain(gains, float(mixture.noise.snr))
 
         try:
+            if mixture.room is not None:
+                signals, rests = self._in_room(mixture, signals)
             return mix_signals(signals, gains, self.options.mode, rests, make_noise if mixture.noise else None)
         except ValueError as error:
             raise ContrasepError(f"{mixture.name}: {error}; leave this line out of the list") from None

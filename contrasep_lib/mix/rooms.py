@@ -101,6 +101,8 @@ def parse_room(words: Mapping[str, str], num_spk: int) -> Room:
     within = all(0 < x < extent for place in places for x, extent in zip(place, size))
     if not within or not all(2 <= extent <= 50 for extent in size):
         raise ValueError("expected a room of 2 to 50 m, and microphone and talkers within it")
+    if places[0] in places[1:]:
+        raise ValueError("expected talkers beside the microphone, got one at its place")
     return Room(size, float(words["rt60"]), places[0], tuple(places[1:]))
 
 

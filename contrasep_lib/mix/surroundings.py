@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -40,7 +39,7 @@ def surround(
     noise, room = options.noise, options.room
     if not noise.kinds and room.rt60 is None:
         return list(mixtures)
-    files = noise_files(os.path.expanduser(noise.folder), name) if noise.folder is not None else []
+    files = noise_files(noise.folder, name) if noise.folder is not None else []
     by_speaker: dict[str, list[str]] = {}
     for utterance in sorted(utt2spk):
         by_speaker.setdefault(utt2spk[utterance], []).append(utterance)

@@ -10,6 +10,7 @@ from contrasep_lib.config.bounds import PositiveWeight, Seed, Steps
 from contrasep_lib.decode.decoders.options import DecoderOptions
 from contrasep_lib.decode.options import KINDS
 from contrasep_lib.embedding.backbones.options import BackboneOptions
+from contrasep_lib.errors import ContrasepError
 from contrasep_lib.objectives.options import ObjectiveOptions
 
 # how a model learns; a trained one is the same whatever it was
@@ -90,6 +91,23 @@ class ModelOptions(Bounded):
             )
         self._check_objectives()
         self._check_centroids()
+
+    def require_count(self, most: int, where: str) -> None:
+        """Refuse mixtures that the counter does not know.
+
+        Args:
+            most: talkers of the largest mixture.
+            where: the mixtures, as messages have them.
+
+        Raises:
+            ContrasepError: more talkers than the counter's ``count_max``.
+        """
+        known = getattr(self.counter, "count_max", most)
+        if "count" in self.objectives and most > known:
+            raise ContrasepError(
+                f"{where}: expected at most {known} talkers (model.counter.count_max), got {most}; "
+                f"--set model.counter.count_max={most}"
+            )
 
     def _check_parts(self) -> None:
         if not isinstance(self.decoder, (DecoderOptions, type(None))):

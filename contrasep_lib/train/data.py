@@ -84,6 +84,12 @@ class _Pool:
         """Utterances, of which one pass consists."""
         return len(self.utterances)
 
+    @property
+    def most(self) -> int:
+        """Talkers of the largest mixture."""
+        drawn = self.options.num_spk if self.options.data == "dynamic" and not self.wants_sources else None
+        return max(drawn or [dump.num_spk for dump in dict(self.utterances)])
+
     def keys(self, epoch: int, count: int) -> list[Key]:
         """Keys of the ``count`` items of an epoch.
 
@@ -171,13 +177,9 @@ class _Voices(_Pool):
         for number, talker in enumerate(self.talkers):
             numbers.setdefault(talker, []).append(str(number))
         self.surroundings = Surroundings(
-            self.options.noise, self.options.room, self.mix.rate, self._most(),
+            self.options.noise, self.options.room, self.mix.rate, self.most,
             self.utterances[0][0].folder.parent / "rooms", numbers, self._whole,
         )
-
-    def _most(self) -> int:
-        """Talkers of the largest mixture."""
-        return max(self.options.num_spk or (1,)) if self.options.data == "dynamic" else 1
 
     def _whole(self, name: str) -> np.ndarray:
         """An utterance by its number, ``(samples,)`` of active level 1."""

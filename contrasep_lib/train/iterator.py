@@ -52,7 +52,7 @@ class EpochIterator(AbsIterFactory):
         expected: as many as there would be for one training process.
 
     Raises:
-        ContrasepError: fewer items in a batch than training processes.
+        ContrasepError: fewer items in a batch than training processes, or in all than a step takes.
     """
 
     def __init__(
@@ -72,9 +72,15 @@ class EpochIterator(AbsIterFactory):
         if batches is None or (not train and batches * batch_size >= whole):
             self.items = whole
             self.batches = math.ceil(math.ceil(whole / batch_size) / accumulate) * accumulate
-            # a small set has no item left over for a batch that only fills up an accumulation
-            self.expected = max(1, min(self.batches, whole))
-            self.batches = max(1, min(self.batches, whole // world))
+            # a small set has no item left over for a batch that only fills up an accumulation, which is all or none
+            self.expected, self.batches = (
+                max(1, min(self.batches, whole // shared // accumulate * accumulate)) for shared in (1, world)
+            )
+            if self.batches < accumulate:
+                raise ContrasepError(
+                    f"{whole} items are too few for steps of {accumulate} batches (accumulate) in {world} training "
+                    "processes; lower accumulate or the number of processes, or use more data"
+                )
         else:
             self.items, self.batches = batches * batch_size, batches
             self.expected = batches

@@ -194,6 +194,9 @@ class TrainOptions(Bounded):
                 f"batches_per_epoch: expected a multiple of accumulate ({self.accumulate}), "
                 f"got {self.batches_per_epoch}"
             )
+        stated = self.scheduler_conf.get("mode", self.best_mode)
+        if self.scheduler == "reducelronplateau" and stated != self.best_mode:
+            raise ValueError(f"scheduler_conf: mode is best_mode, '{self.best_mode}', got '{stated}'; leave it out")
         if "lr" in self.optim_conf:
             raise ValueError("optim_conf: the learning rate has its own option, learning_rate")
 

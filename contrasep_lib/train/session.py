@@ -199,7 +199,11 @@ class Session:
             raise ContrasepError(
                 f"{checkpoint}: not a checkpoint of contrasep; delete it or name another folder"
             )
-        difference = first_difference(legacy.identity_of_today(states["identity"]), self.identity)
+        before, now = legacy.identity_of_today(states["identity"]), dict(self.identity)
+        if not {"init_param"} <= before.keys() & now.keys():
+            # earlier versions did not keep it, and what goes on needs no weights to begin with
+            before, now = ({key: value for key, value in one.items() if key != "init_param"} for one in (before, now))
+        difference = first_difference(before, now)
         if difference:
             raise ContrasepError(
                 f"{checkpoint}: checkpoint of another configuration ({difference}); delete {self.folder} "
@@ -222,6 +226,12 @@ class Session:
 
     # ---------------------------------------------------------------- product
 
+    def require_best(self, known: Iterable[str]) -> None:
+        """Raise ContrasepError where validation, which has these statistics, has none by which epochs are judged."""
+        if self.best[0] not in known:
+            numbers = ", ".join(sorted(key for key in known if key not in ("time", "total_count")))
+            raise ContrasepError(f"best: no statistic '{self.best[0]}' in validation; known: {numbers}")
+
     def ranking(self, kept: bool = True) -> list[int]:
         """Epochs, the best first.
 
@@ -234,9 +244,7 @@ class Session:
         (name, mode), values = self.best, {}
         for epoch, stats in self.stats.items():
             known = stats.get("valid", {})
-            if name not in known:
-                numbers = ", ".join(sorted(key for key in known if key not in ("time", "total_count")))
-                raise ContrasepError(f"best: no statistic '{name}' in validation; known: {numbers}")
+            self.require_best(known)
             values[epoch] = known[name] if mode == "min" else -known[name]
         # the earlier of equals is the better, whatever comes after
         ranked = sorted((value, epoch) for epoch, value in values.items() if not np.isnan(value))

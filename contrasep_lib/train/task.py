@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import os
+import zlib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -258,20 +259,10 @@ def build_arguments(
         "train_sets": list(map(str, train_sets)), "valid_sets": list(map(str, valid_sets)),
         "init_param": None if init_param is None else str(init_param), "corpora": dict(corpora or {}),
     }
-    # sets of the section mix are made in stage 0: they are the data, not how to train on it
-    mix = {name: value for name, value in sections["mix"].items() if name not in ("sets", "seed")}
-    identity = {
-        "features": sections["features"], "model": plain(as_key(config["model"])), "mix": mix,
-        "phase": phase,
-        "train": {name: value for name, value in plain(as_key(options)).items() if name not in FREE},
-        "train_sets": [Path(path).name for path in train_sets],
-        "valid_sets": [Path(path).name for path in valid_sets],
-    }
-    if corpora:
-        identity["corpora"] = {Path(folder).name: name for folder, name in corpora.items()}
     criterion = ["valid", options.best, options.best_mode]
+    plateau = {"mode": options.best_mode} if options.scheduler == "reducelronplateau" else {}
     vars(args).update(
-        contrasep=ours, identity=identity, output_dir=str(out), seed=options.seed,
+        contrasep=ours, identity=_identity(ours, config), output_dir=str(out), seed=options.seed,
         ngpu=ngpu, num_workers=options.num_workers if num_workers is None else num_workers,
         multiprocessing_distributed=False, unused_parameters=True, resume=True,
         max_epoch=options.epochs, patience=options.patience, best_model_criterion=[criterion],
@@ -279,7 +270,7 @@ def build_arguments(
         keep_nbest_models=[options.average], optim=options.optim,
         optim_conf={**trained["optim_conf"], "lr": options.learning_rate},
         scheduler=None if options.scheduler == "none" else options.scheduler,
-        scheduler_conf=trained["scheduler_conf"], grad_clip=options.grad_clip,
+        scheduler_conf=trained["scheduler_conf"] | plateau, grad_clip=options.grad_clip,
         accum_grad=options.accumulate, use_amp=options.precision == "bfloat16" and ngpu > 0,
         bfloat16=options.precision == "bfloat16" and ngpu == 0 and _computes_bfloat16(),
         freeze_param=list(options.freeze), log_interval=options.log_interval, use_matplotlib=False,
@@ -292,6 +283,23 @@ def build_arguments(
         dist_backend=dist_backend or ("nccl" if ngpu else "gloo"),
     )
     return args
+
+
+def _identity(ours: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str, Any]:
+    """What a checkpoint must share to be gone on with, of what a phase is trained by."""
+    # sets of the section mix are made in stage 0: they are the data, not how to train on it
+    mix = {name: value for name, value in ours["mix"].items() if name not in ("sets", "seed")}
+    phase, init = ours["phase"], ours["init_param"]
+    identity = {
+        "features": ours["features"], "model": plain(as_key(config["model"])), "mix": mix, "phase": phase,
+        "train": {name: value for name, value in plain(as_key(config[phase])).items() if name not in FREE},
+        **{name: [Path(path).name for path in ours[name]] for name in ("train_sets", "valid_sets")},
+    }
+    if init is not None and Path(init).is_file():
+        identity["init_param"] = f"{zlib.crc32(Path(init).read_bytes()):08x}"
+    if ours["corpora"]:
+        identity["corpora"] = {Path(folder).name: name for folder, name in ours["corpora"].items()}
+    return identity
 
 
 def train(args: argparse.Namespace, task: type[ContrasepTask] = ContrasepTask) -> Path:
@@ -323,7 +331,9 @@ def train(args: argparse.Namespace, task: type[ContrasepTask] = ContrasepTask) -
         keep_freed_memory()
     _check_processes(args, part.train.batch_size)
     # errors of the data before any process is started
-    part.dataset(True), part.dataset(False)
+    for train in (True, False):
+        most = part.dataset(train).most
+        part.model.require_count(most, f"mixtures of {', '.join(part.sets[train])}")
     if args.processes * args.num_nodes > 1:
         train_in_processes(args, task)
     else:

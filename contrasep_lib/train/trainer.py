@@ -173,6 +173,9 @@ class SafeTrainer(Trainer):
             if improvement is not None:
                 reporter.register({"si_snri": improvement})
                 reporter.next()
+            if session.master:
+                # before a schedule asks for it
+                session.require_best(reporter.stats)
             cls._draw(model, reporter.get_epoch())
 
     @classmethod

@@ -222,6 +222,7 @@ def test_options_that_cannot_be_meant(options, message):
     ("room=5,4,3 mic=1,1,1 talkers=2,2,2/3,3,2", "a room without rt60"),
     ("room=5,4,3 rt60=0.3 mic=1,1,1 talkers=2,2,2", "places of 2 talkers"),
     ("room=5,4,3 rt60=0.3 mic=1,1,1 talkers=2,2,2/6,3,2", "within it"),
+    ("room=4,4,3 rt60=0.2 mic=1,1,1 talkers=1,1,1/3,3,2", "beside the microphone"),
     ("loud", "behind the bar"),
 ])
 def test_lists_with_mistakes(tmp_path, behind, message):
@@ -244,6 +245,19 @@ def test_recordings_with_mistakes(tmp_path):
         read_noise(tmp_path, "click.wav", RATE)
     with pytest.raises(ContrasepError, match="no such audio file"):
         read_noise(tmp_path, "gone.wav", RATE)
+
+
+def test_a_folder_may_lie_below_home(corpus, noise_dir, monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(noise_dir.parent))
+    folder = f"~/{noise_dir.name}"
+    assert noise_files(folder, "tr") == noise_files(noise_dir, "tr")
+    wav, speakers = corpus
+    made = []
+    for name in (folder, str(noise_dir)):
+        options = MixOptions(noise=NoiseOptions(("folder",), name, (0.0, 5.0)))
+        (mixture,) = surround([Mixture(("u0", "u1"), ("1", "-1"))], options, speakers, "tr", [7])
+        made.append(Mixer(wav, options).mix(mixture).mixture)
+    assert np.array_equal(*made)
 
 
 def test_set_by_the_commands(sources_dir, config, contrasep, tmp_path, noise_dir):

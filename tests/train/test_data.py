@@ -251,3 +251,29 @@ def test_mixtures_in_a_row_have_the_same_speakers_and_other_utterances(single_du
     assert dynamic(single_dump, num_spk=(2, 3), repeats=2)[1, 5]["utt_id"] == rows[5]["utt_id"]
     with pytest.raises(ValueError, match="repeats: expected data 'dynamic'"):
         TrainOptions(data="single", repeats=2)
+
+
+@pytest.mark.parametrize("items, batch_size, accumulate, world, batches", [
+    (50, 16, 4, 1, 4), (18, 8, 4, 1, 4), (18, 2, 4, 1, 12), (18, 4, 4, 2, 8), (18, 2, 4, 4, 4), (18, 2, 1, 4, 4),
+])
+def test_steps_take_whole_accumulations(single_dump, items, batch_size, accumulate, world, batches):
+    dataset = train_dataset([single_dump], TrainOptions(data="single", segment_seconds=0.2), MIX)
+    dataset.utterances = (dataset.utterances * 3)[:items]
+    iterator = EpochIterator(dataset, batch_size, accumulate=accumulate, world=world)
+    assert iterator.batches == batches and batches % accumulate == 0
+    assert len(sum(iterator.plan(1), [])) * world >= items - world * batches
+
+
+@pytest.mark.parametrize("accumulate, world", [(20, 1), (4, 8), (19, 1)])
+def test_a_set_that_is_too_small_for_a_step(single_dump, accumulate, world):
+    dataset = train_dataset([single_dump], TrainOptions(data="single", segment_seconds=0.2), MIX)
+    with pytest.raises(ContrasepError, match=f"18 items are too few for steps of {accumulate} batches"):
+        EpochIterator(dataset, 8, accumulate=accumulate, world=world)
+
+
+def test_the_largest_mixture_is_known(single_dump, mixture_dumps):
+    assert train_dataset([single_dump], TrainOptions(num_spk=(1, 3, 2)), MIX).most == 3
+    assert train_dataset([single_dump], TrainOptions(data="single"), MIX).most == 1
+    folders = list(mixture_dumps.values())
+    assert train_dataset(folders, TrainOptions(data="fixed"), MIX).most == 3
+    assert valid_dataset(folders, TrainOptions(num_spk=(1, 2)), MIX).most == 3

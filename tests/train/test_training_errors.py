@@ -149,3 +149,48 @@ def test_errors_of_the_system_come_from_other_processes_too():
     error = last_os_error(text)
     assert (error.errno, error.strerror, error.filename) == (28, "No space left on device", "a b/checkpoint.pth")
     assert last_os_error("ValueError: 3") is None
+
+
+def test_more_talkers_than_the_counter_knows(task, phase):
+    model = {"counter": {"name": "classifier", "count_max": 2}, "objectives": ["deep_clustering", "count"]}
+    with pytest.raises(ContrasepError, match=r"at most 2 talkers \(model.counter.count_max\), got 3; --set model.c"):
+        task.train(phase("crowd", model=model, num_spk=[1, 3]))
+
+
+def test_a_plateau_is_that_of_the_statistic(task, phase):
+    def rates(values, **options):
+        """The learning rate after epochs with these values."""
+        conf = {"patience": 1, "factor": 0.5}
+        args = phase("plateau", scheduler="reducelronplateau", scheduler_conf=conf, **options)
+        optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
+        scheduler = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, **args.scheduler_conf)
+        for value in values:
+            scheduler.step(value)
+        return optimizer.param_groups[0]["lr"]
+
+    rising = [5.0, 6.0, 7.0, 8.0]
+    assert rates(rising, best="si_snr", best_mode="max") == 1 and rates(rising) < 1
+    assert rates(rising[::-1], best="si_snr", best_mode="max") < 1 and rates(rising[::-1]) == 1
+    with pytest.raises(ContrasepError, match="scheduler_conf: mode is best_mode, 'max', got 'min'"):
+        phase("plateau", scheduler="reducelronplateau", scheduler_conf={"mode": "min"}, best="si_snr", best_mode="max")
+
+
+def test_an_unknown_statistic_is_one_line_with_any_schedule(task, phase):
+    conf = {"patience": 1}
+    args = phase("unknown", scheduler="reducelronplateau", scheduler_conf=conf, best="si_snrr", epochs=1)
+    with pytest.raises(ContrasepError, match="best: no statistic 'si_snrr' in validation; known: .*loss"):
+        task.train(args)
+
+
+def test_other_initial_weights_are_another_training(task, phase, undisturbed, tmp_path):
+    first, second = tmp_path / "first.pth", tmp_path / "second.pth"
+    shutil.copy(undisturbed / "model.pth", first)
+    task.train(phase("begun", init=first, epochs=1))
+    # more of the same, from the same weights wherever they lie, or without naming them again
+    moved = tmp_path / "moved.pth"
+    shutil.copy(first, moved)
+    task.train(phase("begun", init=moved, epochs=2))
+    task.train(phase("begun", epochs=2))
+    second.write_bytes(first.read_bytes() + b" ")
+    with pytest.raises(ContrasepError, match="checkpoint of another configuration .init_param is"):
+        task.train(phase("begun", init=second, epochs=3))

@@ -34,7 +34,7 @@ def noise_files(folder: str | os.PathLike, name: str) -> list[str]:
     Raises:
         ContrasepError: no such folder, no recordings in it, a path with blanks.
     """
-    folder = Path(folder)
+    folder = Path(folder).expanduser()
     if not folder.is_dir():
         raise ContrasepError(f"noise.folder {folder}: no such folder; name one that holds recordings of noise")
     part = "dev" if name in ("dev", "tt_dev") else "tt" if name.startswith("tt") else "tr"
@@ -79,7 +79,7 @@ def read_noise(folder: str | os.PathLike, file: str, rate: int) -> np.ndarray:
     Raises:
         ContrasepError: also for one of zeros alone, or of less than 0.1 s.
     """
-    path = Path(folder) / file
+    path = Path(folder).expanduser() / file
     samples, own_rate = read_audio(path)
     sounding = np.flatnonzero(samples)
     if len(sounding) == 0 or np.ptp(samples) == 0:
