@@ -8,6 +8,7 @@ module, which hold docstrings alone, do not count.
 
 import ast
 import functools
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -131,3 +132,14 @@ def test_files_beside_the_package_are_short(folder):
     assert paths
     lines = {str(path): path.read_text(encoding="utf-8").count("\n") for path in paths}
     assert not [f"{path}: {count} lines" for path, count in lines.items() if count > MOST_LINES]
+
+
+def test_programs_can_be_started():
+    listed = subprocess.run(
+        ["git", "ls-files", "-z"], cwd=ROOT.parent, capture_output=True, text=True, check=False
+    ).stdout.split("\0")
+    paths = [ROOT.parent / name for name in listed if name]
+    if not paths:
+        pytest.skip("no repository here")
+    programs = [path for path in paths if path.is_file() and path.read_bytes()[:2] == b"#!"]
+    assert len(programs) > 50 and not [str(path) for path in programs if not path.stat().st_mode & 0o100]

@@ -75,6 +75,20 @@ def test_the_toolkits_own_configurations():
         assert not settings.flags_of({"gpu": "0"})
 
 
+def test_the_sample_of_the_manual_serves_all_stages(tmp_path):
+    lines = (ROOT / "docs/howto/cluster.md").read_text().split("## A site's options")[1].splitlines()
+    sample = [line.strip() for line in lines if line.startswith("    ") and line.split()[0] in
+              ("command", "option", "default", "setting")]
+    (tmp_path / "slurm.conf").write_text("\n".join(sample) + "\n")
+    settings = read_settings(str(tmp_path / "slurm.conf"))
+    # what stages say, and what the manual adds to them
+    cpu = settings.flags_of({"gpu": "0", "num_threads": "8", "time": "24:00:00", "mem": "2G"})
+    assert not any("gpu" in flag for flag in cpu) and {"8", "24:00:00", "2G"} <= set(cpu)
+    assert "12:00:00" in settings.flags_of({"gpu": "0", "num_threads": "1"})
+    gpu = settings.flags_of({"gpu": "1", "num_nodes": "2", "queue": "long"})
+    assert "gpu:1" in gpu and "2" in gpu and "long" in gpu
+
+
 def test_kaldis_options(site):
     call = parse(["--backend", "slurm", "--config", str(site), "--mem", "4G", "--gpu=1", "--num_threads", "2",
                   "--max-jobs-run", "8", "--retries", "2", "--mark", "1", "J=2:3", "a/J/x.J.log", "p", "--mem", "J"])
