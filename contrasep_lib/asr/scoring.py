@@ -64,10 +64,15 @@ class Heard:
         require_same_keys(dump.wav, separated.spk[0], separated.folder / "spk1.scp")
 
     def signals(self, kind: str, key: str) -> np.ndarray:
-        """What of an utterance is transcribed, ``(signals, samples)``."""
+        """What of an utterance is transcribed, ``(signals, samples)``.
+
+        Raises:
+            ContrasepError: audio that cannot be read, outputs of another rate or length than the mixture.
+        """
         if kind == "clean":
             return self.dump.sources(key)
-        return self.dump.mixture(key)[None] if kind == "mixed" else self.separated.outputs(key)
+        mixture = self.dump.mixture(key)
+        return mixture[None] if kind == "mixed" else self.separated.outputs(key, self.dump.rate, len(mixture))
 
     def transcripts(self, kind: str) -> dict[str, list[str]]:
         """Utterance id -> transcripts."""

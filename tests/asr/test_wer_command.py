@@ -94,6 +94,20 @@ def test_rates_by_hand(tmp_path, listener, capsys, each):
     assert "separated  30.0%" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("change, words", [
+    (lambda signal: (signal, 2 * RATE), "expected 8000 Hz as in the mixture, got 16000"),
+    (lambda signal: (np.repeat(signal, 2), 2 * RATE), "expected 8000 Hz as in the mixture, got 16000"),
+    (lambda signal: (signal[:3000], RATE), "expected 8000 samples as in the mixture, got 3000"),
+])
+def test_outputs_of_another_rate_or_length_are_one_line(tmp_path, listener, capsys, change, words):
+    make_set(tmp_path, [[tone(900), tone(400)], [tone(900), tone(400)]])
+    soundfile.write(tmp_path / "c_d_2_1.wav", *change(tone(400)))
+    assert score(tmp_path, "--wer", "--asr-cmd", listener) == 1
+    line = capsys.readouterr().err.splitlines()[-1]
+    assert "separated/spk2.scp: 'c_d_2': " in line and words in line and line.endswith("; run stage 5 again")
+    assert not (tmp_path / "score").exists()
+
+
 def test_a_set_without_transcripts_and_a_call_without_a_recogniser_are_one_line(tmp_path, listener, capsys):
     make_set(tmp_path, [[tone(400)], [tone(900)]])
     (tmp_path / "dump/text_spk2").unlink()
