@@ -119,6 +119,17 @@ def test_a_set_without_transcripts_and_a_call_without_a_recogniser_are_one_line(
     assert "--wer: name a recogniser" in lines[1] and "they go with --wer" in lines[2]
 
 
+def test_references_of_any_script_count_and_none_is_one_line(tmp_path, listener, capsys):
+    make_set(tmp_path, [[tone(400)], [tone(900)]])
+    for number, text in ((1, "в доме 3"), (2, "über")):
+        write_table(tmp_path / f"dump/text_spk{number}", dict.fromkeys(["a_b_1", "c_d_2"], text))
+    assert score(tmp_path, "--wer", "--asr-cmd", listener) == 0
+    assert json.loads((tmp_path / "score/wer.json").read_text())["word_error_rate"]["clean"]["words"] == 8
+    write_table(tmp_path / "dump/text_spk2", dict.fromkeys(["a_b_1", "c_d_2"], "?!"))
+    assert score(tmp_path, "--wer", "--asr-cmd", listener) == 1
+    assert "text_spk2: expected transcripts, got no word in any line" in capsys.readouterr().err.splitlines()[-1]
+
+
 def test_cut_sources_are_warned_of(tmp_path, listener, capsys):
     make_set(tmp_path, [[tone(400)], [tone(900)]])
     (tmp_path / "conf.yaml").write_text("mix: {mode: min}\n")
