@@ -11,7 +11,8 @@
 `judge` writes exp/sweep_NAME/judged.tsv, a line for each mixture under each partition: the share of nodes whose nearest
 neighbour, and whose linear probe, has their speaker (tools/bench/frames.py), then accuracy, purity and SI-SNR improvement
 of binary masks, the number of speakers given. `count` writes exp/sweep_NAME/counted.tsv, a line for each mixture of one
-to five speakers, and for each pair of utterances of one voice at two speeds. What the tables have is not made again.
+to five speakers, and for each pair of utterances of one voice at two speeds. What the tables have is not made again;
+judged.json and counted.json beside them say what with, and the same sweep with other values is refused.
 `scores` writes exp/sweep_NAME/judged.tsv of systems that stage 6, or tools/bench/peers/run.py, has scored.
 The entries of the page, their questions and answers, are docs/experiments/entries/*.yaml.
 """

@@ -33,7 +33,7 @@ class Tones:
     rate = RATE
 
     def __init__(self, folder):
-        name = Path(folder).name
+        self.folder, name = folder, Path(folder).name
         if name.endswith("_single"):
             self.speakers = {f"{voice}{number}": (voice,) for voice in VOICES for number in (0, 1)}
         else:
@@ -177,6 +177,11 @@ def test_a_sweep_is_counted_and_published(sweep, monkeypatch):
         assert not row["classifier"] and bool(row["si_snri"]) == (row["speakers"] != "1")
     monkeypatch.setattr(counting, "Counters", None)
     assert command(sweep) == 0 and counting.read_counted(sweep / "counted.tsv") == rows
+    for options in (["--mixtures", "1"], ["--twins", "2"], ["--singles", "4"]):
+        with pytest.raises(ContrasepError, match=f"counted.tsv: .*: {options[0][2:]} is .* name another sweep"):
+            command(sweep, *options)
+    (sweep / "counted.json").unlink()
+    assert command(sweep, "--mixtures", "1") == 0
 
     home = sweep.parents[1] / "docs"
     for name in ("RESULTS", "PICTURES"):

@@ -1,6 +1,7 @@
 """Experiments: what scripts would train, how trainings are judged, and the page of all."""
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -157,6 +158,51 @@ def test_what_is_judged_is_not_judged_again(sweep, monkeypatch):
     assert judged(sweep, "--partitions", "network={solver: network}") == more
 
 
+@pytest.mark.parametrize("options, words", [
+    (["--phase", "pretrain"], "phase is finetune there, pretrain here"),
+    (["--mixtures", "2"], "mixtures is 100 there, 2 here"),
+    (["--dump", "other"], "sets.one is "), (["--dump", "one", "two"], "sets.two is None there"),
+    (["--partitions", "k-means={solver: spectral}"], "partition.k-means.solver."),
+    (["--partitions", "k-means={solver: kmeans, clusters: 4}"], "partition.k-means.clusters is None there, 4 here"),
+])
+def test_a_sweep_judged_otherwise_is_one_line(sweep, tmp_path, options, words):
+    for path in tmp_path.glob("t_*"):
+        shutil.copytree(path / "finetune", path / "pretrain")
+    judged(sweep, "--partitions", "k-means={solver: kmeans}")
+    before = {path.name: path.read_bytes() for path in sweep.iterdir()}
+    with pytest.raises(ContrasepError, match="judged.tsv: ") as error:
+        judged(sweep, *(options if "--partitions" in options else ["--partitions", "k-means={solver: kmeans}", *options]))
+    assert f"made with other values: {words}" in str(error.value) and str(error.value).endswith("; delete it, or name another sweep")
+    assert {path.name: path.read_bytes() for path in sweep.iterdir()} == before
+
+
+def test_a_table_goes_on_only_with_the_models_that_it_is_of(sweep, tmp_path, monkeypatch):
+    way = ("--partitions", "k-means={solver: kmeans}")
+    rows = judged(sweep, *way)
+    model = tmp_path / "t_4_0/finetune/model.pth"
+    shutil.copy(tmp_path / "t_4_1/finetune/model.pth", model)
+    with pytest.raises(ContrasepError, match="other values: model.width=4, seed 0 is"):
+        judged(sweep, *way)
+    # the table alone is deleted, as the message says
+    (sweep / "judged.tsv").unlink()
+    assert len(judged(sweep, *way)) == len(rows)
+    # a table of before there was such a file is taken as it is
+    (sweep / "judged.json").unlink()
+    monkeypatch.setattr(judging, "rows_of", None)
+    judged(sweep, "--mixtures", "1", *way)
+    assert not (sweep / "judged.json").exists()
+
+
+def test_what_a_killed_run_only_announced_binds_nobody(sweep, monkeypatch):
+    judged(sweep, "--partitions", "k-means={solver: kmeans}")
+    whole = judging.rows_of
+    monkeypatch.setattr(judging, "rows_of", None)
+    with pytest.raises(TypeError):
+        judged(sweep, "--partitions", "other={solver: kmeans, clusters: 3}")
+    monkeypatch.setattr(judging, "rows_of", whole)
+    assert {row["partition"] for row in judged(sweep, "--partitions", "other={solver: spectral}")} >= {"other", "k-means"}
+
+
 def test_more_clusters_than_talkers_go_to_the_talker_of_most_nodes(sweep):
     partitions = ("two={solver: kmeans}", "six={solver: kmeans, clusters: 6}")
     rows = judged(sweep, "--raw", "spectrum", "--partitions", *partitions)
@@ -185,6 +231,12 @@ def test_a_sweep_without_models_is_one_line(sweep, tmp_path):
     (sweep / "results.json").write_text("{}")
     with pytest.raises(ContrasepError, match="expected the results of a sweep"):
         judging.trained_of(sweep, "finetune")
+
+
+def test_two_sets_of_one_name_are_one_line(sweep):
+    with pytest.raises(ContrasepError, match="sets of different names, got 'one' twice"):
+        judged(sweep, "--dump", "a/one", "b/one")
+    assert not list(sweep.glob("judged*"))
 
 
 # ---------------------------------------------------------------- tables

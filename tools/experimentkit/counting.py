@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 
 from contrasep_lib.errors import ContrasepError
-from experimentkit.judging import Trained, as_text, hidden, read_rows, trained_of
+from experimentkit.judging import Trained, as_text, hidden, models_of, read_rows, run_name, trained_of
+from experimentkit.record import claim, said_of_set
 
 KEYS = ("setting", "seed", "set", "condition", "speakers", "utterance", "voices")
 # statistics of tools/bench/community_counts.py on Qn, in words
@@ -85,6 +86,8 @@ def count(
 ) -> Path:
     """Write ``counted.tsv`` of a sweep; trainings that it has are not counted again.
 
+    ``counted.json`` beside it says what with, see `experimentkit.record.claim`.
+
     Args:
         sweep: ``exp/sweep_NAME``.
         phase: whose models.
@@ -99,12 +102,13 @@ def count(
         The table.
 
     Raises:
-        ContrasepError: no such sweep, or no such sets.
+        ContrasepError: no such sweep, or no such sets; a table of other values.
     """
     import torch
     from frames import model_at
 
     from contrasep_lib.io.atomic import write_text
+    from contrasep_lib.io.dumpset import DumpSet
 
     torch.set_num_threads(1)
     sets = sorted(numbers.glob(f"{part}_[0-9]*mix"))
@@ -113,8 +117,16 @@ def count(
     path = sweep / "counted.tsv"
     rows = read_counted(path) if path.is_file() else []
     done = {(row["setting"], row["seed"]) for row in rows}
-    tables = speaker_tables(data / f"{part}_single")
-    for run in trained_of(sweep, phase):
+    tables, runs = speaker_tables(data / f"{part}_single"), trained_of(sweep, phase)
+    heard = [*sets, dumps / "tr_single", dumps / f"{part}_single"]
+    claim(
+        path, {
+            "phase": phase, "mixtures": mixtures, "singles": singles, "twins": twins, "conditions": tables,
+            "sets": {folder.name: said_of_set(DumpSet(folder)) for folder in heard},
+        },
+        {"model": models_of(runs)}, {"model": {run_name(row["setting"], row["seed"]) for row in rows}},
+    )  # fmt: skip
+    for run in runs:
         if (run.setting, run.seed) in done or run.path is None:
             continue
         model = model_at(run.path, False, False)
@@ -122,7 +134,7 @@ def count(
             by = Counters(model, run.path.parents[1], [model.analyse(each)[0] for each in pieces(dumps / "tr_single", singles)])
             for scene in [*mixed(sets, mixtures, tables), *doubled(dumps / f"{part}_single", twins)]:
                 rows.append(_counted(run, by, *scene))
-        print(f"{run.setting}, seed {run.seed}: counted", file=sys.stderr, flush=True)
+        print(f"{run_name(run.setting, run.seed)}: counted", file=sys.stderr, flush=True)
         write_text(path, as_text(rows, COLUMNS))
     return path
 

@@ -21,6 +21,7 @@ import numpy as np  # noqa: E402
 
 from contrasep_lib.errors import ContrasepError  # noqa: E402
 from contrasep_lib.report.results import SWEEP_KEY  # noqa: E402
+from experimentkit.record import claim, said_of_file, said_of_set  # noqa: E402
 from experimentkit.untrained import features_of  # noqa: E402
 
 # partition of the rows that hold what no partition changes
@@ -78,6 +79,16 @@ def trained_of(sweep: Path, phase: str) -> list[Trained]:
     return found
 
 
+def run_name(setting: str, seed: str) -> str:
+    """A training in words."""
+    return f"{setting}, seed {seed}"
+
+
+def models_of(runs: Sequence[Trained]) -> dict[str, str]:
+    """`run_name` -> what tells its model from others."""
+    return {run_name(run.setting, run.seed): said_of_file(run.path) for run in runs if run.path is not None}
+
+
 def setting_of(values: Mapping[str, Any], swept: Mapping[str, Sequence[Any]]) -> tuple[str, str]:
     """Setting and seed by the values of a run: what differs between runs, or the configuration where nothing does.
 
@@ -109,17 +120,19 @@ class Partition:
     Attributes:
         clusters: their number; None for that of the talkers. More than talkers: each goes to the talker whom most of its
             nodes belong to, as an ideal merging would do.
+        said: plain values that tell it from others.
     """
 
     solver: Any
     graph: Any
     quality: Any
     clusters: int | None = None
+    said: Any = None
 
     @classmethod
     def of(cls, values: Any, where: str) -> Partition:
         """By values of the section ``modularity``, and ``clusters``."""
-        from contrasep_lib.config import build, create
+        from contrasep_lib.config import as_key, build, create
         from contrasep_lib.modularity.options import ModularityOptions
 
         clusters = values.pop("clusters", None)
@@ -127,7 +140,8 @@ class Partition:
             raise ContrasepError(f"{where}: clusters: expected an integer of at least 2, got {clusters!r}")
         options = build(ModularityOptions, values, where)
         solver = create(options.solver, num_communities=clusters or options.k_max)
-        return cls(solver, create(options.graph), create(options.quality), clusters)
+        said = {name: as_key(getattr(options, name)) for name in ("solver", "graph", "quality", "k_max")}
+        return cls(solver, create(options.graph), create(options.quality), clusters, {**said, "clusters": clusters})
 
 
 def partitions_of(texts: Sequence[str]) -> dict[str, Partition]:
@@ -207,6 +221,8 @@ def judge(
 ) -> Path:
     """Write ``judged.tsv`` of a sweep; what it has of a training is not made again.
 
+    ``judged.json`` beside it says what with, see `experimentkit.record.claim`.
+
     Args:
         sweep, phase: see `trained_of`.
         raw: features without training too, of `untrained.NAMES`.
@@ -218,7 +234,7 @@ def judge(
         The table.
 
     Raises:
-        ContrasepError: see `trained_of`; a set without mixtures.
+        ContrasepError: see `trained_of`; a set without mixtures, or two of one name; a table of other values.
     """
     import torch
     from frames import model_at
@@ -230,23 +246,31 @@ def judge(
     path = sweep / "judged.tsv"
     rows = read_rows(path) if path.is_file() else []
     done = {(row["setting"], row["seed"], row["partition"]) for row in rows}
-    for run in [*trained_of(sweep, phase), *(Trained(name, UNTRAINED, None) for name in raw)]:
+    runs, sets = trained_of(sweep, phase), [DumpSet(folder) for folder in dumps]
+    for folder, dump in zip(dumps, sets):
+        if [other.name for other in dumps].count(folder.name) > 1:
+            raise ContrasepError(f"--dump: expected sets of different names, got '{folder.name}' twice")
+        if not dump.keys:
+            raise ContrasepError(f"{folder}: expected mixtures, got none")
+    claim(
+        path, {"phase": phase, "mixtures": mixtures, "sets": {folder.name: said_of_set(dump) for folder, dump in zip(dumps, sets)}},
+        {"partition": {name: part.said for name, part in partitions.items()}, "model": models_of(runs)},
+        {"partition": {row["partition"] for row in rows}, "model": {run_name(row["setting"], row["seed"]) for row in rows}},
+    )  # fmt: skip
+    for run in [*runs, *(Trained(name, UNTRAINED, None) for name in raw)]:
         missing = {name: part for name, part in partitions.items() if (run.setting, run.seed, name) not in done}
         if not missing:
             continue
         begun = time.process_time()
         model = features_of(run.setting) if run.path is None else model_at(run.path, False, False)
         cost = {} if run.path is None else cost_of(run.path)
-        for folder in dumps:
-            dump = DumpSet(folder)
-            if not dump.keys:
-                raise ContrasepError(f"{folder}: expected mixtures, got none")
+        for folder, dump in zip(dumps, sets):
             # sorted by speakers: the first ones would be of few
             places = np.linspace(0, len(dump.keys) - 1, min(mixtures, len(dump.keys))).round().astype(int)
             for row in rows_of(model, dump, [dump.keys[place] for place in places], missing):
                 if (run.setting, run.seed, row["partition"]) not in done:
                     rows.append({"setting": run.setting, "seed": run.seed, "set": folder.name, **cost, **row})
-        print(f"{run.setting}, seed {run.seed}: judged in {time.process_time() - begun:.0f} s", flush=True)
+        print(f"{run_name(run.setting, run.seed)}: judged in {time.process_time() - begun:.0f} s", flush=True)
         write_text(path, as_text(rows))
     return path
 

@@ -60,5 +60,7 @@ def score(sweep: Path, runs: Sequence[str]) -> Path:
     rows = [row for word in runs for row in rows_of(*run_of(word))]
     sweep.mkdir(parents=True, exist_ok=True)
     path = sweep / "judged.tsv"
+    # of a table that was judged
+    path.with_suffix(".json").unlink(missing_ok=True)
     write_text(path, as_text(rows))
     return path
