@@ -22,6 +22,7 @@ from contrasep_lib.separate.clustering_state import ClusteringState
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tools"))
 import experiments  # noqa: E402
 from experimentkit import counted, counting, entries, page  # noqa: E402
+from experimentkit.judging import as_text  # noqa: E402
 
 RATE, FEATURES = 8000, FeatureOptions(64, 16)
 VOICES = {"x": 300, "y": 900, "z": 2100}
@@ -194,6 +195,19 @@ def test_a_sweep_is_counted_and_published(sweep, monkeypatch):
         header, *lines = [line.split("\t") for line in (home / f"RESULTS/some_{name}.tsv").read_text().splitlines()]
         assert lines and all(len(line) == len(header) for line in lines) and "classifier" not in header
     assert (home / "PICTURES/some.png").stat().st_size > 5000
+
+
+def test_several_settings_and_rows_that_stand_twice_are_one_line(tmp_path):
+    other = [{**each, "setting": "t"} for each in ROWS]
+    for summed in (counted.by_numbers, counted.by_conditions, lambda rows: counted.draw_counted(rows, tmp_path / "x.png")):
+        with pytest.raises(ContrasepError, match="expected trainings of one setting, got 's', 't'; count a sweep of each"):
+            summed([*ROWS, *other])
+    path = tmp_path / "counted.tsv"
+    path.write_text(as_text([*ROWS, *other], counting.COLUMNS))
+    assert len(counting.read_counted(path)) == 2 * len(ROWS)
+    path.write_text(as_text([*ROWS, ROWS[3]], counting.COLUMNS))
+    with pytest.raises(ContrasepError, match="counted.tsv: expected one row of setting 's', seed '1', set 'dev_1mix'"):
+        counting.read_counted(path)
 
 
 def test_what_is_not_there_is_one_line(sweep, tmp_path):

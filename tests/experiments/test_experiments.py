@@ -233,6 +233,17 @@ def test_a_sweep_without_models_is_one_line(sweep, tmp_path):
         judging.trained_of(sweep, "finetune")
 
 
+def test_two_runs_of_one_setting_and_seed_are_one_line(sweep):
+    path = sweep / "results.json"
+    content = json.loads(path.read_text())
+    # seeds of two phases: the last one alone names a run
+    for number, run in enumerate(content["runs"]):
+        run["values"] = {"config": "x/some.yaml", "pretrain.seed": number, "finetune.seed": 0}
+    path.write_text(json.dumps(content))
+    with pytest.raises(ContrasepError, match="'t_4_0' and 't_4_1' are both 'some, seed 0'; sweep them under names"):
+        judging.trained_of(sweep, "finetune")
+
+
 def test_two_sets_of_one_name_are_one_line(sweep):
     with pytest.raises(ContrasepError, match="sets of different names, got 'one' twice"):
         judged(sweep, "--dump", "a/one", "b/one")
@@ -295,6 +306,9 @@ def test_tables_that_do_not_fit_are_one_line(tmp_path):
     whole = rows({("one", "0"): (1, 2, 3.0), ("one", "1"): (2, 3, 4.0)})
     path.write_text("\n".join(whole.splitlines()[:-2]) + "\n")
     with pytest.raises(ContrasepError, match="'one': expected the same mixtures"):
+        tables.read_judged(path)
+    path.write_text(whole + whole.splitlines()[-1].replace("4.000", "5.000") + "\n")
+    with pytest.raises(ContrasepError, match="x.tsv: expected one row of setting 'one', partition 'k-means', seed '1'"):
         tables.read_judged(path)
     path.write_text(whole)
     with pytest.raises(ContrasepError, match="expected the setting 'none', got one"):
@@ -392,6 +406,20 @@ def test_scores_of_systems_make_a_table_of_differences(tmp_path):
     table = entries.Settings("x.tsv", "ours", measures=("si_snri",), partitions=("2 talkers",), axis="system")
     lines = tables.settings_table(tables.read_judged(tmp_path / "sweep_x/judged.tsv"), table)
     assert "| ours | 2 talkers | 1 | 60.0 | 5.00" in "\n".join(lines) and "| -3.00" in "\n".join(lines)
+
+
+def test_two_runs_of_one_name_are_one_line(tmp_path):
+    one, two = (scored_run(tmp_path / name, (4.0, 6.0)) for name in ("one", "two"))
+    with pytest.raises(ContrasepError, match="expected one row of setting 'ours', partition '2 talkers', seed '0'"):
+        scored.score(tmp_path / "sweep_x", [f"ours,0,2={one}", f"ours,0,2={two}"])
+    assert not (tmp_path / "sweep_x").exists()
+    # another seed, number or set is another row
+    elsewhere = two.parents[1] / "score_cv_2mix"
+    two.parent.rename(elsewhere)
+    path = scored.score(tmp_path / "sweep_x", [
+        f"ours,0,2={one}", f"ours,0,2={elsewhere / two.name}", f"ours,1,2={one}", f"ours,0,3={one}",
+    ])
+    assert len(judging.read_rows(path)) == 8
 
 
 @pytest.mark.parametrize("word", ["ours", "ours,0=x", "ours,,2=x", "ours,0,2="])

@@ -10,13 +10,27 @@ import numpy as np
 
 from contrasep_lib.report.plots import TALKER_COLOURS, new_figure, save_figure
 from contrasep_lib.score.intervals import speaker_interval
+from contrasep_lib.errors import ContrasepError
 from experimentkit.counting import LABELLED, METHODS, MOST
 
 Rows = Sequence[dict[str, str]]
 
 
+def require_one_setting(rows: Rows) -> None:
+    """Raise ContrasepError if trainings of several settings are there, whose means would say nothing of any."""
+    settings = list(dict.fromkeys(row["setting"] for row in rows))
+    if len(settings) > 1:
+        words = ", ".join(f"'{name}'" for name in settings)
+        raise ContrasepError(f"counted.tsv: expected trainings of one setting, got {words}; count a sweep of each")
+
+
 def by_numbers(rows: Rows) -> list[dict[str, Any]]:
-    """A line for each method: accuracy by true number of speakers in %, mean over seeds, and the confusion of all seeds."""
+    """A line for each method: accuracy by true number of speakers in %, mean over seeds, and the confusion of all seeds.
+
+    Raises:
+        ContrasepError: see `require_one_setting`; so do the functions below.
+    """
+    require_one_setting(rows)
     mixtures = [row for row in rows if row["set"] != "twins"]
     lines = []
     for method in _there(rows):
@@ -36,6 +50,7 @@ def by_numbers(rows: Rows) -> list[dict[str, Any]]:
 
 def by_conditions(rows: Rows) -> list[dict[str, Any]]:
     """A line for each condition of two talkers: the share counted as two by each method in %, and the separation in dB."""
+    require_one_setting(rows)
     lines = []
     for condition in dict.fromkeys(row["condition"] for row in rows if row["condition"]):
         part = [row for row in rows if row["condition"] == condition]
@@ -55,6 +70,7 @@ def confusion_of(rows: Rows, method: str) -> list[int]:
 
 def draw_counted(rows: Rows, path: Path) -> None:
     """Draw accuracies by the true number, and the share counted as two by condition."""
+    require_one_setting(rows)
     figure = new_figure(10.0, 4.6)
     left, right = figure.subplots(1, 2)
     mixtures = [row for row in rows if row["set"] != "twins"]

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from contrasep_lib.errors import ContrasepError
-from experimentkit.judging import Trained, as_text, hidden, models_of, read_rows, run_name, trained_of
+from experimentkit.judging import Trained, as_text, hidden, models_of, read_rows, refuse_twice, run_name, trained_of
 from experimentkit.record import claim, said_of_set
 
 KEYS = ("setting", "seed", "set", "condition", "speakers", "utterance", "voices")
@@ -140,8 +140,10 @@ def count(
 
 
 def read_counted(path: Path) -> list[dict[str, str]]:
-    """The rows of a table of `count`; see `experimentkit.judging.read_rows`."""
-    return read_rows(path, COLUMNS, "tools/experiments.py count")
+    """The rows of a table of `count`; see `experimentkit.judging.read_rows` and `refuse_twice`."""
+    rows = read_rows(path, COLUMNS, "tools/experiments.py count")
+    refuse_twice(path, rows, ("setting", "seed", "set", "condition", "utterance"))
+    return rows
 
 
 def _counted(

@@ -62,7 +62,7 @@ def trained_of(sweep: Path, phase: str) -> list[Trained]:
         phase: ``pretrain`` or ``finetune``.
 
     Raises:
-        ContrasepError: no such sweep, or a run of it has no model.
+        ContrasepError: no such sweep, a run of it has no model, or two runs have one setting and seed.
     """
     path = sweep / "results.json"
     try:
@@ -70,12 +70,15 @@ def trained_of(sweep: Path, phase: str) -> list[Trained]:
         runs, swept = content["runs"], content[SWEEP_KEY]
     except (OSError, ValueError, KeyError, TypeError):
         raise ContrasepError(f"{path}: expected the results of a sweep; utils/sweep.sh writes them") from None
-    found = []
+    found, tags = list[Trained](), dict[str, str]()
     for run in runs:
         model = sweep.parent / str(run["tag"]) / phase / "model.pth"
         if not model.is_file():
             raise ContrasepError(f"{model}: not there; run the sweep again ({run['error'] or 'not trained'})")
         found.append(Trained(*setting_of(run["values"], swept), model))
+        name = run_name(found[-1].setting, found[-1].seed)
+        if (other := tags.setdefault(name, str(run["tag"]))) != str(run["tag"]):
+            raise ContrasepError(f"{path}: '{other}' and '{run['tag']}' are both '{name}'; sweep them under names of their own")
     return found
 
 
@@ -283,6 +286,17 @@ def as_text(rows: Sequence[Mapping[str, Any]], columns: Sequence[str] = COLUMNS)
     for row in rows:
         writer.writerow({key: f"{value:.3f}" if isinstance(value, float) else value for key, value in row.items()})
     return text.getvalue()
+
+
+def refuse_twice(path: Path, rows: Sequence[Mapping[str, Any]], keys: Sequence[str]) -> None:
+    """Raise ContrasepError, naming the table, if two of its rows have the same values of these columns."""
+    seen = set()
+    for row in rows:
+        name = tuple(str(row[key]) for key in keys)
+        if name in seen:
+            words = ", ".join(f"{key} '{value}'" for key, value in zip(keys, name))
+            raise ContrasepError(f"{path}: expected one row of {words}, got two; make it again of different trainings")
+        seen.add(name)
 
 
 def read_rows(path: Path, columns: Sequence[str] = COLUMNS, made_by: str = "tools/experiments.py judge") -> list[dict[str, str]]:

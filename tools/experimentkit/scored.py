@@ -10,7 +10,8 @@ from contrasep_lib.errors import ContrasepError
 from contrasep_lib.io.atomic import write_text
 from contrasep_lib.report.cost import read_cost
 from contrasep_lib.score.tables import read_rows
-from experimentkit.judging import as_text, hidden
+from experimentkit.judging import as_text, hidden, refuse_twice
+from experimentkit.tables import OF_ROW
 
 
 def run_of(word: str) -> tuple[str, str, str, Path]:
@@ -55,11 +56,12 @@ def score(sweep: Path, runs: Sequence[str]) -> Path:
         runs: see `run_of`.
 
     Raises:
-        ContrasepError: see `run_of` and `rows_of`.
+        ContrasepError: see `run_of` and `rows_of`; two runs of one setting, seed, number of talkers and set.
     """
-    rows = [row for word in runs for row in rows_of(*run_of(word))]
-    sweep.mkdir(parents=True, exist_ok=True)
     path = sweep / "judged.tsv"
+    rows = [row for word in runs for row in rows_of(*run_of(word))]
+    refuse_twice(path, rows, OF_ROW)
+    sweep.mkdir(parents=True, exist_ok=True)
     # of a table that was judged
     path.with_suffix(".json").unlink(missing_ok=True)
     write_text(path, as_text(rows))
