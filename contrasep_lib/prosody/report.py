@@ -62,6 +62,9 @@ def study(
     write_text(out / "lags.tsv", table(_lag_rows(found)))
     if model is not None:
         write_text(out / "probes.tsv", table(_probe_rows(found)))
+    else:
+        # of an earlier run: it would stand beside numbers of other data
+        (out / "probes.tsv").unlink(missing_ok=True)
     draw_study(out / "prosody.png", found)
     write_text(out / "prosody.json", to_json(found))
     return found

@@ -60,7 +60,9 @@ def test_the_command(contrasep, voices, tmp_path, monkeypatch):
     # again: nothing is measured, the same bytes
     before = (tmp_path / "out/prosody.json").read_bytes()
     monkeypatch.setattr(extraction, "measure", None)
+    (tmp_path / "out/probes.tsv").write_text("of an earlier run with a model\n")
     contrasep("prosody", voices, "--out", tmp_path / "out", check=True)
+    assert not (tmp_path / "out/probes.tsv").exists()
     assert (tmp_path / "out/prosody.json").read_bytes() == before
 
 
@@ -78,6 +80,49 @@ def test_goes_on_with_what_is_whole(voices, tmp_path, monkeypatch):
     # frames of an utterance stand together, in the order of the table
     assert (np.diff(whole.utterance) >= 0).all() and whole.utterances == tuple(read_table(voices / "wav.scp"))
     assert whole.seconds == pytest.approx(1.5)
+
+
+def test_other_audio_under_the_same_names_is_measured_again(voices, tmp_path, monkeypatch):
+    data = tmp_path / "data"
+    shutil.copytree(voices, data)
+    names = list(read_table(voices / "wav.scp"))
+    for name, path in read_table(voices / "wav.scp").items():
+        shutil.copy(path, tmp_path)
+    write_table(data / "wav.scp", {name: str(tmp_path / f"{name}.wav") for name in names})
+    measured = []
+
+    def measure(samples):
+        measured.append(len(samples))
+        frames = np.zeros((2, len(extraction.COLUMNS)), np.float32)
+        return {"values": frames, "active": np.ones(2, bool), "frames": np.array([2]), "nuclei": np.array([1]),
+                "samples": np.array([len(samples)])}
+
+    monkeypatch.setattr(extraction, "SHARD", 1)
+    monkeypatch.setattr(extraction, "measure", measure)
+
+    def again():
+        measured.clear()
+        found = extraction.measure_all(data, tmp_path / "cache")
+        return len(measured), found.seconds[0]
+
+    assert again() == (len(names), 1.5) and again() == (0, 1.5)
+    path = tmp_path / f"{names[0]}.wav"
+    samples, rate = soundfile.read(path)
+    soundfile.write(path, samples[::2], rate)
+    assert again() == (1, 0.75) and again() == (0, 0.75)
+    # as many bytes, other samples
+    soundfile.write(path, samples[1::2], rate)
+    assert again() == (1, 0.75)
+    write_table(data / "utt2num_samples", dict.fromkeys(names, "7"))
+    assert again()[0] == len(names)
+    # a dump with checksums may be copied: times of files say nothing then
+    sums = dict.fromkeys(names, "00000000")
+    write_table(data / "utt2checksum", sums)
+    assert again()[0] == len(names)
+    path.touch()
+    assert again()[0] == 0
+    write_table(data / "utt2checksum", {**sums, names[1]: "00000001"})
+    assert again()[0] == 1
 
 
 def test_a_model_is_probed(voices, tmp_path):
