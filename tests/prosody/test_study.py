@@ -139,6 +139,26 @@ def test_a_model_is_probed(voices, tmp_path):
     assert len(np.unique(frames.utterance[places])) == SPEAKERS * UTTERANCES
 
 
+@pytest.mark.parametrize("win, hop", [(256, 128), (256, 64), (1024, 256), (1024, 64), (64, 32)])
+def test_a_feature_takes_the_models_frame_around_it(win, hop):
+    import torch
+
+    from contrasep_lib.nodes import stft
+    from contrasep_lib.nodes.options import FeatureOptions
+    from contrasep_lib.prosody.embeddings import nearest_frames
+
+    features, length = FeatureOptions(win=win, hop=hop), 8000
+    count = stft.num_frames(length, features)
+    for place in (0, 1, 80, 3993, 4000, 7920, 7999):
+        click = torch.zeros(length)
+        click[place] = 1
+        loudness = stft.stft(click, features).abs().square().sum(-1)
+        (found,) = nearest_frames(np.array([place]), features, count)
+        # two frames may be as near
+        assert loudness[found] == pytest.approx(float(loudness.max()), rel=1e-4)
+    assert nearest_frames(np.array([0, 10**6]), features, count).tolist() == [win // hop // 2 - 1, count - 1]
+
+
 def test_errors_are_one_line(contrasep, voices, tmp_path):
     few = tmp_path / "few"
     shutil.copytree(voices, few)
