@@ -105,8 +105,13 @@ def publish(args: argparse.Namespace) -> int:
     sweep, name = args.recipe / "exp" / f"sweep_{args.name}", args.name
     if (sweep / "counted.tsv").is_file():
         rows = counting.read_counted(sweep / "counted.tsv")
-        for of, lines in (("numbers", counted.by_numbers(rows)), ("conditions", counted.by_conditions(rows))):
-            write_text(page.RESULTS / f"{name}_{of}.tsv", judging.as_text(lines, list(lines[0])))
+        if not rows:
+            raise ContrasepError(f"{sweep / 'counted.tsv'}: expected rows, got none; tools/experiments.py count makes them")
+        numbers, conditions = counted.by_numbers(rows), counted.by_conditions(rows)
+        for of, lines, columns in (
+            ("numbers", numbers, counted.number_columns(rows)), ("conditions", conditions, counted.condition_columns(rows)),
+        ):
+            write_text(page.RESULTS / f"{name}_{of}.tsv", judging.as_text(lines, columns))
         counted.draw_counted(rows, page.PICTURES / f"{name}.png")
     else:
         write_text(page.RESULTS / f"{name}.tsv", judging.as_text(judging.read_rows(sweep / "judged.tsv")))

@@ -87,6 +87,14 @@ def test_conditions_of_two_speakers(speakers, tables, words):
     assert counting.condition_of(list(speakers), tables) == words
 
 
+def test_a_table_of_speakers_with_an_empty_line_is_one_line(tmp_path):
+    (tmp_path / "spk2gender").write_text("a f\n\nb m\n")
+    with pytest.raises(ContrasepError, match="spk2gender:2: empty line"):
+        counting.speaker_tables(tmp_path)
+    (tmp_path / "spk2gender").write_text("a f\nb m\n")
+    assert counting.speaker_tables(tmp_path) == {"spk2gender": {"a": "f", "b": "m"}}
+
+
 def row(name, number, key, voices, seed, largest, cut, gain="", condition=""):
     return {
         **dict.fromkeys(counting.COLUMNS, ""), "setting": "s", "seed": seed, "set": name, "speakers": str(number),
@@ -195,6 +203,30 @@ def test_a_sweep_is_counted_and_published(sweep, monkeypatch):
         header, *lines = [line.split("\t") for line in (home / f"RESULTS/some_{name}.tsv").read_text().splitlines()]
         assert lines and all(len(line) == len(header) for line in lines) and "classifier" not in header
     assert (home / "PICTURES/some.png").stat().st_size > 5000
+
+
+def test_counts_without_conditions_are_published(tmp_path, monkeypatch):
+    for name in ("RESULTS", "PICTURES"):
+        monkeypatch.setattr(page, name, tmp_path / name)
+    monkeypatch.setattr(page, "PAGE", tmp_path / "page.md")
+    monkeypatch.setattr(entries, "read_entries", list)
+    table = tmp_path / "exp/sweep_some/counted.tsv"
+    table.parent.mkdir(parents=True)
+
+    def publish(rows):
+        table.write_text(as_text(rows, counting.COLUMNS))
+        assert experiments.publish(experiments.parse(["publish", "some", "--recipe", str(tmp_path)])) == 0
+        return [(tmp_path / f"RESULTS/some_{of}.tsv").read_text().splitlines() for of in ("numbers", "conditions")]
+
+    numbers, conditions = publish([{**each, "condition": ""} for each in ROWS if each["set"] != "twins"])
+    assert len(numbers) == 3 and numbers[0] == "\t".join(counted.by_numbers(ROWS)[0])
+    assert conditions == ["set\tcondition\tmixtures\tseeds\tsi_snri\tlargest Q\trecursive split"]
+    assert publish(ROWS)[1][0] == conditions[0] == "\t".join(counted.by_conditions(ROWS)[0])
+    # no method of which all rows have a number
+    rows = [{**each, **dict.fromkeys(counting.METHODS, "")} for each in ROWS]
+    assert publish(rows)[0] == ["\t".join(counted.number_columns(rows))]
+    with pytest.raises(ContrasepError, match="counted.tsv: expected rows, got none"):
+        publish([])
 
 
 def test_several_settings_and_rows_that_stand_twice_are_one_line(tmp_path):

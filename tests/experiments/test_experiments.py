@@ -428,6 +428,16 @@ def test_runs_of_another_form_are_one_line(word):
         scored.run_of(word)
 
 
+def test_a_run_is_named_from_any_folder(tmp_path, monkeypatch):
+    path = scored_run(tmp_path / "ours", (4.0, 6.0))
+    monkeypatch.chdir(tmp_path / "ours")
+    whole = [scored.rows_of("ours", "0", "2", name) for name in (path, Path("score_dev_2mix/scores.tsv"))]
+    monkeypatch.chdir(path.parent)
+    whole += [scored.rows_of("ours", "0", "2", Path(name)) for name in ("scores.tsv", "./scores.tsv")]
+    assert all(rows == whole[0] for rows in whole)
+    assert whole[0][0]["set"] == "dev_2mix" and whole[0][0]["minutes"] == "60.0"
+
+
 def test_a_mixture_without_a_score_is_named(tmp_path):
     path = scored_run(tmp_path / "ours", (4.0, None))
     with pytest.raises(ContrasepError, match="m1: no SI-SNRi"):

@@ -42,7 +42,7 @@ def by_numbers(rows: Rows) -> list[dict[str, Any]]:
             line[f"mixtures_{number}"] = len(_named(part))
             accuracies.append(np.mean([row[method] == str(number) for row in part]))
             confusion.append(" ".join(str(each) for each in confusion_of(part, method)))
-        line["mean"] = f"{100 * np.mean(accuracies):.1f}"
+        line["mean"] = f"{100 * np.mean(accuracies):.1f}" if accuracies else ""
         line["confusion"] = "; ".join(confusion)
         lines.append(line)
     return lines
@@ -60,6 +60,18 @@ def by_conditions(rows: Rows) -> list[dict[str, Any]]:
             "si_snri": _with_interval(gains, _voices(part), 2), **{method: _cell(part, method, 2) for method in _there(rows)},
         })
     return lines
+
+
+def number_columns(rows: Rows) -> list[str]:
+    """Columns of `by_numbers`, which may have no line."""
+    mixtures = [row for row in rows if row["set"] != "twins"]
+    each = [name for number in _numbers(mixtures) for name in (f"of_{number}", f"mixtures_{number}")]
+    return ["method", "labels", "seeds", *each, "mean", "confusion"]
+
+
+def condition_columns(rows: Rows) -> list[str]:
+    """Columns of `by_conditions`, which may have no line."""
+    return ["set", "condition", "mixtures", "seeds", "si_snri", *_there(rows)]
 
 
 def confusion_of(rows: Rows, method: str) -> list[int]:
@@ -87,7 +99,8 @@ def draw_counted(rows: Rows, path: Path) -> None:
     left.set_xticks(numbers)
     left.set_xlabel("speakers")
     left.set_ylabel("count accuracy, %")
-    figure.legend(fontsize=8, loc="outside lower center", ncols=3)
+    if _there(rows):
+        figure.legend(fontsize=8, loc="outside lower center", ncols=3)
     right.set_xticks(range(len(conditions)), [_words(text).replace(", ", ",\n").replace("different ", "different\n") for text in conditions], fontsize=7)
     right.set_ylabel("counted as two, %")
     for axes in (left, right):

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from contrasep_lib.errors import ContrasepError
+from contrasep_lib.io.scp import read_table
 from experimentkit.judging import Trained, as_text, hidden, models_of, read_rows, refuse_twice, run_name, trained_of
 from experimentkit.record import claim, said_of_set
 
@@ -186,12 +187,15 @@ def pieces(folder: Path, count: int) -> Iterator[Any]:
 
 
 def speaker_tables(folder: Path) -> dict[str, dict[str, str]]:
-    """Speaker -> value, of the tables of `SHARED` that a data directory has."""
+    """Speaker -> value, of the tables of `SHARED` that a data directory has.
+
+    Raises:
+        ContrasepError: a table that is not of Kaldi's format.
+    """
     found = {}
     for name in SHARED:
         if (folder / name).is_file():
-            lines = (folder / name).read_text(encoding="utf-8").splitlines()
-            found[name] = dict(line.split(maxsplit=1) for line in lines)
+            found[name] = read_table(folder / name)
     return found
 
 

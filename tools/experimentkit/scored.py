@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,8 @@ def rows_of(setting: str, seed: str, talkers: str, path: Path) -> list[dict[str,
     Raises:
         ContrasepError: no such table, or a mixture without a score.
     """
+    # exp/TAG/score_SET lies around it, also where the word on the command line does not say so
+    path = Path(os.path.abspath(path))
     cost = read_cost(path.parents[1]) or {"parameters": "", "training": []}
     spent = [part["minutes"] for part in cost["training"]]
     minutes = f"{sum(spent):.1f}" if spent and None not in spent else ""
