@@ -186,4 +186,12 @@ def test_words_of_chance():
     assert chance_words(rows(0.6, 0.6, 0.4, 0.4), "x") == "at chance from 1 s on"
     assert chance_words(rows(0.6, 0.6, 0.6, 0.4), "x") == "at chance from another utterance on"
     assert chance_words(rows(0.4, 0.4, 0.4, 0.4), "x") == "at chance at every distance"
-    assert "across utterances" in chance_words(rows(0.6, 0.4, 0.4, 0.6), "x")
+    assert chance_words(rows(0.6, 0.4, 0.4, 0.6), "x") == (
+        "at chance at some lags, distinguishable from another speaker across utterances"
+    )
+    # speakers of one utterance each have no last row
+    assert chance_words(rows(0.6, 0.4, 0.6), "x") == (
+        "at chance at some lags, distinguishable from another speaker at 1 s"
+    )
+    assert chance_words(rows(0.6, 0.6, 0.4), "x") == "at chance from 1 s on"
+    assert chance_words(rows(0.6, 0.6, 0.6), "x") == "distinguishable from another speaker at every distance"
