@@ -11,6 +11,7 @@ import torch
 
 from contrasep_lib.config import build
 from contrasep_lib.errors import ContrasepError
+from contrasep_lib.io.scp import write_table
 from contrasep_lib.models.checkpoint import save_model
 from contrasep_lib.models.options import ModelOptions
 from contrasep_lib.models.separation import SeparationModel
@@ -78,7 +79,7 @@ def test_twins_are_one_voice_at_two_speeds(tones):
 
 @pytest.mark.parametrize("speakers, tables, words", [
     ("xy", {"spk2gender": {"x": "f", "y": "f"}}, "same sex"),
-    ("xy", {"spk2gender": {"x": "f", "y": "m"}, "spk2lang": {"x": "de", "y": "de"}}, "different sexes, same language"),
+    ("xy", {"spk2gender": {"x": "f", "y": "m"}, "utt2lang": {"x": "de", "y": "de"}}, "different sexes, same language"),
     ("xy", {"spk2gender": {"x": "f"}}, ""),
     ("xyz", {"spk2gender": dict.fromkeys("xyz", "f")}, ""),
     ("xy", {}, ""),
@@ -93,6 +94,19 @@ def test_a_table_of_speakers_with_an_empty_line_is_one_line(tmp_path):
         counting.speaker_tables(tmp_path)
     (tmp_path / "spk2gender").write_text("a f\nb m\n")
     assert counting.speaker_tables(tmp_path) == {"spk2gender": {"a": "f", "b": "m"}}
+
+
+def test_languages_of_speakers_are_those_of_their_utterances(tmp_path):
+    languages = {"x-1": "de", "x-2": "de", "y-1": "fr", "z-1": "de", "z-2": "fr"}
+    write_table(tmp_path / "utt2spk", {name: name[0] for name in languages})
+    write_table(tmp_path / "utt2lang", languages)
+    tables = counting.speaker_tables(tmp_path)
+    assert tables == {"utt2lang": {"x": "de", "y": "fr"}}
+    assert counting.condition_of(["x", "y"], tables) == "different languages"
+    assert counting.condition_of(["x", "z"], tables) == ""
+    write_table(tmp_path / "utt2lang", {**languages, "w-1": "de"})
+    with pytest.raises(ContrasepError, match="utt2lang: key 'w-1' is not"):
+        counting.speaker_tables(tmp_path)
 
 
 def row(name, number, key, voices, seed, largest, cut, gain="", condition=""):

@@ -1,7 +1,7 @@
 """Counts speakers with the trainings of a sweep: by modularity, by cuts, by a trained counter; and where that breaks.
 
 Besides the mixtures of each number of speakers there are twins: two utterances of one voice, one of them faster or slower.
-Mixtures of two are told apart by what their speakers share, where data/SET_single has spk2gender or spk2lang.
+Mixtures of two are told apart by what their speakers share, where data/SET_single has spk2gender or utt2lang.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from contrasep_lib.errors import ContrasepError
+from contrasep_lib.io.dumpset import require_same_keys
 from contrasep_lib.io.scp import read_table
 from experimentkit.judging import Trained, as_text, hidden, models_of, read_rows, refuse_twice, run_name, trained_of
 from experimentkit.record import claim, said_of_set
@@ -30,8 +31,8 @@ COLUMNS = (*KEYS, *METHODS, "si_snri")
 # of the graph's partition of largest Q (k_max of arXiv 2305.10652), and of all others
 OUTPUTS, MOST = 12, 7
 SPEEDS = (1.0, 1.1, 1.2, 1.35, 1.5)
-# speaker table -> words where two speakers have the same, or different ones
-SHARED = {"spk2gender": ("same sex", "different sexes"), "spk2lang": ("same language", "different languages")}
+# table of a data directory -> words where two speakers have the same, or different ones
+SHARED = {"spk2gender": ("same sex", "different sexes"), "utt2lang": ("same language", "different languages")}
 
 
 class Counters:
@@ -189,14 +190,26 @@ def pieces(folder: Path, count: int) -> Iterator[Any]:
 def speaker_tables(folder: Path) -> dict[str, dict[str, str]]:
     """Speaker -> value, of the tables of `SHARED` that a data directory has.
 
+    A speaker's language is that of all of his utterances; one who speaks several has none.
+
     Raises:
-        ContrasepError: a table that is not of Kaldi's format.
+        ContrasepError: a table that is not of Kaldi's format, or an utterance without a speaker.
     """
     found = {}
     for name in SHARED:
         if (folder / name).is_file():
-            found[name] = read_table(folder / name)
+            table = read_table(folder / name)
+            found[name] = _by_speaker(folder, name, table) if name.startswith("utt2") else table
     return found
+
+
+def _by_speaker(folder: Path, name: str, table: Mapping[str, str]) -> dict[str, str]:
+    spoken: dict[str, set[str]] = {}
+    speakers = read_table(folder / "utt2spk")
+    require_same_keys(speakers, table, folder / name)
+    for utterance, value in table.items():
+        spoken.setdefault(speakers[utterance], set()).add(value)
+    return {speaker: next(iter(values)) for speaker, values in spoken.items() if len(values) == 1}
 
 
 def mixed(sets: Sequence[Path], mixtures: int, tables: Mapping[str, Mapping[str, str]]) -> Iterator[tuple[Any, ...]]:
