@@ -159,6 +159,10 @@ def test_nothing_reaches_a_shell(tmp_path, monkeypatch):
         ("", "expected a command, got nothing"), ("a 'b", "No closing quotation; close the quotes"),
         ("no-such-program-here {wav}", "no-such-program-here: No such file or directory; name an existing program"),
         ("PYTHON -c 'import sys; sys.exit(\"it broke\")' {wav}", r"ended with status 1 \(it broke\)"),
+        ("PYTHON -c 'print(\"it said why\"); exit(3)' {wav}", r"ended with status 3 \(it said why\)"),
+        ("PYTHON -c 'import sys; print(\"out\"); sys.exit(\"err\")' {wav}", r"ended with status 1 \(err\)"),
+        ("PYTHON -c 'exit(3)' {wav}", r"ended with status 3 \(it printed nothing\)"),
+        ("PYTHON -c 'print(\"x\" * 300 + \"end\"); exit(3)' {wav}", r"ended with status 3 \(x{197}end\)"),
         ("PYTHON -c pass", r"wrote no table \{text\}"),
         (
             "PYTHON -c 'import sys; open(sys.argv[2], \"w\").write(\"other x\")'",
