@@ -125,9 +125,9 @@ class Recogniser(torch.nn.Module):
     def transcribe(self, recordings: Sequence[np.ndarray]) -> list[str]:
         """Transcripts of recordings at the recogniser's rate.
 
-        Recordings shorter than `LEAST_SECONDS` or `least_samples`, or without any sound, are empty transcripts. One at a time: ESPnet's
-        subsampling counts frames of padding in, so a transcript would depend on what else is in a batch. Silence at
-        the ends is cut off, see `without_ends`.
+        Recordings shorter than `LEAST_SECONDS` or `least_samples`, or without any sound, are empty transcripts. One at
+        a time: ESPnet's subsampling counts frames of padding in, so a transcript would depend on what else is in a
+        batch. Silence at the ends is cut off, see `without_ends`.
 
         Args:
             recordings: ``(samples,)`` each.

@@ -103,14 +103,14 @@ class Training:
         self.options, self.folder, self.device = options, folder, device
         tokens = Tokens.train((one.text for one in training), options.units)
         units = [tokens.encode(one.text) for one in training]
-        least = least_samples(options, training=True)
-        long = [round(one.seconds * options.rate) >= least for one in training]
+        fewest = least_samples(options, training=True)
+        long = [round(one.seconds * options.rate) >= fewest for one in training]
         kept = [index for index, numbers in enumerate(units) if numbers and long[index]]
-        self.short, self.least = long.count(False), least / options.rate
+        self.short, self.least = long.count(False), fewest / options.rate
         if not kept or not validation:
             lacking = "--valid-sets" if kept else "--train-sets"
-            words = f"no recording with words of {self.least:.2f} s or more" if self.short else "no recording with words"
-            raise ContrasepError(f"{lacking}: {words}; name sets with transcripts")
+            least = f" of {self.least:.2f} s or more" if self.short and not kept else ""
+            raise ContrasepError(f"{lacking}: no recording with words{least}; name sets with transcripts")
         self.training, self.units = [training[index] for index in kept], [units[index] for index in kept]
         self.validation = list(validation)
         words = {word for one in self.training for word in one.text.split()}

@@ -49,8 +49,8 @@ class Utterance:
 def normalise_text(sentence: str) -> str:
     """A transcript of a sentence: upper case, words separated by one space.
 
-    Letters, marks and digits of any script stay, in Unicode's composed form (NFC), and apostrophes, the typographic ones
-    as ``'``.
+    Letters, marks and digits of any script stay, in Unicode's composed form (NFC), and apostrophes, the typographic
+    ones as ``'``.
 
     Example:
         >>> normalise_text("Don\u2019t - in 1998!")

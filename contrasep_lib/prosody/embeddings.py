@@ -78,8 +78,8 @@ def embed(
 def nearest_frames(samples: np.ndarray, features: FeatureOptions, count: int) -> np.ndarray:
     """The model's frames whose centres are nearest to these samples, ``(n,)`` of ``(n,)``.
 
-    ``win - hop`` zeros stand before a signal (`contrasep_lib.nodes.stft.pad`), so the centre of frame ``t`` is the sample
-    ``t hop + hop - win / 2``.
+    ``win - hop`` zeros stand before a signal (`contrasep_lib.nodes.stft.pad`), so the centre of frame ``t`` is the
+    sample ``t hop + hop - win / 2``.
 
     Args:
         samples: places, from 0 on.

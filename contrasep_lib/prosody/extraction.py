@@ -151,11 +151,11 @@ def _signs(table: Path, wav: dict[str, str]) -> dict[str, Any]:
     """Utterance -> what tells its audio from other audio of the same name and entry."""
     from contrasep_lib.io.dumpset import UTT2CHECKSUM, UTT2NUM_SAMPLES
 
-    sums, lengths = (
-        read_table(path) if (path := table.with_name(name)).is_file() else {} for name in (UTT2CHECKSUM, UTT2NUM_SAMPLES)
-    )
+    paths = [table.with_name(name) for name in (UTT2CHECKSUM, UTT2NUM_SAMPLES)]
+    sums, lengths = (read_table(path) if path.is_file() else {} for path in paths)
     return {
-        name: [sums[name]] if name in sums else [lengths.get(name), *_stamp(table, entry)] for name, entry in wav.items()
+        name: [sums[name]] if name in sums else [lengths.get(name), *_stamp(table, entry)]
+        for name, entry in wav.items()
     }
 
 

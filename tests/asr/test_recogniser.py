@@ -210,7 +210,8 @@ def test_weights_that_are_none_are_one_line(tmp_path):
         ({"state": {**content["state"], name: weight.to_sparse()}}, "without plain values"),
         ({"state": {**content["state"], name: 3}}, "int under"), ({"state": [1]}, "got list"),
         ({"tokens": b"text"}, "tokens: .*bytes under"), ({"tokens": tokens[:1].expand(1 << 40)}, "more values"),
-        ({"tokens": tokens.to_sparse()}, "without plain values"), ({"tokens": tokens[:0]}, "tokens: not a sentencepiece"),
+        ({"tokens": tokens.to_sparse()}, "without plain values"),
+        ({"tokens": tokens[:0]}, "tokens: not a sentencepiece"),
         ({"tokens": torch.tensor(list(b"garbage"), dtype=torch.uint8)}, "tokens: not a sentencepiece model"),
     ):
         torch.save({**content, **change}, path)

@@ -1,5 +1,6 @@
 """Counts of speakers with the trainings of a sweep: recordings, tables, the whole command."""
 
+import functools
 import json
 import math
 import sys
@@ -245,8 +246,9 @@ def test_counts_without_conditions_are_published(tmp_path, monkeypatch):
 
 def test_several_settings_and_rows_that_stand_twice_are_one_line(tmp_path):
     other = [{**each, "setting": "t"} for each in ROWS]
-    for summed in (counted.by_numbers, counted.by_conditions, lambda rows: counted.draw_counted(rows, tmp_path / "x.png")):
-        with pytest.raises(ContrasepError, match="expected trainings of one setting, got 's', 't'; count a sweep of each"):
+    drawn = functools.partial(counted.draw_counted, path=tmp_path / "x.png")
+    for summed in (counted.by_numbers, counted.by_conditions, drawn):
+        with pytest.raises(ContrasepError, match="trainings of one setting, got 's', 't'; count a sweep of each"):
             summed([*ROWS, *other])
     path = tmp_path / "counted.tsv"
     path.write_text(as_text([*ROWS, *other], counting.COLUMNS))

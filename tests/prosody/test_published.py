@@ -57,8 +57,14 @@ def test_probes_over_time():
         lag = number if unit != "ms" else f"{float(number) / 1000:g}"
         for feature, cell in zip(FEATURES, cells, strict=True):
             is_rounded(cell, [table[lag, feature][name] for name in ("auc", "low", "high")])
-    (row,) = [row for row in rows("commonvoice.lags.tsv") if (row["lag_seconds"], row["feature"]) == ("other", "rate")]
-    (said,) = re.findall(r"505 of Common Voice: ([^.]*\.\d+ \[.*?\])", FOLDER.with_suffix(".md").read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("feature, words", [("rate", "505 of Common Voice: "), ("all", "505\n  such speakers: ")])
+def test_other_utterances_of_common_voice(feature, words):
+    text = FOLDER.with_suffix(".md").read_text(encoding="utf-8")
+    (said,) = re.findall(rf"{words}(\d\.\d+ \[.*?\])", text)
+    (row,) = [row for row in rows("commonvoice.lags.tsv") if (row["lag_seconds"], row["feature"]) == ("other", feature)]
+    assert row["speakers"] == "505"
     is_rounded(said, [row[name] for name in ("auc", "low", "high")])
 
 

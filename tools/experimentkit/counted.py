@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from contrasep_lib.errors import ContrasepError
 from contrasep_lib.report.plots import TALKER_COLOURS, new_figure, save_figure
 from contrasep_lib.score.intervals import speaker_interval
-from contrasep_lib.errors import ContrasepError
 from experimentkit.counting import LABELLED, METHODS, MOST
 
 Rows = Sequence[dict[str, str]]
