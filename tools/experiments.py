@@ -11,7 +11,8 @@
 `judge` writes exp/sweep_NAME/judged.tsv, a line for each mixture under each partition: the share of nodes whose nearest
 neighbour, and whose linear probe, has their speaker (tools/bench/frames.py), then accuracy, purity and SI-SNR improvement
 of binary masks, the number of speakers given. `count` writes exp/sweep_NAME/counted.tsv, a line for each mixture of one
-to five speakers, and for each pair of utterances of one voice at two speeds. What the tables have is not made again.
+to five speakers, and for each pair of utterances of one voice at two speeds. What the tables have is not made again;
+judged.json and counted.json beside them say what with, and the same sweep with other values is refused.
 `scores` writes exp/sweep_NAME/judged.tsv of systems that stage 6, or tools/bench/peers/run.py, has scored.
 The entries of the page, their questions and answers, are docs/experiments/entries/*.yaml.
 """
@@ -104,8 +105,13 @@ def publish(args: argparse.Namespace) -> int:
     sweep, name = args.recipe / "exp" / f"sweep_{args.name}", args.name
     if (sweep / "counted.tsv").is_file():
         rows = counting.read_counted(sweep / "counted.tsv")
-        for of, lines in (("numbers", counted.by_numbers(rows)), ("conditions", counted.by_conditions(rows))):
-            write_text(page.RESULTS / f"{name}_{of}.tsv", judging.as_text(lines, list(lines[0])))
+        if not rows:
+            raise ContrasepError(f"{sweep / 'counted.tsv'}: expected rows, got none; tools/experiments.py count makes them")
+        numbers, conditions = counted.by_numbers(rows), counted.by_conditions(rows)
+        for of, lines, columns in (
+            ("numbers", numbers, counted.number_columns(rows)), ("conditions", conditions, counted.condition_columns(rows)),
+        ):
+            write_text(page.RESULTS / f"{name}_{of}.tsv", judging.as_text(lines, columns))
         counted.draw_counted(rows, page.PICTURES / f"{name}.png")
     else:
         write_text(page.RESULTS / f"{name}.tsv", judging.as_text(judging.read_rows(sweep / "judged.tsv")))

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from contrasep_lib.corpus.single import normalise_text
+from contrasep_lib.corpus.single import normalise_text, refuse_wordless
 from contrasep_lib.errors import ContrasepError
 from contrasep_lib.io.audio import resample_audio
 from contrasep_lib.io.dumpset import UTT2NUM_SAMPLES, DumpSet, require_same_keys
@@ -42,7 +42,7 @@ def read_spoken(folders: Sequence[str | os.PathLike]) -> list[Spoken]:
     """The recordings of dumped single-speaker sets, in order.
 
     Raises:
-        ContrasepError: a set of mixtures, one without transcripts, or tables that do not agree.
+        ContrasepError: a set of mixtures, one without transcripts or words, or tables that do not agree.
     """
     made = []
     for folder in folders:
@@ -55,7 +55,9 @@ def read_spoken(folders: Sequence[str | os.PathLike]) -> list[Spoken]:
         require_same_keys(dump.wav, texts, path)
         require_same_keys(dump.wav, lengths, Path(folder) / UTT2NUM_SAMPLES)
         rate = dump.rate
-        made += [Spoken(dump, key, normalise_text(texts[key]), int(lengths[key]) / rate) for key in dump.keys]
+        spoken = [Spoken(dump, key, normalise_text(texts[key]), int(lengths[key]) / rate) for key in dump.keys]
+        refuse_wordless(path, (one.text for one in spoken))
+        made += spoken
     return made
 
 

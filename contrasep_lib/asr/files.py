@@ -13,7 +13,7 @@ from contrasep_lib.asr.recogniser import Recogniser
 from contrasep_lib.asr.tokens import Tokens
 from contrasep_lib.config import as_tree, build
 from contrasep_lib.errors import ContrasepError
-from contrasep_lib.models.checkpoint import plain, read_states, write_states
+from contrasep_lib.models.checkpoint import no_weight, plain, read_states, write_states
 
 FORMAT, VERSION = "contrasep recogniser", 2
 
@@ -37,7 +37,7 @@ def load_recogniser(path: str | os.PathLike, device: str = "cpu") -> Recogniser:
     """Read a recogniser, in evaluation mode.
 
     Raises:
-        ContrasepError: missing, damaged or foreign file, another version.
+        ContrasepError: missing, damaged or foreign file, another version, weights that are not finite.
     """
     content = read_states(path, device)
     if content.get("format") != FORMAT:
@@ -46,9 +46,17 @@ def load_recogniser(path: str | os.PathLike, device: str = "cpu") -> Recogniser:
         raise ContrasepError(
             f"{path}: expected a recogniser of version {VERSION}, got {content.get('version')!r}; train it again"
         )
+    for name, tree in (("state", content.get("state")), ("tokens", {"tokens": content.get("tokens")})):
+        if wrong := no_weight(tree):
+            raise ContrasepError(
+                f"{path}: {name}: expected finite values, got {wrong}; train it again, or name another file"
+            )
     try:
         options = build(AsrOptions, content["asr"], f"{path}: asr")
-        tokens = Tokens(content["tokens"].cpu().numpy().tobytes())
+        try:
+            tokens = Tokens(content["tokens"].cpu().numpy().tobytes())
+        except ContrasepError as error:
+            raise ContrasepError(f"{path}: tokens: {error}") from None
         model = Recogniser(options, tokens, content["words"])
         model.load_state_dict(content["state"])
     except (KeyError, AttributeError, TypeError, ValueError, RuntimeError) as error:

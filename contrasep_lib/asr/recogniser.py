@@ -14,8 +14,23 @@ from contrasep_lib.asr.options import AsrOptions
 from contrasep_lib.asr.tokens import BLANK, Tokens
 
 LEAST_SECONDS = 0.2
+# frames that an encoder subsamples to one; and to two, of which the conformer's batch norm has a variance in training
+LEAST_FRAMES = {"conformer": (7, 11), "rnn": (1, 1)}
 # frames of so many seconds that far under the loudest are silence at the ends, dB; what is left around speech, seconds
 FRAME_SECONDS, SILENCE_DB, MARGIN_SECONDS = 0.02, 40.0, 0.1
+
+
+def framing(options: AsrOptions) -> tuple[int, int]:
+    """Hop and window of the spectra, samples."""
+    hop = round(options.rate * options.hop_ms / 1000)
+    return hop, 1 << (max(2 * hop, round(0.032 * options.rate)) - 1).bit_length()
+
+
+def least_samples(options: AsrOptions, training: bool = False) -> int:
+    """Samples that a recording has to have: of the frames that the encoder subsamples, and of half a window."""
+    hop, window = framing(options)
+    # a frame at sample 0 and at each hop; the signal is mirrored at its ends by half a window
+    return max((LEAST_FRAMES[options.encoder][training] - 1) * hop, window // 2 + 1)
 
 
 def _encoder(options: AsrOptions) -> torch.nn.Module:
@@ -57,8 +72,7 @@ class Recogniser(torch.nn.Module):
 
         self.options, self.tokens = options, tokens
         self.lexicon = Lexicon(words, tokens) if options.decoding == "lexicon" else None
-        hop = round(options.rate * options.hop_ms / 1000)
-        window = 1 << (max(2 * hop, round(0.032 * options.rate)) - 1).bit_length()
+        hop, window = framing(options)
         self.frontend = DefaultFrontend(
             fs=options.rate, n_fft=window, hop_length=hop, n_mels=options.mels, frontend_conf=None
         )
@@ -111,20 +125,21 @@ class Recogniser(torch.nn.Module):
     def transcribe(self, recordings: Sequence[np.ndarray]) -> list[str]:
         """Transcripts of recordings at the recogniser's rate.
 
-        Recordings shorter than `LEAST_SECONDS` or without any sound are empty transcripts. One at a time: ESPnet's
-        subsampling counts frames of padding in, so a transcript would depend on what else is in a batch. Silence at
-        the ends is cut off, see `without_ends`.
+        Recordings shorter than `LEAST_SECONDS` or `least_samples`, or without any sound, are empty transcripts. One at
+        a time: ESPnet's subsampling counts frames of padding in, so a transcript would depend on what else is in a
+        batch. Silence at the ends is cut off, see `without_ends`.
 
         Args:
             recordings: ``(samples,)`` each.
         """
-        least = LEAST_SECONDS * self.options.rate
+        fewest = least_samples(self.options)
+        least = max(LEAST_SECONDS * self.options.rate, fewest)
         device = next(self.parameters()).device
         made = []
         for one in recordings:
             text = ""
             if len(one) >= least and np.any(one):
-                audio, lengths = padded([without_ends(one, self.options.rate)])
+                audio, lengths = padded([without_ends(one, self.options.rate, fewest)])
                 encoded, _ = self.encode(audio.to(device), lengths.to(device))
                 scores = self.ctc.log_softmax(encoded)[0].cpu().numpy()
                 text = self.lexicon.decode(scores) if self.lexicon else self.tokens.decode(collapsed(scores.argmax(-1)))
@@ -132,7 +147,7 @@ class Recogniser(torch.nn.Module):
         return made
 
 
-def without_ends(audio: np.ndarray, rate: int) -> np.ndarray:
+def without_ends(audio: np.ndarray, rate: int, least: int = 0) -> np.ndarray:
     """A recording from its first to its last speech, as training has it.
 
     Features are normalised over the recording, so the silence that pads the shorter source of a mixture (``mix.mode:
@@ -141,14 +156,15 @@ def without_ends(audio: np.ndarray, rate: int) -> np.ndarray:
     Args:
         audio: ``(samples,)``, not all zero.
         rate: Hz.
+        least: samples.
 
     Returns:
-        At least `LEAST_SECONDS` of it, where it has as many.
+        At least `LEAST_SECONDS` and ``least`` of it, where it has as many.
     """
     size = max(round(FRAME_SECONDS * rate), 1)
     powers = np.add.reduceat(np.square(audio, dtype=np.float64), np.arange(0, len(audio), size))
     heard = np.flatnonzero(powers > powers.max() * 10 ** (-SILENCE_DB / 10))
-    margin = max(round(MARGIN_SECONDS * rate), -(-round(LEAST_SECONDS * rate) // 2))
+    margin = max(round(MARGIN_SECONDS * rate), -(-max(round(LEAST_SECONDS * rate), least) // 2))
     first, last = heard[0] * size - margin, (heard[-1] + 1) * size + margin
     begin = max(min(first, len(audio) - 2 * margin), 0)
     return audio[begin : max(last, begin + 2 * margin)]

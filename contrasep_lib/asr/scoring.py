@@ -14,7 +14,7 @@ import numpy as np
 
 from contrasep_lib.asr.recordings import in_batches
 from contrasep_lib.asr.transcribers import Transcriber
-from contrasep_lib.corpus.single import normalise_text
+from contrasep_lib.corpus.single import normalise_text, refuse_wordless
 from contrasep_lib.errors import ContrasepError
 from contrasep_lib.io.atomic import write_text
 from contrasep_lib.io.audio import resample_audio
@@ -37,7 +37,7 @@ def references(dump: DumpSet) -> dict[str, list[str]]:
     """Utterance id -> transcript of each source, normalised, by ``text_spkN`` or ``text``.
 
     Raises:
-        ContrasepError: a set without transcripts.
+        ContrasepError: a set without transcripts, or whose transcripts hold no word.
     """
     names = [f"text_spk{number}" for number in range(1, dump.num_spk + 1)] if dump.spk else ["text"]
     tables = []
@@ -45,9 +45,11 @@ def references(dump: DumpSet) -> dict[str, list[str]]:
         path = dump.folder / name
         if not path.is_file():
             raise ContrasepError(f"{path}: no transcripts of this set; take a corpus that has them, or leave --wer out")
-        tables.append(read_table(path))
-        require_same_keys(dump.wav, tables[-1], path)
-    return {key: [normalise_text(table[key]) for table in tables] for key in dump.keys}
+        table = read_table(path)
+        require_same_keys(dump.wav, table, path)
+        tables.append({key: normalise_text(text) for key, text in table.items()})
+        refuse_wordless(path, tables[-1].values())
+    return {key: [table[key] for table in tables] for key in dump.keys}
 
 
 class Heard:
@@ -64,10 +66,15 @@ class Heard:
         require_same_keys(dump.wav, separated.spk[0], separated.folder / "spk1.scp")
 
     def signals(self, kind: str, key: str) -> np.ndarray:
-        """What of an utterance is transcribed, ``(signals, samples)``."""
+        """What of an utterance is transcribed, ``(signals, samples)``.
+
+        Raises:
+            ContrasepError: audio that cannot be read, outputs of another rate or length than the mixture.
+        """
         if kind == "clean":
             return self.dump.sources(key)
-        return self.dump.mixture(key)[None] if kind == "mixed" else self.separated.outputs(key)
+        mixture = self.dump.mixture(key)
+        return mixture[None] if kind == "mixed" else self.separated.outputs(key, self.dump.rate, len(mixture))
 
     def transcripts(self, kind: str) -> dict[str, list[str]]:
         """Utterance id -> transcripts."""

@@ -14,7 +14,7 @@ import torch
 from contrasep_lib.asr.data import Spoken, batches
 from contrasep_lib.asr.files import save_recogniser
 from contrasep_lib.asr.options import AsrOptions
-from contrasep_lib.asr.recogniser import Recogniser, padded
+from contrasep_lib.asr.recogniser import Recogniser, least_samples, padded
 from contrasep_lib.asr.tokens import Tokens
 from contrasep_lib.errors import ContrasepError
 from contrasep_lib.io.atomic import write_text
@@ -91,7 +91,8 @@ class Training:
         device: where it computes.
 
     Raises:
-        ContrasepError: no transcripts, or no recording to learn from.
+        ContrasepError: no transcripts, or no recording to learn from; recordings that are too short for the encoder
+            are left out.
     """
 
     def __init__(
@@ -102,10 +103,14 @@ class Training:
         self.options, self.folder, self.device = options, folder, device
         tokens = Tokens.train((one.text for one in training), options.units)
         units = [tokens.encode(one.text) for one in training]
-        kept = [index for index, numbers in enumerate(units) if numbers]
+        fewest = least_samples(options, training=True)
+        long = [round(one.seconds * options.rate) >= fewest for one in training]
+        kept = [index for index, numbers in enumerate(units) if numbers and long[index]]
+        self.short, self.least = long.count(False), fewest / options.rate
         if not kept or not validation:
             lacking = "--valid-sets" if kept else "--train-sets"
-            raise ContrasepError(f"{lacking}: no recording with words; name sets with transcripts")
+            least = f" of {self.least:.2f} s or more" if self.short and not kept else ""
+            raise ContrasepError(f"{lacking}: no recording with words{least}; name sets with transcripts")
         self.training, self.units = [training[index] for index in kept], [units[index] for index in kept]
         self.validation = list(validation)
         words = {word for one in self.training for word in one.text.split()}
@@ -116,6 +121,8 @@ class Training:
     def run(self, log: Any = print) -> float:
         """Train until time or steps are over; returns the best word error rate on validation."""
         options, model = self.options, self.model
+        if self.short:
+            log(f"{self.short} recordings are shorter than {self.least:.2f} s and left out")
         optimiser = _optimiser(model, options)
         clock = time.process_time if options.budget_clock == "cpu" else time.monotonic
         started, validated = clock(), 0.0

@@ -19,7 +19,7 @@ from contrasep_lib.errors import ContrasepError
 from contrasep_lib.io.ids import shown
 
 POCKETSPHINX = "pocketsphinx"
-# words of a command's error output that a message shows
+# characters of a command's last words that a message shows
 SHOWN_ERROR = 200
 
 
@@ -158,7 +158,8 @@ class Command(Transcriber):
         except OSError as error:
             raise ContrasepError(f"--asr-cmd: {words[0]}: {error.strerror}; name an existing program") from None
         if done.returncode:
-            said = " ".join(done.stderr.decode("utf-8", "replace").split())[-SHOWN_ERROR:]
+            printed = (" ".join(part.decode("utf-8", "replace").split()) for part in (done.stderr, done.stdout))
+            said = next(filter(None, printed), "it printed nothing")[-SHOWN_ERROR:]
             raise ContrasepError(f"--asr-cmd: {words[0]} ended with status {done.returncode} ({said})")
         return done.stdout.decode("utf-8", "replace")
 

@@ -3,12 +3,16 @@
 --scp names recordings by a table KEY FILE, --dump by a dumped single-speaker set. The recogniser is an asr.pth of
 contrasep train-asr, or pocketsphinx with its own English model (a weak reference, at 16 kHz). A recording that
 nothing is heard in has no line, as a table has no empty values. With a file 'text' beside the recordings' table, the
-word error rate is printed.
+word error rate is printed; --out never replaces that file.
 """
 
 from __future__ import annotations
 
 import argparse
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -26,9 +30,17 @@ def run(args: argparse.Namespace) -> None:
 
     from contrasep_lib.asr.recordings import recordings_of
     from contrasep_lib.asr.transcribers import transcriber_of
+    from contrasep_lib.errors import ContrasepError
     from contrasep_lib.io.parallel import progress
-    from contrasep_lib.io.scp import read_table, write_table
+    from contrasep_lib.io.scp import write_table
 
+    table = Path(args.dump, "wav.scp") if args.dump else Path(args.scp)
+    path = table.with_name("text")
+    for read in (table, path):
+        if read.is_file() and Path(args.out).exists() and read.samefile(args.out):
+            raise ContrasepError(f"--out: {read} is read here, and not written over; name another file")
+    # before anything is written, which may be a file of this name
+    said = _references(path)
     transcriber = transcriber_of(args.model)
     recordings = recordings_of(args.scp, args.dump, transcriber.rate, transcriber.batch)
     heard: dict[str, str] = {}
@@ -36,11 +48,17 @@ def run(args: argparse.Namespace) -> None:
         for batch in shown:
             heard |= transcriber.transcribe(batch)
     write_table(args.out, {key: text for key, text in heard.items() if text})
-    path = (Path(args.dump) if args.dump else Path(args.scp).parent) / "text"
-    if path.is_file():
-        from contrasep_lib.corpus.single import normalise_text
+    said = {key: text for key, text in said.items() if key in heard}
+    if any(said.values()):
         from contrasep_lib.score.words import error_rate
 
-        said = {key: normalise_text(text) for key, text in read_table(path).items() if key in heard}
         rate = error_rate([text.split() for text in said.values()], [heard[key].split() for key in said])
         print(f"transcribe: word error rate {rate:.1%} of {len(said)} recordings by {path}")
+
+
+def _references(path: Path) -> dict[str, str]:
+    """Normalised transcripts by a table that is there, and none by one that is not."""
+    from contrasep_lib.corpus.single import normalise_text
+    from contrasep_lib.io.scp import read_table
+
+    return {key: normalise_text(text) for key, text in read_table(path).items()} if path.is_file() else {}

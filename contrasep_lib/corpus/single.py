@@ -5,8 +5,8 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-import re
 import shutil
+import unicodedata
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,11 @@ from typing import Any
 from contrasep_lib.errors import ContrasepError
 from contrasep_lib.io.atomic import remove_tree, write_text
 from contrasep_lib.io.scp import invert_utt2spk, write_table
+
+# typographic apostrophe, and the letter that looks like it
+_APOSTROPHES = {0x2019: "'", 0x02BC: "'"}
+# first letters of Unicode's categories: letters, marks, numbers
+_KEPT = "LMN"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,8 +47,23 @@ class Utterance:
 
 
 def normalise_text(sentence: str) -> str:
-    """A transcript of a sentence: upper case, words separated by one space, apostrophes kept."""
-    return " ".join(re.sub(r"[^A-Z' ]+", " ", sentence.upper()).split())
+    """A transcript of a sentence: upper case, words separated by one space.
+
+    Letters, marks and digits of any script stay, in Unicode's composed form (NFC), and apostrophes, the typographic
+    ones as ``'``.
+
+    Example:
+        >>> normalise_text("Don\u2019t - in 1998!")
+        "DON'T IN 1998"
+    """
+    text = unicodedata.normalize("NFC", sentence.translate(_APOSTROPHES).upper())
+    return " ".join("".join(c if c == "'" or unicodedata.category(c)[0] in _KEPT else " " for c in text).split())
+
+
+def refuse_wordless(path: str | os.PathLike, texts: Iterable[str]) -> None:
+    """Raise ContrasepError, naming the table, if none of its normalised transcripts has a word."""
+    if not any(texts):
+        raise ContrasepError(f"{path}: expected transcripts, got no word in any line; name a set that has them")
 
 
 def write_single_set(folder: str | os.PathLike, utterances: Iterable[Utterance]) -> None:

@@ -294,13 +294,29 @@ class SeparatedSet:
         """Utterance ids, sorted."""
         return list(self.spk[0])
 
-    def outputs(self, key: str) -> np.ndarray:
-        """Separated signals, ``(outputs, samples)`` float32; the number varies by utterance."""
-        tracks = [
-            read_entry(self.folder / f"spk{number}.scp", key, table[key])[0]
-            for number, table in enumerate(self.spk, 1)
-            if key in table
-        ]
+    def outputs(self, key: str, rate: int | None = None, samples: int | None = None) -> np.ndarray:
+        """Separated signals, ``(outputs, samples)`` float32; the number varies by utterance.
+
+        Args:
+            key: utterance id.
+            rate, samples: of the mixture, which every output has to have; None for any.
+
+        Raises:
+            ContrasepError: no output, or one of another rate or length.
+            ValueError: outputs that differ in length, where any is allowed.
+        """
+        tracks = []
+        for number, table in enumerate(self.spk, 1):
+            if key not in table:
+                continue
+            path = self.folder / f"spk{number}.scp"
+            track, own = read_entry(path, key, table[key])
+            for expected, got, unit in ((rate, own, "Hz"), (samples, len(track), "samples")):
+                if expected is not None and got != expected:
+                    raise ContrasepError(
+                        f"{path}: '{key}': expected {expected} {unit} as in the mixture, got {got}; run stage 5 again"
+                    )
+            tracks.append(track)
         if not tracks:
             raise ContrasepError(f"{self.folder}/spk1.scp: key '{key}' missing; run stage 5 again")
         return np.stack(tracks)

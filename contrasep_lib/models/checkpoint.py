@@ -169,12 +169,12 @@ def read_model(path: str | os.PathLike, device: str | torch.device = "cpu") -> d
         features, model = _options(content, f"{path}: checkpoint of another version: ")
     except ContrasepError as error:
         raise ContrasepError(f"{error}{_plugins_words(content['training'])}") from None
-    if wrong := _no_weight(content["state"]):
+    if wrong := no_weight(content["state"]):
         raise ContrasepError(f"{path}: expected finite weights by name, got {wrong}; train again, or name another file")
     return {"features": features, "model": model, "training": content["training"], "state": content["state"]}
 
 
-def _no_weight(state: Any) -> str | None:
+def no_weight(state: Any) -> str | None:
     """What in a state is no dense tensor of finite values, in words; None if all are."""
     if not isinstance(state, Mapping):
         return type(state).__name__

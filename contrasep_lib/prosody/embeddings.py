@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -13,6 +13,9 @@ from contrasep_lib.io.parallel import progress
 from contrasep_lib.io.scp import read_table
 from contrasep_lib.prosody.extraction import Frames, read_samples
 from contrasep_lib.prosody.frames import HOP, RATE
+
+if TYPE_CHECKING:
+    from contrasep_lib.nodes.options import FeatureOptions
 
 # what is embedded: the first seconds of some utterances of each speaker, of so many at most
 SECONDS, EACH, MOST = 4.0, 3, 300
@@ -63,14 +66,28 @@ def embed(
             samples = read_samples(table, name, entries[name])[: round(SECONDS * RATE)]
             z, known = _of_frames(model, samples)
             mine = np.arange(min(starts[number + 1] - starts[number], len(samples) // HOP + 1))
-            # frame 0 of the model and of the features have their centres at sample 0
-            nearest = np.rint(mine * HOP / model.features.hop).astype(int).clip(0, len(z) - 1)
+            nearest = nearest_frames(mine * HOP, model.features, len(z))
             mine, nearest = mine[known[nearest]], nearest[known[nearest]]
             found.append(z[nearest])
             places.append(starts[number] + mine)
     if not found:
         raise ContrasepError(f"{folder}: no utterances to embed")
     return np.concatenate(found), np.concatenate(places)
+
+
+def nearest_frames(samples: np.ndarray, features: FeatureOptions, count: int) -> np.ndarray:
+    """The model's frames whose centres are nearest to these samples, ``(n,)`` of ``(n,)``.
+
+    ``win - hop`` zeros stand before a signal (`contrasep_lib.nodes.stft.pad`), so the centre of frame ``t`` is the
+    sample ``t hop + hop - win / 2``.
+
+    Args:
+        samples: places, from 0 on.
+        features: framing of the model.
+        count: its frames.
+    """
+    places = (samples - features.hop + features.win / 2) / features.hop
+    return np.rint(places).astype(int).clip(0, count - 1)
 
 
 def _of_frames(model: Any, samples: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -9,6 +9,7 @@ import os
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -118,7 +119,8 @@ def measure_all(folder: str | os.PathLike, cache: str | os.PathLike, nj: int = 1
 
     Args:
         folder: data directory, or dump, of single speakers.
-        cache: folder of the shards; those of the same utterances and entries are read, not made again.
+        cache: folder of the shards; those of the same utterances, entries and audio are read, not made again. Audio is
+            known by ``utt2checksum``, or by ``utt2num_samples`` and the size and time of its file.
         nj: processes.
 
     Raises:
@@ -131,7 +133,8 @@ def measure_all(folder: str | os.PathLike, cache: str | os.PathLike, nj: int = 1
         raise ContrasepError(f"{folder}/utt2spk: expected at least 4 speakers, got {len(speakers)}")
     table = Path(folder) / "wav.scp"
     parts = [names[start : start + SHARD] for start in range(0, len(names), SHARD)]
-    paths = [Path(cache) / f"{_digest(part, wav)}.npz" for part in parts]
+    signs = _signs(table, wav)
+    paths = [Path(cache) / f"{_digest(part, wav, signs)}.npz" for part in parts]
     due = [(path, table, part, [wav[name] for name in part]) for path, part in zip(paths, parts) if _read(path) is None]
     in_processes(_write, due, nj, "measuring shards")
     found = [_require(path) for path in paths]
@@ -144,8 +147,33 @@ def measure_all(folder: str | os.PathLike, cache: str | os.PathLike, nj: int = 1
     )
 
 
-def _digest(part: Sequence[str], wav: dict[str, str]) -> str:
-    document = json.dumps([FORMAT, [(name, wav[name]) for name in part]])
+def _signs(table: Path, wav: dict[str, str]) -> dict[str, Any]:
+    """Utterance -> what tells its audio from other audio of the same name and entry."""
+    from contrasep_lib.io.dumpset import UTT2CHECKSUM, UTT2NUM_SAMPLES
+
+    paths = [table.with_name(name) for name in (UTT2CHECKSUM, UTT2NUM_SAMPLES)]
+    sums, lengths = (read_table(path) if path.is_file() else {} for path in paths)
+    return {
+        name: [sums[name]] if name in sums else [lengths.get(name), *_stamp(table, entry)]
+        for name, entry in wav.items()
+    }
+
+
+def _stamp(table: Path, entry: str) -> tuple[int, ...]:
+    """Size in bytes and time of change in ns of an entry's file; nothing where reading it will say what is wrong."""
+    from contrasep_lib.io.ark import parse_entry
+    from contrasep_lib.io.dumpset import located
+    from contrasep_lib.io.kaldi import RefusedError
+
+    try:
+        found = os.stat(parse_entry(located(table, entry))[0])
+    except (RefusedError, OSError):
+        return ()
+    return found.st_size, found.st_mtime_ns
+
+
+def _digest(part: Sequence[str], wav: dict[str, str], signs: dict[str, Any]) -> str:
+    document = json.dumps([FORMAT, [(name, wav[name], signs[name]) for name in part]])
     return hashlib.sha256(document.encode()).hexdigest()[:32]
 
 

@@ -62,6 +62,9 @@ def study(
     write_text(out / "lags.tsv", table(_lag_rows(found)))
     if model is not None:
         write_text(out / "probes.tsv", table(_probe_rows(found)))
+    else:
+        # of an earlier run: it would stand beside numbers of other data
+        (out / "probes.tsv").unlink(missing_ok=True)
     draw_study(out / "prosody.png", found)
     write_text(out / "prosody.json", to_json(found))
     return found
@@ -233,7 +236,8 @@ def chance_words(lags: Sequence[dict[str, Any]], feature: str) -> str:
     last = max((index for index, yes in enumerate(told) if yes), default=-1)
     if last < 0:
         return "at chance at every distance"
+    seconds = lags[min(last + 1, len(told) - 1)]["seconds"]
     if last == len(told) - 1:
-        return "at chance at some lags, distinguishable from another speaker across utterances"
-    seconds = lags[last + 1]["seconds"]
+        where = "across utterances" if seconds is None else f"at {seconds:g} s"
+        return f"at chance at some lags, distinguishable from another speaker {where}"
     return f"at chance from {'another utterance' if seconds is None else f'{seconds:g} s'} on"

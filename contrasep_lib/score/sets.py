@@ -44,8 +44,8 @@ class Scorer:
         """Score one utterance.
 
         Raises:
-            ContrasepError: audio that cannot be read, lengths that differ, or a number of outputs
-                that contradicts the evidence.
+            ContrasepError: audio that cannot be read, lengths or rates that differ, or a number of
+                outputs that contradicts the evidence.
         """
         mixture, sources = self.dump.mixture(key), self.dump.sources(key)
         if sources.shape[1] != len(mixture):
@@ -54,7 +54,7 @@ class Scorer:
                 f"{len(mixture)}; run stage 2 again"
             )
         try:
-            outputs = self.separated.outputs(key)
+            outputs = self.separated.outputs(key, self.dump.rate)
         except ValueError:
             raise ContrasepError(
                 f"{self.separated.folder}: outputs of '{key}' differ in length; run stage 5 again"

@@ -7,10 +7,10 @@ import pytest
 import soundfile
 import torch
 
-from contrasep_lib.asr.data import batches, read_spoken
+from contrasep_lib.asr.data import Spoken, batches, read_spoken
 from contrasep_lib.asr.files import load_recogniser, save_recogniser
 from contrasep_lib.asr.options import AsrOptions
-from contrasep_lib.asr.recogniser import LEAST_SECONDS, Recogniser, collapsed, without_ends
+from contrasep_lib.asr.recogniser import LEAST_SECONDS, Recogniser, collapsed, least_samples, without_ends
 from contrasep_lib.asr.tokens import Tokens
 from contrasep_lib.asr.train import Training, error_rates, transcribe_all
 from contrasep_lib.bin.main import main
@@ -50,6 +50,13 @@ def spoken(tmp_path_factory):
     write_table(folder / "text", texts)
     write_table(folder / "utt2num_samples", {key: str(len(speak(text))) for key, text in texts.items()})
     return folder
+
+
+class Cut(Spoken):
+    """The beginning of a recording."""
+
+    def audio(self, rate):
+        return super().audio(rate)[: round(self.seconds * rate)]
 
 
 def small(**other):
@@ -122,6 +129,54 @@ def test_silence_at_the_ends_changes_no_transcript():
         assert LEAST_SECONDS * RATE <= len(without_ends(click, RATE)) <= 0.3 * RATE
 
 
+@pytest.mark.parametrize("encoder", ["rnn", "conformer"])
+@pytest.mark.parametrize("hop", [2.0, 8.0, 32.0, 40.0])
+def test_the_shortest_recordings_are_heard_and_learned_from(encoder, hop):
+    options = small(encoder=encoder, hop_ms=hop, decoding="greedy", layers=1, width=8)
+    model = Recogniser(options, Tokens.train(TEXTS, 40))
+    rng = np.random.default_rng(0)
+    least = max(least_samples(options), int(LEAST_SECONDS * RATE))
+    click = np.zeros(2 * least)
+    click[least] = 0.5
+    model.eval()
+    sizes = (0, 1, 200, least - 1, least, least + 1)
+    heard = model.transcribe([0.1 * rng.standard_normal(size) for size in sizes] + [click])
+    assert heard[:4] == ["", "", "", ""] and len(heard) == 7
+    # the least that the encoder takes, by itself
+    exact = least_samples(options)
+    encoded, frames = model.encode(torch.randn(1, exact), torch.tensor([exact]))
+    assert encoded.shape[1] == frames[0] >= 1
+    model.train()
+    exact = least_samples(options, training=True)
+    loss = model.loss(torch.randn(1, exact), torch.tensor([exact]), torch.tensor([[1]]), torch.tensor([1]))
+    assert torch.isfinite(loss)
+
+
+def test_the_least_length_is_that_of_the_encoder():
+    from espnet.nets.pytorch_backend.transformer.subsampling import TooShortUttError
+
+    options = small(encoder="conformer", hop_ms=40.0, decoding="greedy")
+    model, least = Recogniser(options, Tokens.train(TEXTS, 40)).eval(), least_samples(options)
+    with pytest.raises(TooShortUttError):
+        model.encode(torch.randn(1, least - 1), torch.tensor([least - 1]))
+
+
+def test_recordings_that_are_too_short_are_left_out_of_training(spoken, tmp_path):
+    recordings = read_spoken([spoken])
+    cut = [Cut(one.dump, one.key, one.text, 300 / RATE) for one in recordings[:5]]
+    options, said = small(steps=2), []
+    training = Training([*cut, *recordings], [*cut[:1], *recordings[:2]], options, tmp_path)
+    training.run(said.append)
+    assert training.training == recordings
+    assert said[0] == "5 recordings are shorter than 0.08 s and left out"
+    assert transcribe_all(training.model, cut) == [""] * 5
+    with pytest.raises(ContrasepError, match="--train-sets: no recording with words of 0.08 s or more"):
+        Training(cut, recordings, options, tmp_path)
+    said.clear()
+    Training(recordings, recordings[:2], options, tmp_path).run(said.append)
+    assert not any("left out" in line for line in said)
+
+
 def test_a_foreign_or_damaged_file_is_one_line(tmp_path):
     path = tmp_path / "asr.pth"
     with pytest.raises(ContrasepError, match="no such checkpoint"):
@@ -134,11 +189,39 @@ def test_a_foreign_or_damaged_file_is_one_line(tmp_path):
     foreign = torch.zeros(4, dtype=torch.uint8)
     for change in ({"version": 1}, {"words": 3}, {"tokens": foreign}, {"state": {}}, {"asr": {"units": -1}}):
         torch.save({**content, **change}, path)
-        with pytest.raises(ContrasepError, match="asr.pth: |sentencepiece"):
+        with pytest.raises(ContrasepError, match="asr.pth: "):
             load_recogniser(path)
     path.write_bytes(path.read_bytes()[:-500])
     with pytest.raises(ContrasepError, match=r"asr.pth: "):
         load_recogniser(path)
+
+
+def test_weights_that_are_none_are_one_line(tmp_path):
+    path = tmp_path / "asr.pth"
+    save_recogniser(path, Recogniser(small(), Tokens.train(TEXTS, 40)), {})
+    content = torch.load(path, weights_only=True)
+    name, weight = next((name, weight) for name, weight in content["state"].items() if weight.is_floating_point())
+    spread = torch.zeros(1).expand(weight.shape)
+    tokens = content["tokens"]
+    for change, words in (
+        ({"state": {**content["state"], name: torch.full_like(weight, torch.nan)}}, "state: .* NaN or infinity"),
+        ({"state": {**content["state"], name: weight.clone().index_fill_(0, torch.tensor([0]), torch.inf)}}, "NaN"),
+        ({"state": {**content["state"], name: spread}}, "more values than the file holds"),
+        ({"state": {**content["state"], name: weight.to_sparse()}}, "without plain values"),
+        ({"state": {**content["state"], name: 3}}, "int under"), ({"state": [1]}, "got list"),
+        ({"tokens": b"text"}, "tokens: .*bytes under"), ({"tokens": tokens[:1].expand(1 << 40)}, "more values"),
+        ({"tokens": tokens.to_sparse()}, "without plain values"),
+        ({"tokens": tokens[:0]}, "tokens: not a sentencepiece"),
+        ({"tokens": torch.tensor(list(b"garbage"), dtype=torch.uint8)}, "tokens: not a sentencepiece model"),
+    ):
+        torch.save({**content, **change}, path)
+        with pytest.raises(ContrasepError, match=f"asr.pth: .*{words}") as error:
+            load_recogniser(path)
+        assert "\n" not in str(error.value)
+    for missing in ("state", "tokens", "asr", "words"):
+        torch.save({key: value for key, value in content.items() if key != missing}, path)
+        with pytest.raises(ContrasepError, match="asr.pth: "):
+            load_recogniser(path)
 
 
 def test_batches_hold_every_recording_once_within_their_seconds(spoken):

@@ -94,6 +94,20 @@ def test_rates_by_hand(tmp_path, listener, capsys, each):
     assert "separated  30.0%" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("change, words", [
+    (lambda signal: (signal, 2 * RATE), "expected 8000 Hz as in the mixture, got 16000"),
+    (lambda signal: (np.repeat(signal, 2), 2 * RATE), "expected 8000 Hz as in the mixture, got 16000"),
+    (lambda signal: (signal[:3000], RATE), "expected 8000 samples as in the mixture, got 3000"),
+])
+def test_outputs_of_another_rate_or_length_are_one_line(tmp_path, listener, capsys, change, words):
+    make_set(tmp_path, [[tone(900), tone(400)], [tone(900), tone(400)]])
+    soundfile.write(tmp_path / "c_d_2_1.wav", *change(tone(400)))
+    assert score(tmp_path, "--wer", "--asr-cmd", listener) == 1
+    line = capsys.readouterr().err.splitlines()[-1]
+    assert "separated/spk2.scp: 'c_d_2': " in line and words in line and line.endswith("; run stage 5 again")
+    assert not (tmp_path / "score").exists()
+
+
 def test_a_set_without_transcripts_and_a_call_without_a_recogniser_are_one_line(tmp_path, listener, capsys):
     make_set(tmp_path, [[tone(400)], [tone(900)]])
     (tmp_path / "dump/text_spk2").unlink()
@@ -103,6 +117,17 @@ def test_a_set_without_transcripts_and_a_call_without_a_recogniser_are_one_line(
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) == 3 and "text_spk2: no transcripts of this set" in lines[0]
     assert "--wer: name a recogniser" in lines[1] and "they go with --wer" in lines[2]
+
+
+def test_references_of_any_script_count_and_none_is_one_line(tmp_path, listener, capsys):
+    make_set(tmp_path, [[tone(400)], [tone(900)]])
+    for number, text in ((1, "в доме 3"), (2, "über")):
+        write_table(tmp_path / f"dump/text_spk{number}", dict.fromkeys(["a_b_1", "c_d_2"], text))
+    assert score(tmp_path, "--wer", "--asr-cmd", listener) == 0
+    assert json.loads((tmp_path / "score/wer.json").read_text())["word_error_rate"]["clean"]["words"] == 8
+    write_table(tmp_path / "dump/text_spk2", dict.fromkeys(["a_b_1", "c_d_2"], "?!"))
+    assert score(tmp_path, "--wer", "--asr-cmd", listener) == 1
+    assert "text_spk2: expected transcripts, got no word in any line" in capsys.readouterr().err.splitlines()[-1]
 
 
 def test_cut_sources_are_warned_of(tmp_path, listener, capsys):
@@ -134,6 +159,10 @@ def test_nothing_reaches_a_shell(tmp_path, monkeypatch):
         ("", "expected a command, got nothing"), ("a 'b", "No closing quotation; close the quotes"),
         ("no-such-program-here {wav}", "no-such-program-here: No such file or directory; name an existing program"),
         ("PYTHON -c 'import sys; sys.exit(\"it broke\")' {wav}", r"ended with status 1 \(it broke\)"),
+        ("PYTHON -c 'print(\"it said why\"); exit(3)' {wav}", r"ended with status 3 \(it said why\)"),
+        ("PYTHON -c 'import sys; print(\"out\"); sys.exit(\"err\")' {wav}", r"ended with status 1 \(err\)"),
+        ("PYTHON -c 'exit(3)' {wav}", r"ended with status 3 \(it printed nothing\)"),
+        ("PYTHON -c 'print(\"x\" * 300 + \"end\"); exit(3)' {wav}", r"ended with status 3 \(x{197}end\)"),
         ("PYTHON -c pass", r"wrote no table \{text\}"),
         (
             "PYTHON -c 'import sys; open(sys.argv[2], \"w\").write(\"other x\")'",

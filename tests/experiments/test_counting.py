@@ -1,5 +1,6 @@
 """Counts of speakers with the trainings of a sweep: recordings, tables, the whole command."""
 
+import functools
 import json
 import math
 import sys
@@ -11,6 +12,7 @@ import torch
 
 from contrasep_lib.config import build
 from contrasep_lib.errors import ContrasepError
+from contrasep_lib.io.scp import write_table
 from contrasep_lib.models.checkpoint import save_model
 from contrasep_lib.models.options import ModelOptions
 from contrasep_lib.models.separation import SeparationModel
@@ -22,6 +24,7 @@ from contrasep_lib.separate.clustering_state import ClusteringState
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tools"))
 import experiments  # noqa: E402
 from experimentkit import counted, counting, entries, page  # noqa: E402
+from experimentkit.judging import as_text  # noqa: E402
 
 RATE, FEATURES = 8000, FeatureOptions(64, 16)
 VOICES = {"x": 300, "y": 900, "z": 2100}
@@ -33,7 +36,7 @@ class Tones:
     rate = RATE
 
     def __init__(self, folder):
-        name = Path(folder).name
+        self.folder, name = folder, Path(folder).name
         if name.endswith("_single"):
             self.speakers = {f"{voice}{number}": (voice,) for voice in VOICES for number in (0, 1)}
         else:
@@ -77,13 +80,34 @@ def test_twins_are_one_voice_at_two_speeds(tones):
 
 @pytest.mark.parametrize("speakers, tables, words", [
     ("xy", {"spk2gender": {"x": "f", "y": "f"}}, "same sex"),
-    ("xy", {"spk2gender": {"x": "f", "y": "m"}, "spk2lang": {"x": "de", "y": "de"}}, "different sexes, same language"),
+    ("xy", {"spk2gender": {"x": "f", "y": "m"}, "utt2lang": {"x": "de", "y": "de"}}, "different sexes, same language"),
     ("xy", {"spk2gender": {"x": "f"}}, ""),
     ("xyz", {"spk2gender": dict.fromkeys("xyz", "f")}, ""),
     ("xy", {}, ""),
 ])
 def test_conditions_of_two_speakers(speakers, tables, words):
     assert counting.condition_of(list(speakers), tables) == words
+
+
+def test_a_table_of_speakers_with_an_empty_line_is_one_line(tmp_path):
+    (tmp_path / "spk2gender").write_text("a f\n\nb m\n")
+    with pytest.raises(ContrasepError, match="spk2gender:2: empty line"):
+        counting.speaker_tables(tmp_path)
+    (tmp_path / "spk2gender").write_text("a f\nb m\n")
+    assert counting.speaker_tables(tmp_path) == {"spk2gender": {"a": "f", "b": "m"}}
+
+
+def test_languages_of_speakers_are_those_of_their_utterances(tmp_path):
+    languages = {"x-1": "de", "x-2": "de", "y-1": "fr", "z-1": "de", "z-2": "fr"}
+    write_table(tmp_path / "utt2spk", {name: name[0] for name in languages})
+    write_table(tmp_path / "utt2lang", languages)
+    tables = counting.speaker_tables(tmp_path)
+    assert tables == {"utt2lang": {"x": "de", "y": "fr"}}
+    assert counting.condition_of(["x", "y"], tables) == "different languages"
+    assert counting.condition_of(["x", "z"], tables) == ""
+    write_table(tmp_path / "utt2lang", {**languages, "w-1": "de"})
+    with pytest.raises(ContrasepError, match="utt2lang: key 'w-1' is not"):
+        counting.speaker_tables(tmp_path)
 
 
 def row(name, number, key, voices, seed, largest, cut, gain="", condition=""):
@@ -177,6 +201,11 @@ def test_a_sweep_is_counted_and_published(sweep, monkeypatch):
         assert not row["classifier"] and bool(row["si_snri"]) == (row["speakers"] != "1")
     monkeypatch.setattr(counting, "Counters", None)
     assert command(sweep) == 0 and counting.read_counted(sweep / "counted.tsv") == rows
+    for options in (["--mixtures", "1"], ["--twins", "2"], ["--singles", "4"]):
+        with pytest.raises(ContrasepError, match=f"counted.tsv: .*: {options[0][2:]} is .* name another sweep"):
+            command(sweep, *options)
+    (sweep / "counted.json").unlink()
+    assert command(sweep, "--mixtures", "1") == 0
 
     home = sweep.parents[1] / "docs"
     for name in ("RESULTS", "PICTURES"):
@@ -189,6 +218,44 @@ def test_a_sweep_is_counted_and_published(sweep, monkeypatch):
         header, *lines = [line.split("\t") for line in (home / f"RESULTS/some_{name}.tsv").read_text().splitlines()]
         assert lines and all(len(line) == len(header) for line in lines) and "classifier" not in header
     assert (home / "PICTURES/some.png").stat().st_size > 5000
+
+
+def test_counts_without_conditions_are_published(tmp_path, monkeypatch):
+    for name in ("RESULTS", "PICTURES"):
+        monkeypatch.setattr(page, name, tmp_path / name)
+    monkeypatch.setattr(page, "PAGE", tmp_path / "page.md")
+    monkeypatch.setattr(entries, "read_entries", list)
+    table = tmp_path / "exp/sweep_some/counted.tsv"
+    table.parent.mkdir(parents=True)
+
+    def publish(rows):
+        table.write_text(as_text(rows, counting.COLUMNS))
+        assert experiments.publish(experiments.parse(["publish", "some", "--recipe", str(tmp_path)])) == 0
+        return [(tmp_path / f"RESULTS/some_{of}.tsv").read_text().splitlines() for of in ("numbers", "conditions")]
+
+    numbers, conditions = publish([{**each, "condition": ""} for each in ROWS if each["set"] != "twins"])
+    assert len(numbers) == 3 and numbers[0] == "\t".join(counted.by_numbers(ROWS)[0])
+    assert conditions == ["set\tcondition\tmixtures\tseeds\tsi_snri\tlargest Q\trecursive split"]
+    assert publish(ROWS)[1][0] == conditions[0] == "\t".join(counted.by_conditions(ROWS)[0])
+    # no method of which all rows have a number
+    rows = [{**each, **dict.fromkeys(counting.METHODS, "")} for each in ROWS]
+    assert publish(rows)[0] == ["\t".join(counted.number_columns(rows))]
+    with pytest.raises(ContrasepError, match="counted.tsv: expected rows, got none"):
+        publish([])
+
+
+def test_several_settings_and_rows_that_stand_twice_are_one_line(tmp_path):
+    other = [{**each, "setting": "t"} for each in ROWS]
+    drawn = functools.partial(counted.draw_counted, path=tmp_path / "x.png")
+    for summed in (counted.by_numbers, counted.by_conditions, drawn):
+        with pytest.raises(ContrasepError, match="trainings of one setting, got 's', 't'; count a sweep of each"):
+            summed([*ROWS, *other])
+    path = tmp_path / "counted.tsv"
+    path.write_text(as_text([*ROWS, *other], counting.COLUMNS))
+    assert len(counting.read_counted(path)) == 2 * len(ROWS)
+    path.write_text(as_text([*ROWS, ROWS[3]], counting.COLUMNS))
+    with pytest.raises(ContrasepError, match="counted.tsv: expected one row of setting 's', seed '1', set 'dev_1mix'"):
+        counting.read_counted(path)
 
 
 def test_what_is_not_there_is_one_line(sweep, tmp_path):

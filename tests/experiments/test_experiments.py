@@ -1,6 +1,7 @@
 """Experiments: what scripts would train, how trainings are judged, and the page of all."""
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -157,6 +158,54 @@ def test_what_is_judged_is_not_judged_again(sweep, monkeypatch):
     assert judged(sweep, "--partitions", "network={solver: network}") == more
 
 
+@pytest.mark.parametrize("options, words", [
+    (["--phase", "pretrain"], "phase is finetune there, pretrain here"),
+    (["--mixtures", "2"], "mixtures is 100 there, 2 here"),
+    (["--dump", "other"], "sets.one is "), (["--dump", "one", "two"], "sets.two is None there"),
+    (["--partitions", "k-means={solver: spectral}"], "partition.k-means.solver."),
+    (["--partitions", "k-means={solver: kmeans, clusters: 4}"], "partition.k-means.clusters is None there, 4 here"),
+])
+def test_a_sweep_judged_otherwise_is_one_line(sweep, tmp_path, options, words):
+    for path in tmp_path.glob("t_*"):
+        shutil.copytree(path / "finetune", path / "pretrain")
+    judged(sweep, "--partitions", "k-means={solver: kmeans}")
+    before = {path.name: path.read_bytes() for path in sweep.iterdir()}
+    if "--partitions" not in options:
+        options = ["--partitions", "k-means={solver: kmeans}", *options]
+    with pytest.raises(ContrasepError, match="judged.tsv: made with other values: ") as error:
+        judged(sweep, *options)
+    assert words in str(error.value) and str(error.value).endswith("; delete it, or name another sweep")
+    assert {path.name: path.read_bytes() for path in sweep.iterdir()} == before
+
+
+def test_a_table_goes_on_only_with_the_models_that_it_is_of(sweep, tmp_path, monkeypatch):
+    way = ("--partitions", "k-means={solver: kmeans}")
+    rows = judged(sweep, *way)
+    model = tmp_path / "t_4_0/finetune/model.pth"
+    shutil.copy(tmp_path / "t_4_1/finetune/model.pth", model)
+    with pytest.raises(ContrasepError, match="other values: model.width=4, seed 0 is"):
+        judged(sweep, *way)
+    # the table alone is deleted, as the message says
+    (sweep / "judged.tsv").unlink()
+    assert len(judged(sweep, *way)) == len(rows)
+    # a table of before there was such a file is taken as it is
+    (sweep / "judged.json").unlink()
+    monkeypatch.setattr(judging, "rows_of", None)
+    judged(sweep, "--mixtures", "1", *way)
+    assert not (sweep / "judged.json").exists()
+
+
+def test_what_a_killed_run_only_announced_binds_nobody(sweep, monkeypatch):
+    judged(sweep, "--partitions", "k-means={solver: kmeans}")
+    whole = judging.rows_of
+    monkeypatch.setattr(judging, "rows_of", None)
+    with pytest.raises(TypeError):
+        judged(sweep, "--partitions", "other={solver: kmeans, clusters: 3}")
+    monkeypatch.setattr(judging, "rows_of", whole)
+    rows = judged(sweep, "--partitions", "other={solver: spectral}")
+    assert {row["partition"] for row in rows} >= {"other", "k-means"}
+
+
 def test_more_clusters_than_talkers_go_to_the_talker_of_most_nodes(sweep):
     partitions = ("two={solver: kmeans}", "six={solver: kmeans, clusters: 6}")
     rows = judged(sweep, "--raw", "spectrum", "--partitions", *partitions)
@@ -185,6 +234,23 @@ def test_a_sweep_without_models_is_one_line(sweep, tmp_path):
     (sweep / "results.json").write_text("{}")
     with pytest.raises(ContrasepError, match="expected the results of a sweep"):
         judging.trained_of(sweep, "finetune")
+
+
+def test_two_runs_of_one_setting_and_seed_are_one_line(sweep):
+    path = sweep / "results.json"
+    content = json.loads(path.read_text())
+    # seeds of two phases: the last one alone names a run
+    for number, run in enumerate(content["runs"]):
+        run["values"] = {"config": "x/some.yaml", "pretrain.seed": number, "finetune.seed": 0}
+    path.write_text(json.dumps(content))
+    with pytest.raises(ContrasepError, match="'t_4_0' and 't_4_1' are both 'some, seed 0'; sweep them under names"):
+        judging.trained_of(sweep, "finetune")
+
+
+def test_two_sets_of_one_name_are_one_line(sweep):
+    with pytest.raises(ContrasepError, match="sets of different names, got 'one' twice"):
+        judged(sweep, "--dump", "a/one", "b/one")
+    assert not list(sweep.glob("judged*"))
 
 
 # ---------------------------------------------------------------- tables
@@ -243,6 +309,9 @@ def test_tables_that_do_not_fit_are_one_line(tmp_path):
     whole = rows({("one", "0"): (1, 2, 3.0), ("one", "1"): (2, 3, 4.0)})
     path.write_text("\n".join(whole.splitlines()[:-2]) + "\n")
     with pytest.raises(ContrasepError, match="'one': expected the same mixtures"):
+        tables.read_judged(path)
+    path.write_text(whole + whole.splitlines()[-1].replace("4.000", "5.000") + "\n")
+    with pytest.raises(ContrasepError, match="x.tsv: expected one row of setting 'one', partition 'k-means', seed '1'"):
         tables.read_judged(path)
     path.write_text(whole)
     with pytest.raises(ContrasepError, match="expected the setting 'none', got one"):
@@ -342,10 +411,34 @@ def test_scores_of_systems_make_a_table_of_differences(tmp_path):
     assert "| ours | 2 talkers | 1 | 60.0 | 5.00" in "\n".join(lines) and "| -3.00" in "\n".join(lines)
 
 
+def test_two_runs_of_one_name_are_one_line(tmp_path):
+    one, two = (scored_run(tmp_path / name, (4.0, 6.0)) for name in ("one", "two"))
+    with pytest.raises(ContrasepError, match="expected one row of setting 'ours', partition '2 talkers', seed '0'"):
+        scored.score(tmp_path / "sweep_x", [f"ours,0,2={one}", f"ours,0,2={two}"])
+    assert not (tmp_path / "sweep_x").exists()
+    # another seed, number or set is another row
+    elsewhere = two.parents[1] / "score_cv_2mix"
+    two.parent.rename(elsewhere)
+    path = scored.score(tmp_path / "sweep_x", [
+        f"ours,0,2={one}", f"ours,0,2={elsewhere / two.name}", f"ours,1,2={one}", f"ours,0,3={one}",
+    ])
+    assert len(judging.read_rows(path)) == 8
+
+
 @pytest.mark.parametrize("word", ["ours", "ours,0=x", "ours,,2=x", "ours,0,2="])
 def test_runs_of_another_form_are_one_line(word):
     with pytest.raises(ContrasepError, match="expected SETTING,SEED,TALKERS=FILE"):
         scored.run_of(word)
+
+
+def test_a_run_is_named_from_any_folder(tmp_path, monkeypatch):
+    path = scored_run(tmp_path / "ours", (4.0, 6.0))
+    monkeypatch.chdir(tmp_path / "ours")
+    whole = [scored.rows_of("ours", "0", "2", name) for name in (path, Path("score_dev_2mix/scores.tsv"))]
+    monkeypatch.chdir(path.parent)
+    whole += [scored.rows_of("ours", "0", "2", Path(name)) for name in ("scores.tsv", "./scores.tsv")]
+    assert all(rows == whole[0] for rows in whole)
+    assert whole[0][0]["set"] == "dev_2mix" and whole[0][0]["minutes"] == "60.0"
 
 
 def test_a_mixture_without_a_score_is_named(tmp_path):

@@ -39,9 +39,16 @@ def test_other_sets_and_files_are_one_line(tmp_path):
     with pytest.raises(ContrasepError, match="'clean' of 'a' differs from that of an earlier file"):
         words.collected([f"a,best={one}", f"a,oracle={two}"])
     (tmp_path / "three.json").write_text("{}")
+    empty = json.loads(one.read_text())
+    empty["word_error_rate"]["mixed"] |= {"rate": None, "ci95": None}
+    (tmp_path / "four.json").write_text(json.dumps(empty))
+    empty["word_error_rate"]["mixed"]["rate"] = "high"
+    (tmp_path / "five.json").write_text(json.dumps(empty))
     for word, line in (
         (f"a={one}", "expected SPEECH,SYSTEM=FILE"), ("a,b=none.json", "No such file"),
         (f"a,b={tmp_path}/three.json", "not what contrasep score --wer writes"),
+        (f"a,b={tmp_path}/four.json", "four.json: no word error rate of 'mixed': its transcripts hold no word"),
+        (f"a,b={tmp_path}/five.json", "five.json: not what contrasep score --wer writes"),
     ):
         with pytest.raises(ContrasepError, match=line):
             words.collected([word])

@@ -60,7 +60,9 @@ def test_the_command(contrasep, voices, tmp_path, monkeypatch):
     # again: nothing is measured, the same bytes
     before = (tmp_path / "out/prosody.json").read_bytes()
     monkeypatch.setattr(extraction, "measure", None)
+    (tmp_path / "out/probes.tsv").write_text("of an earlier run with a model\n")
     contrasep("prosody", voices, "--out", tmp_path / "out", check=True)
+    assert not (tmp_path / "out/probes.tsv").exists()
     assert (tmp_path / "out/prosody.json").read_bytes() == before
 
 
@@ -80,6 +82,49 @@ def test_goes_on_with_what_is_whole(voices, tmp_path, monkeypatch):
     assert whole.seconds == pytest.approx(1.5)
 
 
+def test_other_audio_under_the_same_names_is_measured_again(voices, tmp_path, monkeypatch):
+    data = tmp_path / "data"
+    shutil.copytree(voices, data)
+    names = list(read_table(voices / "wav.scp"))
+    for name, path in read_table(voices / "wav.scp").items():
+        shutil.copy(path, tmp_path)
+    write_table(data / "wav.scp", {name: str(tmp_path / f"{name}.wav") for name in names})
+    measured = []
+
+    def measure(samples):
+        measured.append(len(samples))
+        frames = np.zeros((2, len(extraction.COLUMNS)), np.float32)
+        return {"values": frames, "active": np.ones(2, bool), "frames": np.array([2]), "nuclei": np.array([1]),
+                "samples": np.array([len(samples)])}
+
+    monkeypatch.setattr(extraction, "SHARD", 1)
+    monkeypatch.setattr(extraction, "measure", measure)
+
+    def again():
+        measured.clear()
+        found = extraction.measure_all(data, tmp_path / "cache")
+        return len(measured), found.seconds[0]
+
+    assert again() == (len(names), 1.5) and again() == (0, 1.5)
+    path = tmp_path / f"{names[0]}.wav"
+    samples, rate = soundfile.read(path)
+    soundfile.write(path, samples[::2], rate)
+    assert again() == (1, 0.75) and again() == (0, 0.75)
+    # as many bytes, other samples
+    soundfile.write(path, samples[1::2], rate)
+    assert again() == (1, 0.75)
+    write_table(data / "utt2num_samples", dict.fromkeys(names, "7"))
+    assert again()[0] == len(names)
+    # a dump with checksums may be copied: times of files say nothing then
+    sums = dict.fromkeys(names, "00000000")
+    write_table(data / "utt2checksum", sums)
+    assert again()[0] == len(names)
+    path.touch()
+    assert again()[0] == 0
+    write_table(data / "utt2checksum", {**sums, names[1]: "00000001"})
+    assert again()[0] == 1
+
+
 def test_a_model_is_probed(voices, tmp_path):
     from pathlib import Path
 
@@ -92,6 +137,26 @@ def test_a_model_is_probed(voices, tmp_path):
     assert len(z) == len(places) > 0.9 * len(frames.values) and np.isfinite(z).all()
     assert len(np.unique(places)) == len(places) and (np.linalg.norm(z, axis=1) <= 1 + 1e-5).all()
     assert len(np.unique(frames.utterance[places])) == SPEAKERS * UTTERANCES
+
+
+@pytest.mark.parametrize("win, hop", [(256, 128), (256, 64), (1024, 256), (1024, 64), (64, 32)])
+def test_a_feature_takes_the_models_frame_around_it(win, hop):
+    import torch
+
+    from contrasep_lib.nodes import stft
+    from contrasep_lib.nodes.options import FeatureOptions
+    from contrasep_lib.prosody.embeddings import nearest_frames
+
+    features, length = FeatureOptions(win=win, hop=hop), 8000
+    count = stft.num_frames(length, features)
+    for place in (0, 1, 80, 3993, 4000, 7920, 7999):
+        click = torch.zeros(length)
+        click[place] = 1
+        loudness = stft.stft(click, features).abs().square().sum(-1)
+        (found,) = nearest_frames(np.array([place]), features, count)
+        # two frames may be as near
+        assert loudness[found] == pytest.approx(float(loudness.max()), rel=1e-4)
+    assert nearest_frames(np.array([0, 10**6]), features, count).tolist() == [win // hop // 2 - 1, count - 1]
 
 
 def test_errors_are_one_line(contrasep, voices, tmp_path):
@@ -121,4 +186,12 @@ def test_words_of_chance():
     assert chance_words(rows(0.6, 0.6, 0.4, 0.4), "x") == "at chance from 1 s on"
     assert chance_words(rows(0.6, 0.6, 0.6, 0.4), "x") == "at chance from another utterance on"
     assert chance_words(rows(0.4, 0.4, 0.4, 0.4), "x") == "at chance at every distance"
-    assert "across utterances" in chance_words(rows(0.6, 0.4, 0.4, 0.6), "x")
+    assert chance_words(rows(0.6, 0.4, 0.4, 0.6), "x") == (
+        "at chance at some lags, distinguishable from another speaker across utterances"
+    )
+    # speakers of one utterance each have no last row
+    assert chance_words(rows(0.6, 0.4, 0.6), "x") == (
+        "at chance at some lags, distinguishable from another speaker at 1 s"
+    )
+    assert chance_words(rows(0.6, 0.6, 0.4), "x") == "at chance from 1 s on"
+    assert chance_words(rows(0.6, 0.6, 0.6), "x") == "distinguishable from another speaker at every distance"

@@ -7,13 +7,14 @@ The sources of mixtures drawn from a dumped set are mixed again at each signal-t
 Across the points a mixture keeps its talkers, gains, recording of noise and places in the room. References are the dry
 talkers under noise, the direct path and 50 ms in rooms. Recordings of noise are those for tests
 (contrasep_lib/mix/noise/folder.py). Intervals are of 95 % over speakers (contrasep_lib/score/intervals.py).
-A killed run goes on behind the mixtures in FILE.each.jsonl. With --given the number of talkers is not counted; peers of
+A killed run goes on behind the mixtures in FILE.each.jsonl that were measured with the same files and options. With --given the number of talkers is not counted; peers of
 tools/bench/peers/run.py do not count in any case.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import math
 import sys
@@ -111,6 +112,42 @@ def loaded(model: str, config: str | None) -> tuple[Separate, int, bool]:
     return lambda key, mixture, count: found.separator.separate(key, mixture, count).outputs, found.rate, True
 
 
+def digest_of(model: str, config: str | None) -> str:
+    """What tells the files that `loaded` reads from others: weights, configuration, what stage 4 fitted."""
+    from contrasep_lib.separate.shipped import CONFIG, MODEL, MODULARITY, folder_of
+
+    if (Path(model) / "model.pth").is_file():
+        paths = [Path(model) / "model.pth"]
+    else:
+        folder = folder_of(model)
+        paths = [folder / MODEL, *(map(Path, config.split(",")) if config else [folder / CONFIG])]
+        paths += sorted(path for path in (folder / MODULARITY).glob("*") if path.is_file())
+    content = hashlib.sha256()
+    for path in paths:
+        content.update(hashlib.sha256(path.read_bytes()).digest())
+    return content.hexdigest()[:16]
+
+
+def read_measured(path: Path) -> list[Any]:
+    """The lines of FILE.each.jsonl; one that a killed run left unfinished goes.
+
+    Raises:
+        ContrasepError: lines of something else.
+    """
+    from contrasep_lib.io.atomic import write_text
+
+    text = path.read_text(encoding="utf-8") if path.is_file() else ""
+    whole = text[: text.rfind("\n") + 1]
+    if whole != text:
+        # the next line shall not be written behind it
+        write_text(path, whole)
+    try:
+        lines = [json.loads(line) for line in whole.splitlines()]
+        return [(key, name, points) for key, name, *points in lines]
+    except (ValueError, TypeError) as error:
+        raise ContrasepError(f"{path}: not lines of this program ({error}); delete it, or name another --tsv") from None
+
+
 def measure(separate: Separate, key: str, mixture: np.ndarray, sources: np.ndarray, counts: bool) -> tuple[float, float, float]:
     """Mean SI-SNR improvement and SI-SNR of the outputs, count given, dB; whether the count is right, NaN where none is made."""
     from contrasep_lib.score.ratios import improvements, si_snr
@@ -141,8 +178,8 @@ def rows_of(model: str, args: argparse.Namespace) -> list[dict[str, Any]]:
     keys = [dump.keys[number] for number in np.random.default_rng(0).permutation(len(dump.keys))[: args.mixtures]]
     values: dict[tuple[str, float], list[tuple[float, float, float]]] = {}
     each = args.tsv.with_suffix(".each.jsonl")
-    done = [json.loads(line) for line in each.read_text().splitlines()] if each.is_file() else []
-    ready = {row[1]: row[2:] for row in done if row[0] == [model, str(args.set), args.noise]}
+    of = [model, str(args.set), args.noise, "counted" if counts else "given", args.config, digest_of(model, args.config)]
+    ready = {name: points for known, name, points in read_measured(each) if known == of}
     for key in keys:
         if key in ready:
             for axis, value, *measured in ready[key]:
@@ -156,7 +193,7 @@ def rows_of(model: str, args: argparse.Namespace) -> list[dict[str, Any]]:
                 clean = measured if plain else clean
             values.setdefault((axis, value), []).append(clean if plain else measured)  # type: ignore[arg-type]
         with each.open("a") as file:
-            print(json.dumps([[model, str(args.set), args.noise], key, *[[*point, *found[-1]] for point, found in values.items()]]), file=file)
+            print(json.dumps([of, key, *[[*point, *found[-1]] for point, found in values.items()]]), file=file)
         print(f"{model}: {key}", file=sys.stderr, flush=True)
     rows = []
     speakers = [dump.speakers[key] for key in keys]
@@ -199,22 +236,31 @@ def draw(rows: list[dict[str, Any]], path: Path) -> None:
     figure.savefig(path, dpi=90)
 
 
-def main(arguments: list[str] | None = None) -> None:
-    """Entry point."""
-    args = parse(arguments)
+def run(args: argparse.Namespace) -> None:
+    """Measure, write the rows, draw them."""
     import torch
 
+    from contrasep_lib.io.atomic import write_text
+
     torch.set_num_threads(1)
+    for path in filter(None, (args.tsv, args.plot)):
+        path.parent.mkdir(parents=True, exist_ok=True)
     rows = [row for model in args.model for row in rows_of(model, args)]
     lines = ["\t".join(HEAD)]
     for row in rows:
         words = [f"{row[name]:.4g}" if isinstance(row[name], float) else str(row[name]) for name in HEAD]
         lines += ["\t".join(words)]
-    temporary = args.tsv.with_suffix(".tmp")
-    temporary.write_text("\n".join(lines) + "\n")
-    temporary.replace(args.tsv)
+    write_text(args.tsv, "\n".join(lines) + "\n")
     if args.plot:
         draw(rows, args.plot)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Entry point; errors of the user in one line."""
+    try:
+        run(parse(arguments))
+    except ContrasepError as error:
+        sys.exit(f"degradation.py: {error}")
 
 
 if __name__ == "__main__":

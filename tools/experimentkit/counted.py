@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from contrasep_lib.errors import ContrasepError
 from contrasep_lib.report.plots import TALKER_COLOURS, new_figure, save_figure
 from contrasep_lib.score.intervals import speaker_interval
 from experimentkit.counting import LABELLED, METHODS, MOST
@@ -15,8 +16,21 @@ from experimentkit.counting import LABELLED, METHODS, MOST
 Rows = Sequence[dict[str, str]]
 
 
+def require_one_setting(rows: Rows) -> None:
+    """Raise ContrasepError if trainings of several settings are there, whose means would say nothing of any."""
+    settings = list(dict.fromkeys(row["setting"] for row in rows))
+    if len(settings) > 1:
+        words = ", ".join(f"'{name}'" for name in settings)
+        raise ContrasepError(f"counted.tsv: expected trainings of one setting, got {words}; count a sweep of each")
+
+
 def by_numbers(rows: Rows) -> list[dict[str, Any]]:
-    """A line for each method: accuracy by true number of speakers in %, mean over seeds, and the confusion of all seeds."""
+    """A line for each method: accuracy by true number of speakers in %, mean over seeds, and the confusion of all seeds.
+
+    Raises:
+        ContrasepError: see `require_one_setting`; so do the functions below.
+    """
+    require_one_setting(rows)
     mixtures = [row for row in rows if row["set"] != "twins"]
     lines = []
     for method in _there(rows):
@@ -28,7 +42,7 @@ def by_numbers(rows: Rows) -> list[dict[str, Any]]:
             line[f"mixtures_{number}"] = len(_named(part))
             accuracies.append(np.mean([row[method] == str(number) for row in part]))
             confusion.append(" ".join(str(each) for each in confusion_of(part, method)))
-        line["mean"] = f"{100 * np.mean(accuracies):.1f}"
+        line["mean"] = f"{100 * np.mean(accuracies):.1f}" if accuracies else ""
         line["confusion"] = "; ".join(confusion)
         lines.append(line)
     return lines
@@ -36,6 +50,7 @@ def by_numbers(rows: Rows) -> list[dict[str, Any]]:
 
 def by_conditions(rows: Rows) -> list[dict[str, Any]]:
     """A line for each condition of two talkers: the share counted as two by each method in %, and the separation in dB."""
+    require_one_setting(rows)
     lines = []
     for condition in dict.fromkeys(row["condition"] for row in rows if row["condition"]):
         part = [row for row in rows if row["condition"] == condition]
@@ -47,6 +62,18 @@ def by_conditions(rows: Rows) -> list[dict[str, Any]]:
     return lines
 
 
+def number_columns(rows: Rows) -> list[str]:
+    """Columns of `by_numbers`, which may have no line."""
+    mixtures = [row for row in rows if row["set"] != "twins"]
+    each = [name for number in _numbers(mixtures) for name in (f"of_{number}", f"mixtures_{number}")]
+    return ["method", "labels", "seeds", *each, "mean", "confusion"]
+
+
+def condition_columns(rows: Rows) -> list[str]:
+    """Columns of `by_conditions`, which may have no line."""
+    return ["set", "condition", "mixtures", "seeds", "si_snri", *_there(rows)]
+
+
 def confusion_of(rows: Rows, method: str) -> list[int]:
     """How many were counted as 1, 2, .., and as so many and more."""
     found = np.minimum([int(row[method]) for row in rows], MOST)
@@ -55,6 +82,7 @@ def confusion_of(rows: Rows, method: str) -> list[int]:
 
 def draw_counted(rows: Rows, path: Path) -> None:
     """Draw accuracies by the true number, and the share counted as two by condition."""
+    require_one_setting(rows)
     figure = new_figure(10.0, 4.6)
     left, right = figure.subplots(1, 2)
     mixtures = [row for row in rows if row["set"] != "twins"]
@@ -71,7 +99,8 @@ def draw_counted(rows: Rows, path: Path) -> None:
     left.set_xticks(numbers)
     left.set_xlabel("speakers")
     left.set_ylabel("count accuracy, %")
-    figure.legend(fontsize=8, loc="outside lower center", ncols=3)
+    if _there(rows):
+        figure.legend(fontsize=8, loc="outside lower center", ncols=3)
     right.set_xticks(range(len(conditions)), [_words(text).replace(", ", ",\n").replace("different ", "different\n") for text in conditions], fontsize=7)
     right.set_ylabel("counted as two, %")
     for axes in (left, right):

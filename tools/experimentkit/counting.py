@@ -1,7 +1,7 @@
 """Counts speakers with the trainings of a sweep: by modularity, by cuts, by a trained counter; and where that breaks.
 
 Besides the mixtures of each number of speakers there are twins: two utterances of one voice, one of them faster or slower.
-Mixtures of two are told apart by what their speakers share, where data/SET_single has spk2gender or spk2lang.
+Mixtures of two are told apart by what their speakers share, where data/SET_single has spk2gender or utt2lang.
 """
 
 from __future__ import annotations
@@ -16,7 +16,10 @@ from typing import Any
 import numpy as np
 
 from contrasep_lib.errors import ContrasepError
-from experimentkit.judging import Trained, as_text, hidden, read_rows, trained_of
+from contrasep_lib.io.dumpset import require_same_keys
+from contrasep_lib.io.scp import read_table
+from experimentkit.judging import Trained, as_text, hidden, models_of, read_rows, refuse_twice, run_name, trained_of
+from experimentkit.record import claim, said_of_set
 
 KEYS = ("setting", "seed", "set", "condition", "speakers", "utterance", "voices")
 # statistics of tools/bench/community_counts.py on Qn, in words
@@ -28,8 +31,8 @@ COLUMNS = (*KEYS, *METHODS, "si_snri")
 # of the graph's partition of largest Q (k_max of arXiv 2305.10652), and of all others
 OUTPUTS, MOST = 12, 7
 SPEEDS = (1.0, 1.1, 1.2, 1.35, 1.5)
-# speaker table -> words where two speakers have the same, or different ones
-SHARED = {"spk2gender": ("same sex", "different sexes"), "spk2lang": ("same language", "different languages")}
+# table of a data directory -> words where two speakers have the same, or different ones
+SHARED = {"spk2gender": ("same sex", "different sexes"), "utt2lang": ("same language", "different languages")}
 
 
 class Counters:
@@ -85,6 +88,8 @@ def count(
 ) -> Path:
     """Write ``counted.tsv`` of a sweep; trainings that it has are not counted again.
 
+    ``counted.json`` beside it says what with, see `experimentkit.record.claim`.
+
     Args:
         sweep: ``exp/sweep_NAME``.
         phase: whose models.
@@ -99,12 +104,13 @@ def count(
         The table.
 
     Raises:
-        ContrasepError: no such sweep, or no such sets.
+        ContrasepError: no such sweep, or no such sets; a table of other values.
     """
     import torch
     from frames import model_at
 
     from contrasep_lib.io.atomic import write_text
+    from contrasep_lib.io.dumpset import DumpSet
 
     torch.set_num_threads(1)
     sets = sorted(numbers.glob(f"{part}_[0-9]*mix"))
@@ -113,8 +119,16 @@ def count(
     path = sweep / "counted.tsv"
     rows = read_counted(path) if path.is_file() else []
     done = {(row["setting"], row["seed"]) for row in rows}
-    tables = speaker_tables(data / f"{part}_single")
-    for run in trained_of(sweep, phase):
+    tables, runs = speaker_tables(data / f"{part}_single"), trained_of(sweep, phase)
+    heard = [*sets, dumps / "tr_single", dumps / f"{part}_single"]
+    claim(
+        path, {
+            "phase": phase, "mixtures": mixtures, "singles": singles, "twins": twins, "conditions": tables,
+            "sets": {folder.name: said_of_set(DumpSet(folder)) for folder in heard},
+        },
+        {"model": models_of(runs)}, {"model": {run_name(row["setting"], row["seed"]) for row in rows}},
+    )  # fmt: skip
+    for run in runs:
         if (run.setting, run.seed) in done or run.path is None:
             continue
         model = model_at(run.path, False, False)
@@ -122,14 +136,16 @@ def count(
             by = Counters(model, run.path.parents[1], [model.analyse(each)[0] for each in pieces(dumps / "tr_single", singles)])
             for scene in [*mixed(sets, mixtures, tables), *doubled(dumps / f"{part}_single", twins)]:
                 rows.append(_counted(run, by, *scene))
-        print(f"{run.setting}, seed {run.seed}: counted", file=sys.stderr, flush=True)
+        print(f"{run_name(run.setting, run.seed)}: counted", file=sys.stderr, flush=True)
         write_text(path, as_text(rows, COLUMNS))
     return path
 
 
 def read_counted(path: Path) -> list[dict[str, str]]:
-    """The rows of a table of `count`; see `experimentkit.judging.read_rows`."""
-    return read_rows(path, COLUMNS, "tools/experiments.py count")
+    """The rows of a table of `count`; see `experimentkit.judging.read_rows` and `refuse_twice`."""
+    rows = read_rows(path, COLUMNS, "tools/experiments.py count")
+    refuse_twice(path, rows, ("setting", "seed", "set", "condition", "utterance"))
+    return rows
 
 
 def _counted(
@@ -172,13 +188,28 @@ def pieces(folder: Path, count: int) -> Iterator[Any]:
 
 
 def speaker_tables(folder: Path) -> dict[str, dict[str, str]]:
-    """Speaker -> value, of the tables of `SHARED` that a data directory has."""
+    """Speaker -> value, of the tables of `SHARED` that a data directory has.
+
+    A speaker's language is that of all of his utterances; one who speaks several has none.
+
+    Raises:
+        ContrasepError: a table that is not of Kaldi's format, or an utterance without a speaker.
+    """
     found = {}
     for name in SHARED:
         if (folder / name).is_file():
-            lines = (folder / name).read_text(encoding="utf-8").splitlines()
-            found[name] = dict(line.split(maxsplit=1) for line in lines)
+            table = read_table(folder / name)
+            found[name] = _by_speaker(folder, name, table) if name.startswith("utt2") else table
     return found
+
+
+def _by_speaker(folder: Path, name: str, table: Mapping[str, str]) -> dict[str, str]:
+    spoken: dict[str, set[str]] = {}
+    speakers = read_table(folder / "utt2spk")
+    require_same_keys(speakers, table, folder / name)
+    for utterance, value in table.items():
+        spoken.setdefault(speakers[utterance], set()).add(value)
+    return {speaker: next(iter(values)) for speaker, values in spoken.items() if len(values) == 1}
 
 
 def mixed(sets: Sequence[Path], mixtures: int, tables: Mapping[str, Mapping[str, str]]) -> Iterator[tuple[Any, ...]]:

@@ -21,6 +21,7 @@ import numpy as np  # noqa: E402
 
 from contrasep_lib.errors import ContrasepError  # noqa: E402
 from contrasep_lib.report.results import SWEEP_KEY  # noqa: E402
+from experimentkit.record import claim, said_of_file, said_of_set  # noqa: E402
 from experimentkit.untrained import features_of  # noqa: E402
 
 # partition of the rows that hold what no partition changes
@@ -61,7 +62,7 @@ def trained_of(sweep: Path, phase: str) -> list[Trained]:
         phase: ``pretrain`` or ``finetune``.
 
     Raises:
-        ContrasepError: no such sweep, or a run of it has no model.
+        ContrasepError: no such sweep, a run of it has no model, or two runs have one setting and seed.
     """
     path = sweep / "results.json"
     try:
@@ -69,13 +70,26 @@ def trained_of(sweep: Path, phase: str) -> list[Trained]:
         runs, swept = content["runs"], content[SWEEP_KEY]
     except (OSError, ValueError, KeyError, TypeError):
         raise ContrasepError(f"{path}: expected the results of a sweep; utils/sweep.sh writes them") from None
-    found = []
+    found, tags = list[Trained](), dict[str, str]()
     for run in runs:
         model = sweep.parent / str(run["tag"]) / phase / "model.pth"
         if not model.is_file():
             raise ContrasepError(f"{model}: not there; run the sweep again ({run['error'] or 'not trained'})")
         found.append(Trained(*setting_of(run["values"], swept), model))
+        name = run_name(found[-1].setting, found[-1].seed)
+        if (other := tags.setdefault(name, str(run["tag"]))) != str(run["tag"]):
+            raise ContrasepError(f"{path}: '{other}' and '{run['tag']}' are both '{name}'; sweep them under names of their own")
     return found
+
+
+def run_name(setting: str, seed: str) -> str:
+    """A training in words."""
+    return f"{setting}, seed {seed}"
+
+
+def models_of(runs: Sequence[Trained]) -> dict[str, str]:
+    """`run_name` -> what tells its model from others."""
+    return {run_name(run.setting, run.seed): said_of_file(run.path) for run in runs if run.path is not None}
 
 
 def setting_of(values: Mapping[str, Any], swept: Mapping[str, Sequence[Any]]) -> tuple[str, str]:
@@ -109,17 +123,19 @@ class Partition:
     Attributes:
         clusters: their number; None for that of the talkers. More than talkers: each goes to the talker whom most of its
             nodes belong to, as an ideal merging would do.
+        said: plain values that tell it from others.
     """
 
     solver: Any
     graph: Any
     quality: Any
     clusters: int | None = None
+    said: Any = None
 
     @classmethod
     def of(cls, values: Any, where: str) -> Partition:
         """By values of the section ``modularity``, and ``clusters``."""
-        from contrasep_lib.config import build, create
+        from contrasep_lib.config import as_key, build, create
         from contrasep_lib.modularity.options import ModularityOptions
 
         clusters = values.pop("clusters", None)
@@ -127,7 +143,8 @@ class Partition:
             raise ContrasepError(f"{where}: clusters: expected an integer of at least 2, got {clusters!r}")
         options = build(ModularityOptions, values, where)
         solver = create(options.solver, num_communities=clusters or options.k_max)
-        return cls(solver, create(options.graph), create(options.quality), clusters)
+        said = {name: as_key(getattr(options, name)) for name in ("solver", "graph", "quality", "k_max")}
+        return cls(solver, create(options.graph), create(options.quality), clusters, {**said, "clusters": clusters})
 
 
 def partitions_of(texts: Sequence[str]) -> dict[str, Partition]:
@@ -207,6 +224,8 @@ def judge(
 ) -> Path:
     """Write ``judged.tsv`` of a sweep; what it has of a training is not made again.
 
+    ``judged.json`` beside it says what with, see `experimentkit.record.claim`.
+
     Args:
         sweep, phase: see `trained_of`.
         raw: features without training too, of `untrained.NAMES`.
@@ -218,7 +237,7 @@ def judge(
         The table.
 
     Raises:
-        ContrasepError: see `trained_of`; a set without mixtures.
+        ContrasepError: see `trained_of`; a set without mixtures, or two of one name; a table of other values.
     """
     import torch
     from frames import model_at
@@ -230,23 +249,31 @@ def judge(
     path = sweep / "judged.tsv"
     rows = read_rows(path) if path.is_file() else []
     done = {(row["setting"], row["seed"], row["partition"]) for row in rows}
-    for run in [*trained_of(sweep, phase), *(Trained(name, UNTRAINED, None) for name in raw)]:
+    runs, sets = trained_of(sweep, phase), [DumpSet(folder) for folder in dumps]
+    for folder, dump in zip(dumps, sets):
+        if [other.name for other in dumps].count(folder.name) > 1:
+            raise ContrasepError(f"--dump: expected sets of different names, got '{folder.name}' twice")
+        if not dump.keys:
+            raise ContrasepError(f"{folder}: expected mixtures, got none")
+    claim(
+        path, {"phase": phase, "mixtures": mixtures, "sets": {folder.name: said_of_set(dump) for folder, dump in zip(dumps, sets)}},
+        {"partition": {name: part.said for name, part in partitions.items()}, "model": models_of(runs)},
+        {"partition": {row["partition"] for row in rows}, "model": {run_name(row["setting"], row["seed"]) for row in rows}},
+    )  # fmt: skip
+    for run in [*runs, *(Trained(name, UNTRAINED, None) for name in raw)]:
         missing = {name: part for name, part in partitions.items() if (run.setting, run.seed, name) not in done}
         if not missing:
             continue
         begun = time.process_time()
         model = features_of(run.setting) if run.path is None else model_at(run.path, False, False)
         cost = {} if run.path is None else cost_of(run.path)
-        for folder in dumps:
-            dump = DumpSet(folder)
-            if not dump.keys:
-                raise ContrasepError(f"{folder}: expected mixtures, got none")
+        for folder, dump in zip(dumps, sets):
             # sorted by speakers: the first ones would be of few
             places = np.linspace(0, len(dump.keys) - 1, min(mixtures, len(dump.keys))).round().astype(int)
             for row in rows_of(model, dump, [dump.keys[place] for place in places], missing):
                 if (run.setting, run.seed, row["partition"]) not in done:
                     rows.append({"setting": run.setting, "seed": run.seed, "set": folder.name, **cost, **row})
-        print(f"{run.setting}, seed {run.seed}: judged in {time.process_time() - begun:.0f} s", flush=True)
+        print(f"{run_name(run.setting, run.seed)}: judged in {time.process_time() - begun:.0f} s", flush=True)
         write_text(path, as_text(rows))
     return path
 
@@ -259,6 +286,17 @@ def as_text(rows: Sequence[Mapping[str, Any]], columns: Sequence[str] = COLUMNS)
     for row in rows:
         writer.writerow({key: f"{value:.3f}" if isinstance(value, float) else value for key, value in row.items()})
     return text.getvalue()
+
+
+def refuse_twice(path: Path, rows: Sequence[Mapping[str, Any]], keys: Sequence[str]) -> None:
+    """Raise ContrasepError, naming the table, if two of its rows have the same values of these columns."""
+    seen = set()
+    for row in rows:
+        name = tuple(str(row[key]) for key in keys)
+        if name in seen:
+            words = ", ".join(f"{key} '{value}'" for key, value in zip(keys, name))
+            raise ContrasepError(f"{path}: expected one row of {words}, got two; make it again of different trainings")
+        seen.add(name)
 
 
 def read_rows(path: Path, columns: Sequence[str] = COLUMNS, made_by: str = "tools/experiments.py judge") -> list[dict[str, str]]:

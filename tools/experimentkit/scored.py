@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,8 @@ from contrasep_lib.errors import ContrasepError
 from contrasep_lib.io.atomic import write_text
 from contrasep_lib.report.cost import read_cost
 from contrasep_lib.score.tables import read_rows
-from experimentkit.judging import as_text, hidden
+from experimentkit.judging import as_text, hidden, refuse_twice
+from experimentkit.tables import OF_ROW
 
 
 def run_of(word: str) -> tuple[str, str, str, Path]:
@@ -32,6 +34,8 @@ def rows_of(setting: str, seed: str, talkers: str, path: Path) -> list[dict[str,
     Raises:
         ContrasepError: no such table, or a mixture without a score.
     """
+    # exp/TAG/score_SET lies around it, also where the word on the command line does not say so
+    path = Path(os.path.abspath(path))
     cost = read_cost(path.parents[1]) or {"parameters": "", "training": []}
     spent = [part["minutes"] for part in cost["training"]]
     minutes = f"{sum(spent):.1f}" if spent and None not in spent else ""
@@ -55,10 +59,13 @@ def score(sweep: Path, runs: Sequence[str]) -> Path:
         runs: see `run_of`.
 
     Raises:
-        ContrasepError: see `run_of` and `rows_of`.
+        ContrasepError: see `run_of` and `rows_of`; two runs of one setting, seed, number of talkers and set.
     """
-    rows = [row for word in runs for row in rows_of(*run_of(word))]
-    sweep.mkdir(parents=True, exist_ok=True)
     path = sweep / "judged.tsv"
+    rows = [row for word in runs for row in rows_of(*run_of(word))]
+    refuse_twice(path, rows, OF_ROW)
+    sweep.mkdir(parents=True, exist_ok=True)
+    # of a table that was judged
+    path.with_suffix(".json").unlink(missing_ok=True)
     write_text(path, as_text(rows))
     return path

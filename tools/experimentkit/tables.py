@@ -14,12 +14,14 @@ from contrasep_lib.errors import ContrasepError
 from contrasep_lib.report.markdown import markdown_table
 from contrasep_lib.score.intervals import speaker_interval
 from experimentkit.entries import Lines, Settings
-from experimentkit.judging import TRUTH, UNTRAINED, read_rows
+from experimentkit.judging import TRUTH, UNTRAINED, read_rows, refuse_twice
 
 HEADS = {
     "accuracy": "accuracy, %", "si_snri": "SI-SNRi, dB", "purity": "purity, %", "density": "pairs with an edge, %",
     "seconds": "seconds", "nearest": "nearest neighbour, %", "probe": "linear probe, %",
 }  # fmt: skip
+# what a row is of
+OF_ROW = ("setting", "partition", "seed", "set", "utterance")
 # of the embedding, whatever the partition
 OF_EMBEDDING = ("nearest", "probe")
 
@@ -46,10 +48,13 @@ def read_judged(path: Path) -> dict[tuple[str, str], Judged]:
     """(setting, partition) -> results, in the order of the file.
 
     Raises:
-        ContrasepError: see `experimentkit.judging.read_rows`; trainings of a setting with other mixtures.
+        ContrasepError: see `experimentkit.judging.read_rows`; trainings of a setting with other mixtures; two rows
+            of one training, partition and mixture.
     """
     groups: dict[tuple[str, str], dict[str, dict[tuple[str, str], dict[str, str]]]] = {}
-    for row in read_rows(path):
+    rows = read_rows(path)
+    refuse_twice(path, rows, OF_ROW)
+    for row in rows:
         of_seed = groups.setdefault((row["setting"], row["partition"]), {}).setdefault(row["seed"], {})
         of_seed[row["set"], row["utterance"]] = row
     return {key: _judged(path, key[0], seeds) for key, seeds in groups.items()}

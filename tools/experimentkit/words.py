@@ -20,7 +20,7 @@ def lines_of(word: str) -> list[dict[str, Any]]:
     """The lines of ``SPEECH,SYSTEM=exp/TAG/score_SET/wer.json``; ``heard`` is clean, mixed, or the system.
 
     Raises:
-        ContrasepError: of another form, or no such file.
+        ContrasepError: of another form, no such file, or one without rates.
     """
     names, equals, path = word.partition("=")
     speech, comma, system = names.partition(",")
@@ -32,10 +32,12 @@ def lines_of(word: str) -> list[dict[str, Any]]:
         for of in OF:
             for kind in KINDS:
                 found = summed[f"{of}_error_rate"][kind]
+                if found["rate"] is None:
+                    raise ContrasepError(f"{path}: no {of} error rate of '{kind}': its transcripts hold no word; name another file")
                 low, high = found["ci95"] or ("", "")
                 parts = {name: found[name] for name in PARTS}
                 heard = system if kind == "separated" else kind
-                made.append({"speech": speech, "of": of, "heard": heard, "rate": found["rate"], "low": low, "high": high, **parts})
+                made.append({"speech": speech, "of": of, "heard": heard, "rate": float(found["rate"]), "low": low, "high": high, **parts})
     except OSError as error:
         raise ContrasepError(f"{path}: {error.strerror}; contrasep score --wer writes it") from None
     except (ValueError, KeyError, TypeError) as error:
