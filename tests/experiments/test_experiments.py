@@ -160,6 +160,7 @@ def test_what_is_judged_is_not_judged_again(sweep, monkeypatch):
 @pytest.mark.parametrize("options, words", [
     (["--phase", "pretrain"], "phase is finetune there, pretrain here"),
     (["--mixtures", "2"], "mixtures is 100 there, 2 here"),
+    (["--phase", "pretrain", "--mixtures", "2"], "mixtures is 100 there, 2 here"),
     (["--dump", "other"], "sets.one is "), (["--dump", "one", "two"], "sets.two is None there"),
     (["--partitions", "k-means={solver: spectral}"], "partition.k-means.solver."),
     (["--partitions", "k-means={solver: kmeans, clusters: 4}"], "partition.k-means.clusters is None there, 4 here"),
@@ -167,6 +168,8 @@ def test_what_is_judged_is_not_judged_again(sweep, monkeypatch):
 def test_a_sweep_judged_otherwise_is_one_line(sweep, tmp_path, options, words):
     for path in tmp_path.glob("t_*"):
         shutil.copytree(path / "finetune", path / "pretrain")
+        with open(path / "pretrain/model.pth", "ab") as file:
+            file.write(b"other weights")
     judged(sweep, "--partitions", "k-means={solver: kmeans}")
     before = {path.name: path.read_bytes() for path in sweep.iterdir()}
     if "--partitions" not in options:
