@@ -39,7 +39,7 @@ def scored(tmp_path):
 
 def test_outputs_of_the_mixture_are_scored(scored):
     found = scored(lambda source: (source + 0.01 * np.roll(source, 7), RATE))
-    assert found["si_snri"] == pytest.approx(40, abs=0.5)
+    assert found["si_snr"] == pytest.approx(40, abs=0.5)
 
 
 @pytest.mark.parametrize("change, words", [
