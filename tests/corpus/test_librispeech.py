@@ -76,7 +76,7 @@ def test_split(corpus, tmp_path):
         assert read_table(out / name / "spk2utt") == invert_utt2spk(utt2spk)
         assert set(read_table(out / name / "utt2dur").values()) == {"0.100000"}
         assert all(utt == Path(path).stem and os.path.isfile(path) for utt, path in table.items())
-    assert read_table(out / "tt" / "text")["19-1-0002"] == "IT'S SAID"
+    assert read_table(out / "tt" / "text")["19-1-0002"] == "IT'S SAID 2"
     assert read_table(out / "tt" / "spk2gender") == {"19": "f", "1867": "m"}
 
 

@@ -19,7 +19,7 @@ from contrasep_lib.errors import ContrasepError
 from contrasep_lib.io.dumpset import require_same_keys
 from contrasep_lib.io.scp import read_table
 from experimentkit.judging import Trained, as_text, hidden, models_of, read_rows, refuse_twice, run_name, trained_of
-from experimentkit.record import claim, said_of_set
+from experimentkit.record import claim, said_of_sets
 
 KEYS = ("setting", "seed", "set", "condition", "speakers", "utterance", "voices")
 # statistics of tools/bench/community_counts.py on Qn, in words
@@ -110,7 +110,6 @@ def count(
     from frames import model_at
 
     from contrasep_lib.io.atomic import write_text
-    from contrasep_lib.io.dumpset import DumpSet
 
     torch.set_num_threads(1)
     sets = sorted(numbers.glob(f"{part}_[0-9]*mix"))
@@ -122,9 +121,9 @@ def count(
     tables, runs = speaker_tables(data / f"{part}_single"), trained_of(sweep, phase)
     heard = [*sets, dumps / "tr_single", dumps / f"{part}_single"]
     claim(
-        path, {
+        path, lambda: {
             "phase": phase, "mixtures": mixtures, "singles": singles, "twins": twins, "conditions": tables,
-            "sets": {folder.name: said_of_set(DumpSet(folder)) for folder in heard},
+            "sets": said_of_sets(heard),
         },
         {"model": models_of(runs)}, {"model": {run_name(row["setting"], row["seed"]) for row in rows}},
     )  # fmt: skip

@@ -21,7 +21,7 @@ import numpy as np  # noqa: E402
 
 from contrasep_lib.errors import ContrasepError  # noqa: E402
 from contrasep_lib.report.results import SWEEP_KEY  # noqa: E402
-from experimentkit.record import claim, said_of_file, said_of_set  # noqa: E402
+from experimentkit.record import claim, said_of_file, said_of_sets  # noqa: E402
 from experimentkit.untrained import features_of  # noqa: E402
 
 # partition of the rows that hold what no partition changes
@@ -249,14 +249,11 @@ def judge(
     path = sweep / "judged.tsv"
     rows = read_rows(path) if path.is_file() else []
     done = {(row["setting"], row["seed"], row["partition"]) for row in rows}
-    runs, sets = trained_of(sweep, phase), [DumpSet(folder) for folder in dumps]
-    for folder, dump in zip(dumps, sets):
-        if [other.name for other in dumps].count(folder.name) > 1:
-            raise ContrasepError(f"--dump: expected sets of different names, got '{folder.name}' twice")
-        if not dump.keys:
-            raise ContrasepError(f"{folder}: expected mixtures, got none")
+    runs, names = trained_of(sweep, phase), [folder.name for folder in dumps]
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise ContrasepError(f"--dump: expected sets of different names, got '{twice[0]}' twice")
     claim(
-        path, {"phase": phase, "mixtures": mixtures, "sets": {folder.name: said_of_set(dump) for folder, dump in zip(dumps, sets)}},
+        path, lambda: {"phase": phase, "mixtures": mixtures, "sets": said_of_sets(dumps)},
         {"partition": {name: part.said for name, part in partitions.items()}, "model": models_of(runs)},
         {"partition": {row["partition"] for row in rows}, "model": {run_name(row["setting"], row["seed"]) for row in rows}},
     )  # fmt: skip
@@ -267,7 +264,10 @@ def judge(
         begun = time.process_time()
         model = features_of(run.setting) if run.path is None else model_at(run.path, False, False)
         cost = {} if run.path is None else cost_of(run.path)
-        for folder, dump in zip(dumps, sets):
+        for folder in dumps:
+            dump = DumpSet(folder)
+            if not dump.keys:
+                raise ContrasepError(f"{folder}: expected mixtures, got none")
             # sorted by speakers: the first ones would be of few
             places = np.linspace(0, len(dump.keys) - 1, min(mixtures, len(dump.keys))).round().astype(int)
             for row in rows_of(model, dump, [dump.keys[place] for place in places], missing):

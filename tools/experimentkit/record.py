@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,8 @@ from contrasep_lib.io.dumpset import UTT2CHECKSUM
 
 
 def claim(
-    table: Path, common: Mapping[str, Any], named: Mapping[str, Mapping[str, Any]], made: Mapping[str, Collection[str]]
+    table: Path, common: Callable[[], Mapping[str, Any]], named: Mapping[str, Mapping[str, Any]],
+    made: Mapping[str, Collection[str]],
 ) -> None:
     """Write what a table is made with beside it (``judged.json`` of ``judged.tsv``), or make sure that it is the same.
 
@@ -22,7 +23,7 @@ def claim(
 
     Args:
         table: that is made, or goes on.
-        common: plain values of all its rows.
+        common: gives plain values of all its rows; not asked for a table without such a file.
         named: kind -> name -> plain value of the rows of that name, e.g. of a partition.
         made: kind -> names that the table has rows of.
 
@@ -31,18 +32,20 @@ def claim(
     """
     from contrasep_lib.models.checkpoint import first_difference
 
-    # as JSON has them: a tuple is a list there
-    common, named = json.loads(json.dumps(common)), json.loads(json.dumps(named))
     path, known = table.with_suffix(".json"), dict[str, Any]()
     if table.is_file():
         if not path.is_file():
             return
         known = _read(path)
+    # as JSON has them: a tuple is a list there
+    values, named = json.loads(json.dumps(common())), json.loads(json.dumps(named))
     kept = {kind: {name: value for name, value in known.get(kind, {}).items() if name in made[kind]} for kind in named}
-    asked = {kind: {name: values.get(name, value) for name, value in kept[kind].items()} for kind, values in named.items()}
-    if known and (difference := first_difference({**known, **kept}, {**common, **asked})):
-        raise ContrasepError(f"{table}: made with other values: {difference}; delete it, or name another sweep")
-    whole = {**common, **{kind: {**kept[kind], **values} for kind, values in named.items()}}
+    asked = {kind: {name: each.get(name, value) for name, value in kept[kind].items()} for kind, each in named.items()}
+    # a phase says more than its models do, so what is common comes first
+    for there, here in (({name: known.get(name) for name in values}, values), (kept, asked)):
+        if known and (difference := first_difference(there, here)):
+            raise ContrasepError(f"{table}: made with other values: {difference}; delete it, or name another sweep")
+    whole = {**values, **{kind: {**kept[kind], **each} for kind, each in named.items()}}
     write_text(path, json.dumps(whole, indent=1, sort_keys=True) + "\n")
 
 
@@ -56,11 +59,20 @@ def _read(path: Path) -> dict[str, Any]:
     return known
 
 
-def said_of_set(dump: Any) -> str:
-    """What tells a dumped set from others, wherever it lies: utterances, speakers and, where noted, checksums."""
-    path = Path(dump.folder) / UTT2CHECKSUM
-    sums = path.read_text(encoding="utf-8") if path.is_file() else ""
-    return _digest(json.dumps([[(key, dump.speakers[key]) for key in dump.keys], sums]).encode())
+def said_of_sets(folders: Sequence[Path]) -> dict[str, str]:
+    """Name -> what tells a dumped set from others, wherever it lies: utterances, speakers and checksums, where noted.
+
+    Raises:
+        ContrasepError: no dumped set.
+    """
+    from contrasep_lib.io.dumpset import DumpSet
+
+    found = {}
+    for folder in folders:
+        dump, path = DumpSet(folder), folder / UTT2CHECKSUM
+        sums = path.read_text(encoding="utf-8") if path.is_file() else ""
+        found[folder.name] = _digest(json.dumps([[(key, dump.speakers[key]) for key in dump.keys], sums]).encode())
+    return found
 
 
 def said_of_file(path: Path) -> str:
