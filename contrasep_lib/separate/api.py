@@ -22,10 +22,10 @@ from contrasep_lib.errors import ContrasepError
 from contrasep_lib.io.recording import ArraySource, FileSource, Source, read_recording
 from contrasep_lib.io.rttm import Turn
 from contrasep_lib.separate.cautions import Caution, cautions_of
+from contrasep_lib.separate.earlier import outputs_of, require_replaceable
 from contrasep_lib.separate.files import (
     Request,
     evidence_of,
-    outputs_of,
     require_at_most,
     separated,
     write_separation,
@@ -49,6 +49,7 @@ class Separated:
         turns: who is heard when: ``start`` and ``stop``, seconds, and ``speaker``, ``spk1`` for the first output.
         name: of the recording, after which `save` names files.
         details: what NAME.json holds: the evidence for the count, the windows.
+        file: that was separated, which `save` never replaces; None for samples.
     """
 
     outputs: np.ndarray
@@ -60,6 +61,7 @@ class Separated:
     turns: tuple[Turn, ...]
     name: str
     details: dict[str, Any]
+    file: Path | None = None
 
     def save(
         self, folder: str | os.PathLike, *, form: Format = "wav", normalize: bool = False, rest: bool = False,
@@ -79,14 +81,15 @@ class Separated:
             The audio files, talkers first.
 
         Raises:
-            ContrasepError: there are outputs of that name; a name that leads out of the folder.
+            ContrasepError: there are outputs of that name; they would replace the recording; a name that leads out of
+                the folder.
         """
         name = self.name if name is None else name
         if not name or name != Path(name).name:
             raise ContrasepError(f"'{name}': expected a name without folders for the outputs")
         earlier = outputs_of(Path(folder), name)
-        if earlier and not overwrite:
-            raise ContrasepError(f"{earlier[0]} is already there; use overwrite=True, or another folder")
+        kept = {} if self.file is None else {self.file: "the recording"}
+        require_replaceable(earlier, kept, overwrite, option="overwrite=True", other="another folder")
         blocks = np.concatenate([self.outputs, self.rest[None]])
         request = Request(folder, form=form, normalize=normalize, rest=rest)
         levels = Levels.of([blocks])
@@ -139,14 +142,15 @@ def separate(
         True
     """
     source: Source
+    file: Path | None
     if isinstance(recording, (str, os.PathLike)):
         if rate is not None:
             raise ContrasepError(f"{os.fspath(recording)}: rate={rate}: a file knows its own rate; leave it out")
-        source, name = FileSource(recording), Path(recording).stem
+        source, name, file = FileSource(recording), Path(recording).stem, Path(recording).resolve()
     else:
         if rate is None:
             raise ContrasepError("samples: their rate is needed, as in separate(samples, 16000)")
-        source, name = ArraySource(recording, rate), "recording"
+        source, name, file = ArraySource(recording, rate), "recording", None
     with _threads(threads):
         separator = _loaded(model, device, speakers) if isinstance(model, str) else model
         require_at_most(separator, num_spk, source.label)
@@ -160,7 +164,7 @@ def separate(
     details["file"] = Path(source.label).name
     return Separated(
         audio[:-1], audio[-1], details["rate"], done.num_spk, tuple(details["probabilities"]), tuple(cautions), turns,
-        name, details,
+        name, details, file,
     )
 
 

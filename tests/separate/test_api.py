@@ -40,6 +40,19 @@ def test_it_is_what_the_command_writes(model, tmp_path):
         result.save(tmp_path / "python", name="../y")
 
 
+def test_a_recording_is_never_replaced_by_its_own_outputs(model, tmp_path, monkeypatch):
+    soundfile.write(tmp_path / "x_spk1.wav", voice(0, 1) + voice(2, 1), RATE)
+    before = (tmp_path / "x_spk1.wav").read_bytes()
+    monkeypatch.chdir(tmp_path)
+    result = separate("x_spk1.wav", model=model, num_spk=2)
+    assert result.file == tmp_path / "x_spk1.wav" and separate(voice(0, 1), RATE, model=model, num_spk=1).file is None
+    for overwrite in (False, True):
+        with pytest.raises(ContrasepError, match="is the recording, and is not replaced; use another folder"):
+            result.save(tmp_path, name="x", overwrite=overwrite)
+    assert (tmp_path / "x_spk1.wav").read_bytes() == before
+    assert [path.name for path in result.save(tmp_path)] == ["x_spk1_spk1.wav", "x_spk1_spk2.wav"]
+
+
 @pytest.mark.parametrize("dtype", [np.float64, np.float32, np.int16, np.int32])
 def test_samples_of_any_type_and_number_of_channels(model, dtype):
     samples = np.stack([voice(0, 2), voice(2, 2)], axis=1)
