@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of ``contrasep separate``."""
+    from contrasep_lib.separate.arguments import WINDOW, Channel, Threads
+
     parser.set_defaults(refuse=parser.error)
     parser.add_argument(
         "files", nargs="*", metavar="FILE", help="recordings, or folders of recordings; - is standard input"
@@ -40,18 +42,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--num-spk", type=within(Speakers), metavar="K", help="speakers of each recording (default: estimated)"
     )
     parser.add_argument(
-        "--channel", type=within(Annotated[int, Range(1, 1024)]), metavar="C",
-        help="take channel C (default: the mean of all)",
+        "--channel", type=within(Channel), metavar="C", help="take channel C (default: the mean of all)"
     )
     parser.add_argument(
-        "--window", type=within(Annotated[int, Range(1, 86400)]), default=30, metavar="S",
+        "--window", type=within(Annotated[int, WINDOW]), default=30, metavar="S",
         help="longer recordings are separated by windows of so many seconds (default %(default)s)",
     )
     parser.add_argument("--recursive", action="store_true", help="take the folders within folders too")
     _add_output(parser)
     _add_voices(parser)
     parser.add_argument(
-        "--threads", type=within(Annotated[int, Range(1, 1024)]), default=1, metavar="N",
+        "--threads", type=within(Threads), default=1, metavar="N",
         help="of the processor (default %(default)s: more wait for one another where cores are shared)",
     )
     parser.add_argument(
