@@ -21,12 +21,15 @@ from contrasep_lib.io.parallel import progress_of
 
 if TYPE_CHECKING:
     from contrasep_lib.enrol.naming import Naming
+    from contrasep_lib.enrol.voices import Voice
     from contrasep_lib.separate.inputs import Input
     from contrasep_lib.separate.shipped import NamedSeparator
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of ``contrasep separate``."""
+    from contrasep_lib.separate.arguments import WINDOW, Channel, Threads
+
     parser.set_defaults(refuse=parser.error)
     parser.add_argument(
         "files", nargs="*", metavar="FILE", help="recordings, or folders of recordings; - is standard input"
@@ -39,18 +42,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--num-spk", type=within(Speakers), metavar="K", help="speakers of each recording (default: estimated)"
     )
     parser.add_argument(
-        "--channel", type=within(Annotated[int, Range(1, 1024)]), metavar="C",
-        help="take channel C (default: the mean of all)",
+        "--channel", type=within(Channel), metavar="C", help="take channel C (default: the mean of all)"
     )
     parser.add_argument(
-        "--window", type=within(Annotated[int, Range(1, 86400)]), default=30, metavar="S",
+        "--window", type=within(Annotated[int, WINDOW]), default=30, metavar="S",
         help="longer recordings are separated by windows of so many seconds (default %(default)s)",
     )
     parser.add_argument("--recursive", action="store_true", help="take the folders within folders too")
     _add_output(parser)
     _add_voices(parser)
     parser.add_argument(
-        "--threads", type=within(Annotated[int, Range(1, 1024)]), default=1, metavar="N",
+        "--threads", type=within(Threads), default=1, metavar="N",
         help="of the processor (default %(default)s: more wait for one another where cores are shared)",
     )
     parser.add_argument(
@@ -133,6 +135,7 @@ def run(args: argparse.Namespace) -> None:
 
 def _separate(args: argparse.Namespace, inputs: list[Input]) -> int:
     """Separate all; how many could not be."""
+    from contrasep_lib.separate.earlier import recordings_kept
     from contrasep_lib.separate.files import Request, seconds_in, separate_files
     from contrasep_lib.separate.shipped import DEFAULT, load_separator
 
@@ -140,9 +143,11 @@ def _separate(args: argparse.Namespace, inputs: list[Input]) -> int:
     overrides = [*args.overrides, *chosen]
     separator = load_separator(args.model or DEFAULT, device_of(args.ngpu, 0), args.config, overrides)
     separator.separator.precision = args.precision
+    voices, samples = _voices(args, separator)
+    kept = {**samples, **recordings_kept(inputs)}
     request = Request(
         args.out, args.num_spk, args.channel, args.window, args.overwrite, args.format, args.rate == "original",
-        args.normalize, args.rest,
+        args.normalize, args.rest, kept,
     )
     with progress_of(seconds_in(inputs), "separating", in_logs=False) as bar:
 
@@ -159,21 +164,32 @@ def _separate(args: argparse.Namespace, inputs: list[Input]) -> int:
         def warn(line: str) -> None:
             say(f"contrasep separate: warning: {one_line(line)}", sys.stderr)
 
-        naming = _naming(args, separator, inputs)
+        naming = _naming(args, separator, inputs, voices, kept)
         failed = separate_files(separator, inputs, request, report, bar.update, warn)
         for line in naming.lines() if naming else ():
             report(line, False)
         return failed
 
 
-def _naming(args: argparse.Namespace, separator: NamedSeparator, inputs: list[Input]) -> Naming | None:
-    """Names outputs after enrolled voices, where there are any."""
+def _voices(args: argparse.Namespace, separator: NamedSeparator) -> tuple[list[Voice], dict[Path, str]]:
+    """Enrolled voices, and the files of their samples, which outputs never replace."""
     if not args.enroll:
-        return None
-    from contrasep_lib.enrol.naming import Naming
-    from contrasep_lib.enrol.voices import read_voices, threshold_of
+        return [], {}
+    from contrasep_lib.enrol.voices import read_voices, samples_kept
 
     voices = read_voices(args.enroll, separator.rate)
+    return voices, samples_kept(voices)
+
+
+def _naming(
+    args: argparse.Namespace, separator: NamedSeparator, inputs: list[Input], voices: list[Voice], kept: dict[Path, str]
+) -> Naming | None:
+    """Names outputs after enrolled voices, where there are any."""
+    if not voices:
+        return None
+    from contrasep_lib.enrol.naming import Naming
+    from contrasep_lib.enrol.voices import threshold_of
+
     threshold = threshold_of(separator) if args.enroll_threshold is None else args.enroll_threshold
     places = [Path(args.out) / each.folder / each.name for each in inputs]
-    return Naming(separator, voices, threshold, places, args.overwrite)
+    return Naming(separator, voices, threshold, places, args.overwrite, kept)

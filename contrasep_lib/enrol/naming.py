@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import types
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from contrasep_lib.errors import ContrasepError
 from contrasep_lib.io.atomic import write_text
 from contrasep_lib.io.audio import resample_audio
 from contrasep_lib.io.rttm import read_rttm, write_rttm
+from contrasep_lib.separate.earlier import SUFFIXES, named_outputs, require_replaceable
 from contrasep_lib.separate.shipped import NamedSeparator
 
 
@@ -31,24 +33,28 @@ class Naming:
         threshold: of a score; below it a voice is not there.
         places: ``OUT/.../NAME`` of each recording, of which ``NAME.json`` will tell.
         overwrite: whether earlier outputs of these names are replaced.
+        kept: files that are never replaced, see `require_replaceable`.
 
     Raises:
-        ContrasepError: an output of a voice's name is there already.
+        ContrasepError: a file of an output's future name is there, and is no earlier output that may be replaced.
     """
 
     def __init__(
         self, separator: NamedSeparator, voices: Sequence[Voice], threshold: float, places: Sequence[Path],
-        overwrite: bool = False,
+        overwrite: bool = False, kept: Mapping[Path, str] = types.MappingProxyType({}),
     ) -> None:
         self.separator, self.voices, self.threshold = separator, voices, threshold
         self._before = {place: _identity(place) for place in places}
         for place in places:
-            for path in (f"{place}_{voice.name}{suffix}" for voice in voices for suffix in (".wav", ".flac")):
-                if not os.path.lexists(path):
-                    continue
-                if not overwrite:
-                    raise ContrasepError(f"{path} is already there; use --overwrite, or another --out")
-                os.unlink(path)
+            listed = named_outputs(place.parent, place.name)
+            files = (place.with_name(f"{place.name}_{voice.name}{end}") for voice in voices for end in SUFFIXES)
+            for path in filter(os.path.lexists, files):
+                # those of earlier runs are removed by the separation that replaces them
+                require_replaceable([path], kept, overwrite or path not in listed)
+                if path not in listed:
+                    raise ContrasepError(
+                        f"{path} is there, and {place.name}.json lists no such output; move it, or use another --out"
+                    )
 
     def lines(self) -> Iterator[str]:
         """Name the outputs of each recording that has been separated since; one line for each voice."""
@@ -56,30 +62,35 @@ class Naming:
             if (now := _identity(place)) and now != before:
                 yield from self._name(place)
 
-    def _name(self, place: Path) -> Iterator[str]:
+    def _name(self, place: Path) -> list[str]:
         described = place.with_name(f"{place.name}.json")
         content = json.loads(described.read_text(encoding="utf-8"))
         scores = self._scores([place.with_name(name) for name in content["outputs"]], content)
         found = pinned(scores, self.threshold)
-        content["enrolled"], names = {}, {}
+        content["enrolled"], names, lines = {}, {}, []
         # as in separation: what has no JSON is not whole
         described.unlink()
         for number, (voice, output) in enumerate(zip(self.voices, found)):
             best = float(scores[number].max() if output is None else scores[number, output])
-            name = None
+            name, more = None, ""
             if output is not None:
-                old = place.with_name(content["outputs"][output])
-                name = f"{place.name}_{voice.name}{old.suffix}"
-                old.rename(place.with_name(name))
-                content["outputs"][output] = name
-                names[f"spk{output + 1}"] = voice.name
+                name = content["outputs"][output]
+                new = place.with_name(f"{place.name}_{voice.name}{Path(name).suffix}")
+                # of another recording of this run, whose name begins with this one's
+                if os.path.lexists(new):
+                    more = f", not renamed, as {new} is there"
+                else:
+                    place.with_name(name).rename(new)
+                    name = content["outputs"][output] = new.name
+                    names[f"spk{output + 1}"] = voice.name
             content["enrolled"][voice.name] = {
                 "output": name, "score": round(best, 4), "threshold": self.threshold,
             }
             where = f"not there (at most {best:.2f}" if name is None else f"{place.with_name(name)} ({best:.2f}"
-            yield f"{place.name}: {voice.name}: {where}, threshold {self.threshold:g})"
+            lines.append(f"{place.name}: {voice.name}: {where}, threshold {self.threshold:g}){more}")
         _rename_turns(place, names)
         write_text(described, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+        return lines
 
     def _scores(self, paths: Sequence[Path], content: dict[str, Any]) -> np.ndarray:
         """Of each voice for each output, ``(voices, outputs)``: of the part where most of that output is heard."""

@@ -12,7 +12,8 @@ from __future__ import annotations
 import dataclasses
 import re
 import typing
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -50,10 +51,12 @@ class Voice:
     Attributes:
         name: an id.
         sample: speech of this speaker alone, ``(samples,)`` float32 at the model's rate.
+        file: where it is from.
     """
 
     name: str
     sample: np.ndarray
+    file: Path | None = None
 
 
 def read_voices(words: Sequence[str], rate: int) -> list[Voice]:
@@ -80,8 +83,13 @@ def read_voices(words: Sequence[str], rate: int) -> list[Voice]:
         if speech < LEAST or not energies.any():
             raise ContrasepError(f"{file}: {speech:g} s of speech; a sample takes {LEAST:g} s at least, better 5 s")
         start = loudest(energies, LONGEST)
-        voices.append(Voice(name, samples[round(start * rate) : round((start + LONGEST) * rate)]))
+        voices.append(Voice(name, samples[round(start * rate) : round((start + LONGEST) * rate)], Path(file)))
     return voices
+
+
+def samples_kept(voices: Iterable[Voice]) -> dict[Path, str]:
+    """The samples' files, which outputs never replace, see `contrasep_lib.separate.earlier.require_replaceable`."""
+    return {voice.file.resolve(): f"the sample of '{voice.name}'" for voice in voices if voice.file is not None}
 
 
 def block_energies(samples: np.ndarray, rate: int) -> np.ndarray:

@@ -21,7 +21,7 @@ import torch
 
 from contrasep_lib.config import as_tree, build, legacy
 from contrasep_lib.config.choices import loaded_plugins
-from contrasep_lib.errors import ContrasepError
+from contrasep_lib.errors import ContrasepError, is_out_of_memory
 from contrasep_lib.io.atomic import atomic_path
 from contrasep_lib.io.ids import shown
 from contrasep_lib.io.zips import DAMAGES
@@ -58,6 +58,21 @@ def write_states(path: str | os.PathLike, states: Mapping[str, Any]) -> None:
             raise
 
 
+def require_device(device: str | torch.device) -> None:
+    """Raise ContrasepError, which names the device and the reason, unless this machine computes on it."""
+    try:
+        # a number comes back only from a device that computes
+        torch.ones(1, device=torch.device(device)).item()
+    except Exception as error:
+        # each kind of device has an error of its own; a full one is there
+        if is_out_of_memory(error):
+            raise
+        reason = shown(next(iter(str(error).splitlines()), type(error).__name__))
+        raise ContrasepError(
+            f"device '{shown(device)}': not usable here ({reason}); use 'cpu', or 'cuda:0' where there is a GPU"
+        ) from None
+
+
 def read_states(
     path: str | os.PathLike, device: str | torch.device = "cpu", safe: Sequence[Any] = ()
 ) -> dict[str, Any]:
@@ -68,8 +83,9 @@ def read_states(
         safe: further types that it may hold.
 
     Raises:
-        ContrasepError: the file is missing, truncated or something else; names the file.
+        ContrasepError: the file is missing, truncated or something else; names the file. A device that is not there.
     """
+    require_device(device)
     _require_stored(path)
     try:
         _require_sums(path)
@@ -154,7 +170,7 @@ def read_model(path: str | os.PathLike, device: str | torch.device = "cpu") -> d
         ``features`` (FeatureOptions), ``model`` (ModelOptions), ``training`` and ``state``.
 
     Raises:
-        ContrasepError: missing, truncated or foreign file, or one of another version.
+        ContrasepError: missing, truncated or foreign file, or one of another version; a device that is not there.
     """
     content = read_states(path, device)
     if content.get("format") != FORMAT:
@@ -263,9 +279,12 @@ def load_model(
         the model in evaluation mode.
 
     Raises:
-        ContrasepError: missing, truncated or foreign file, another version or configuration.
+        ContrasepError: missing, truncated or foreign file, another version or configuration; a device that is not
+            there.
     """
-    content = read_model(Path(path), device)
+    require_device(device)
+    # weights take their place in the model before it moves, so that no error of a device is one of the file
+    content = read_model(Path(path))
     refuse_other(path, content, features or content["features"], options or content["model"])
     # how it learned is its own; what it is free in is the configuration's
     options = content["model"] if options is None else dataclasses.replace(content["model"], backbone=options.backbone)

@@ -18,19 +18,21 @@ from typing import Any
 
 import numpy as np
 
+from contrasep_lib.config.bounds import Speakers
 from contrasep_lib.errors import ContrasepError
 from contrasep_lib.io.recording import ArraySource, FileSource, Source, read_recording
 from contrasep_lib.io.rttm import Turn
+from contrasep_lib.separate import arguments
 from contrasep_lib.separate.cautions import Caution, cautions_of
+from contrasep_lib.separate.earlier import outputs_of, require_replaceable
 from contrasep_lib.separate.files import (
     Request,
     evidence_of,
-    outputs_of,
     require_at_most,
     separated,
     write_separation,
 )
-from contrasep_lib.separate.outputs import Format, Levels
+from contrasep_lib.separate.outputs import FORMATS, Format, Levels
 from contrasep_lib.separate.shipped import DEFAULT, NamedSeparator, load_separator
 
 
@@ -49,6 +51,7 @@ class Separated:
         turns: who is heard when: ``start`` and ``stop``, seconds, and ``speaker``, ``spk1`` for the first output.
         name: of the recording, after which `save` names files.
         details: what NAME.json holds: the evidence for the count, the windows.
+        file: that was separated, which `save` never replaces; None for samples.
     """
 
     outputs: np.ndarray
@@ -60,6 +63,7 @@ class Separated:
     turns: tuple[Turn, ...]
     name: str
     details: dict[str, Any]
+    file: Path | None = None
 
     def save(
         self, folder: str | os.PathLike, *, form: Format = "wav", normalize: bool = False, rest: bool = False,
@@ -79,18 +83,22 @@ class Separated:
             The audio files, talkers first.
 
         Raises:
-            ContrasepError: there are outputs of that name; a name that leads out of the folder.
+            ContrasepError: there are outputs of that name; they would replace the recording; a name that leads out of
+                the folder, or another argument that is not as above.
         """
-        name = self.name if name is None else name
-        if not name or name != Path(name).name:
-            raise ContrasepError(f"'{name}': expected a name without folders for the outputs")
-        earlier = outputs_of(Path(folder), name)
-        if earlier and not overwrite:
-            raise ContrasepError(f"{earlier[0]} is already there; use overwrite=True, or another folder")
+        out, name = arguments.path("folder", folder), arguments.stem(self.name if name is None else name)
+        form = arguments.one_of("form", FORMATS, form)
+        normalize, rest, overwrite = (
+            arguments.flag(each, value)
+            for each, value in (("normalize", normalize), ("rest", rest), ("overwrite", overwrite))
+        )
+        earlier = outputs_of(out, name)
+        kept = {} if self.file is None else {self.file: "the recording"}
+        require_replaceable(earlier, kept, overwrite, option="overwrite=True", other="another folder")
         blocks = np.concatenate([self.outputs, self.rest[None]])
-        request = Request(folder, form=form, normalize=normalize, rest=rest)
+        request = Request(out, form=form, normalize=normalize, rest=rest)
         levels = Levels.of([blocks])
-        return write_separation(Path(folder), name, [blocks], levels, self.details, self.turns, request, earlier)
+        return write_separation(out, name, [blocks], levels, self.details, self.turns, request, earlier)
 
 
 def separate(
@@ -98,7 +106,7 @@ def separate(
     rate: int | None = None,
     *,
     num_spk: int | None = None,
-    model: str | NamedSeparator = DEFAULT,
+    model: str | os.PathLike | NamedSeparator = DEFAULT,
     channel: int | None = None,
     window: float = 30,
     original_rate: bool = False,
@@ -115,19 +123,18 @@ def separate(
         model: name of a model of the package, folder of an experiment, or what
             `contrasep_lib.separate.shipped.load_separator` returned. Models stay loaded between calls.
         channel: which channel to take, from 1; None takes the mean of all.
-        window: seconds; a longer recording is separated by windows of this length.
+        window: seconds, at least one; a longer recording is separated by windows of this length.
         original_rate: outputs have the recording's rate in place of the model's.
         threads: of the processor.
-        device: ``cpu``, or ``cuda:0``.
-        speakers: name of a speaker encoder, by which talkers of long recordings are told apart; of a model that is
-            given by its name or folder.
+        device: ``cpu``, or ``cuda:0``; like ``speakers``, of a model that is given by its name or folder.
+        speakers: name of a speaker encoder, by which talkers of long recordings are told apart.
 
     Returns:
         Outputs, count and evidence; the same for the same samples, model and options.
 
     Raises:
-        ContrasepError: a file that cannot be read, silence, more talkers than the model separates: one line that names
-            the file and the fix.
+        ContrasepError: a file that cannot be read, silence, more talkers than the model separates, an argument out of
+            its bounds, which are those of the command: one line that names the file or argument and the fix.
 
     Example:
         >>> import numpy as np
@@ -138,17 +145,14 @@ def separate(
         >>> bool(abs(result.outputs.sum(0) + result.rest - (noise - noise.mean())).max() < 1e-6)
         True
     """
-    source: Source
-    if isinstance(recording, (str, os.PathLike)):
-        if rate is not None:
-            raise ContrasepError(f"{os.fspath(recording)}: rate={rate}: a file knows its own rate; leave it out")
-        source, name = FileSource(recording), Path(recording).stem
-    else:
-        if rate is None:
-            raise ContrasepError("samples: their rate is needed, as in separate(samples, 16000)")
-        source, name = ArraySource(recording, rate), "recording"
+    num_spk = arguments.number_or_none("num_spk", Speakers, num_spk)
+    channel = arguments.number_or_none("channel", arguments.Channel, channel)
+    window = arguments.number("window", arguments.Window, window)
+    threads = arguments.number("threads", arguments.Threads, threads)
+    original_rate = arguments.flag("original_rate", original_rate)
+    source, file = _source(recording, rate)
     with _threads(threads):
-        separator = _loaded(model, device, speakers) if isinstance(model, str) else model
+        separator = model if isinstance(model, NamedSeparator) else _separator(model, device, speakers)
         require_at_most(separator, num_spk, source.label)
         read = read_recording(source, separator.rate, channel)
         with separated(separator, read, num_spk, window) as done:
@@ -160,8 +164,32 @@ def separate(
     details["file"] = Path(source.label).name
     return Separated(
         audio[:-1], audio[-1], details["rate"], done.num_spk, tuple(details["probabilities"]), tuple(cautions), turns,
-        name, details,
+        "recording" if file is None else file.stem, details, None if file is None else file.resolve(),
     )
+
+
+def _source(recording: Any, rate: Any) -> tuple[Source, Path | None]:
+    """What is read, and its file if it has one."""
+    if isinstance(recording, (str, os.PathLike)):
+        file = arguments.path("recording", recording)
+        if rate is not None:
+            raise ContrasepError(f"{file}: rate={rate}: a file knows its own rate; leave it out")
+        return FileSource(recording), file
+    if rate is None:
+        raise ContrasepError("samples: their rate is needed, as in separate(samples, 16000)")
+    samples = arguments.samples(recording)
+    return ArraySource(samples, arguments.number("rate", arguments.SamplesRate, rate)), None
+
+
+def _separator(model: Any, device: Any, speakers: Any) -> NamedSeparator:
+    """A model by its name or folder."""
+    from contrasep_lib.models.checkpoint import require_device
+
+    folder = arguments.path("model", model, "a name, a folder or what load_separator returned")
+    # a path is a folder, even one with the name of a model of the package
+    name = model if isinstance(model, str) else os.path.join(os.curdir, folder)
+    require_device(device)
+    return _loaded(name, device, arguments.text_or_none("speakers", speakers))
 
 
 @functools.lru_cache(maxsize=2)

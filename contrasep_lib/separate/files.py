@@ -12,9 +12,8 @@ import functools
 import json
 import math
 import os
-import re
 import tempfile
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +25,7 @@ from contrasep_lib.io.atomic import write_text
 from contrasep_lib.io.recording import FileSource, Recording, read_recording, seconds_by_header
 from contrasep_lib.io.rttm import Turn, write_rttm
 from contrasep_lib.separate.cautions import Caution, cautions_of, count_probabilities
+from contrasep_lib.separate.earlier import outputs_of, recordings_kept, require_replaceable
 from contrasep_lib.separate.excerpt import Excerpt
 from contrasep_lib.separate.inputs import Input
 from contrasep_lib.separate.long import LongSeparation, Part
@@ -51,6 +51,7 @@ class Request:
         original: outputs have the recording's rate, not the model's.
         normalize: each output is brought to a peak of 0.9.
         rest: what no output holds is written too.
+        kept: files that outputs never replace beside the recordings, resolved, and what they are.
     """
 
     out: str | os.PathLike
@@ -62,6 +63,7 @@ class Request:
     original: bool = False
     normalize: bool = False
     rest: bool = False
+    kept: Mapping[Path, str] = dataclasses.field(default_factory=dict)
 
 
 def seconds_in(inputs: Iterable[Input]) -> float:
@@ -91,7 +93,7 @@ def separate_files(
         how many could not be separated.
     """
     taken: dict[Path, str] = {}
-    files = {each.path.resolve() for each in inputs}
+    kept = {**request.kept, **recordings_kept(inputs)}
     failed = 0
     for each in inputs:
         label = each.label.encode("utf-8", "backslashreplace").decode()
@@ -104,7 +106,7 @@ def separate_files(
                     f"{label}: its outputs would have the names of {taken[place]}'s; separate it into another --out"
                 )
             taken[place] = label
-            written, note, cautions = _separate_file(separator, each, request, files, advance)
+            written, note, cautions = _separate_file(separator, each, request, kept, advance)
             for caution in cautions:
                 warn(f"{label}: {caution.words}")
             report(f"{label}: {note}: {' '.join(map(str, written))}", False)
@@ -120,18 +122,13 @@ def separate_files(
 
 
 def _separate_file(
-    separator: NamedSeparator, each: Input, request: Request, files: set[Path], advance: Callable[[float], object]
+    separator: NamedSeparator, each: Input, request: Request, kept: Mapping[Path, str],
+    advance: Callable[[float], object],
 ) -> tuple[list[Path], str, list[Caution]]:
     """Separate one recording; the files that were written, how many speakers, and warnings."""
     out, name = Path(request.out) / each.folder, each.name
     earlier = outputs_of(out, name)
-    if earlier and not request.overwrite:
-        raise ContrasepError(f"{each.label}: {earlier[0]} is already there; use --overwrite, or another --out")
-    for path in earlier:
-        if path.resolve() in files:
-            raise ContrasepError(
-                f"{each.label}: {path} is a recording to separate, and is not replaced; use another --out"
-            )
+    require_replaceable(earlier, kept, request.overwrite, where=f"{each.label}: ")
     require_at_most(separator, request.num_spk, each.label)
     recording = read_recording(FileSource(each.path, each.label), separator.rate, request.channel)
     work = out / f".{name}.windows"
@@ -214,12 +211,6 @@ def _note(done: LongSeparation) -> str:
         return ""
     where = f" in {len(windows)} of {len(done.parts)} windows" if len(done.parts) > 1 else ""
     return f" ({windows[0].fallback} in place of {windows[0].solver}, which found too few communities{where})"
-
-
-def outputs_of(out: Path, name: str) -> list[Path]:
-    """Outputs of a recording of this name that are there."""
-    pattern = re.compile(re.escape(name) + r"(_(spk[0-9]+|rest)\.(wav|flac)|\.json|\.rttm)")
-    return sorted(path for path in out.iterdir() if pattern.fullmatch(path.name)) if out.is_dir() else []
 
 
 def evidence_of(

@@ -18,9 +18,11 @@ from typing import IO
 import numpy as np
 import torch
 
+from contrasep_lib.config.bounds import Speakers
 from contrasep_lib.errors import ContrasepError
 from contrasep_lib.io.rttm import FRAME, Turn, turns_of
 from contrasep_lib.nodes.activity import PowerMeter, active_outputs
+from contrasep_lib.separate import arguments
 from contrasep_lib.separate.alone import given_to_talkers
 from contrasep_lib.separate.conversation import Heard, decide
 from contrasep_lib.separate.conversation_windows import ConversationWindows, key_of, starts_of
@@ -96,7 +98,7 @@ class LongSeparation:
         peak: no output's magnitude exceeds it.
 
     Raises:
-        ContrasepError: nothing but silence.
+        ContrasepError: nothing but silence, a window shorter than a second, fewer speakers than one.
 
     Use as a context manager; `blocks` gives the audio.
     """
@@ -113,6 +115,8 @@ class LongSeparation:
         work: Path | None = None,
         gain: float = 1.0,
     ) -> None:
+        num_spk = arguments.number_or_none("num_spk", Speakers, num_spk)
+        window = arguments.number("window", arguments.Window, window)
         self.gain = np.float32(gain)
         self.excerpt = Excerpt.of(np.ascontiguousarray(mixture, np.float32), separator.model.granularity, gain)
         self.separator, self.key, self.mixture, self.rate = separator, key, self.excerpt.signal, rate

@@ -9,6 +9,7 @@ from types import TracebackType
 
 import numpy as np
 
+from contrasep_lib.errors import ContrasepError
 from contrasep_lib.io.audio import resample_blocks
 from contrasep_lib.io.recording import Recording
 from contrasep_lib.separate.long import LongSeparation
@@ -37,7 +38,8 @@ class RecordedSeparation:
         num_spk: outputs.
 
     Raises:
-        ContrasepError: nothing but silence.
+        ContrasepError: nothing but silence, samples beyond 32-bit floats, a window shorter than a second, fewer
+            speakers than one.
 
     Use as a context manager.
     """
@@ -52,6 +54,10 @@ class RecordedSeparation:
         work: Path | None = None,
     ) -> None:
         self.recording, self.rate = recording, separator.rate
+        if not np.isfinite(recording.samples).all():
+            raise ContrasepError(
+                f"'{recording.source.label}': expected 1 for full scale, got samples beyond 32-bit floats; scale them"
+            )
         self._gain = np.float32(level_gain(recording.samples))
         self.done = LongSeparation(
             separator.separator, recording.source.label, recording.samples, separator.rate, num_spk, window, advance,

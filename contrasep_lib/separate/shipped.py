@@ -82,7 +82,7 @@ def load_separator(
         overrides: ``section.key=value`` settings that replace values of the configuration.
 
     Raises:
-        ContrasepError: no such model, a file that is missing or damaged, no configuration.
+        ContrasepError: no such model, a file that is missing or damaged, no configuration, no such device.
     """
     from contrasep_lib.config import create, load_config
     from contrasep_lib.models.checkpoint import load_model

@@ -7,6 +7,7 @@ import os
 import shutil
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -44,7 +45,7 @@ class Writer:
     """Writes the separations of one share of a set.
 
     An utterance leaves a record as the last of its files, so that a run after a kill goes on with
-    the first utterance that has none.
+    the first utterance that has none. Audio and tables of an earlier run with other outputs do not stay.
 
     Args:
         folder: ``exp/<tag>/separate_<set>``.
@@ -60,6 +61,7 @@ class Writer:
         self.folder, self.part, self.rate, self.identity, self.device = Path(folder), part, rate, identity, device
         self.rows: dict[str, list[str]] = {}
         self.outputs: dict[str, int] = {}
+        self.noises: set[str] = set()
         self.labels: dict[str, np.ndarray] = {}
         self.seconds = self.audio_seconds = 0.0
 
@@ -71,14 +73,13 @@ class Writer:
         try:
             with np.load(self._record(key), allow_pickle=False) as record:
                 said, labels = json.loads(str(record["said"])), record["labels"]
-            identity, outputs, row, times = said["identity"], said["outputs"], said["row"], said["times"]
+            whole = all(path.is_file() for path in self._wavs(key, said["outputs"], said["noise"]))
+            same = said["identity"] == self.identity and len(said["row"]) == len(EVIDENCE)
         except (FileNotFoundError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
             return False
-        whole = all(self._wav(key, number).is_file() for number in range(1, outputs + 1))
-        if not whole or identity != self.identity or len(row) != len(EVIDENCE):
-            return False
-        self._add(key, outputs, row, labels, times)
-        return True
+        if whole and same:
+            self._add(key, said, labels)
+        return whole and same
 
     def write(self, key: str, separation: Separation, seconds: float) -> None:
         """Write the outputs of one utterance.
@@ -92,10 +93,15 @@ class Writer:
         """
         if not np.isfinite(separation.outputs).all():
             raise ContrasepError(f"{self.folder}: an output of '{key}' has NaN or infinite samples")
-        for number, output in enumerate(separation.outputs, 1):
-            write_wav(self._wav(key, number), output, self.rate)
-        if separation.noise is not None:
-            write_wav(self._noise(key), separation.noise, self.rate)
+        # what an earlier run says of this utterance holds no longer
+        self._record(key).unlink(missing_ok=True)
+        heard = [*separation.outputs] + ([] if separation.noise is None else [separation.noise])
+        paths = self._wavs(key, len(separation.outputs), separation.noise is not None)
+        for path, samples in zip(paths, heard):
+            write_wav(path, samples, self.rate)
+        for path in (self.folder / "wavs").glob("*"):
+            if path / f"{key}.wav" not in paths:
+                (path / f"{key}.wav").unlink(missing_ok=True)
         outputs, labels = len(separation.outputs), labels_of(separation).astype(np.uint8)
         measured = (separation.modularity, separation.normalised_modularity, separation.conductance)
         row = [
@@ -110,20 +116,26 @@ class Writer:
             " ".join(separation.words.split()),
         ]
         times = [seconds, separation.outputs.shape[1] / self.rate]
-        said = json.dumps({"identity": self.identity, "outputs": outputs, "row": row, "times": times})
+        said = {
+            "identity": self.identity, "outputs": outputs, "noise": separation.noise is not None, "row": row,
+            "times": times,
+        }
         with atomic_open(self._record(key), "wb") as file:
-            np.savez_compressed(file, said=np.array(said), labels=labels)
-        self._add(key, outputs, row, labels, times)
+            np.savez_compressed(file, said=np.array(json.dumps(said)), labels=labels)
+        self._add(key, said, labels)
 
     def __exit__(self, kind: type | None, value: object, traceback: object) -> None:
         if kind is not None:
             return
         parts = self.folder / "parts"
+        # evidence too, without which a part is missing: a kill leaves no mixture of two runs
+        for stale in parts.glob(f"*.{self.part}.*"):
+            stale.unlink()
         for number in range(1, max(self.outputs.values(), default=0) + 1):
             paths = {key: str(self._wav(key, number)) for key, count in self.outputs.items() if number <= count}
             write_table(parts / f"spk{number}.{self.part}.scp", paths)
-        noises = {key: str(self._noise(key)) for key in self.outputs if self._noise(key).is_file()}
-        if noises:
+        if self.noises:
+            noises = {key: str(self._noise(key)) for key in self.noises}
             write_table(parts / f"noise.{self.part}.scp", noises)
         matrices = {key: labels.astype(np.float32) for key, labels in self.labels.items()}
         save_ark(
@@ -135,10 +147,15 @@ class Writer:
         speed = {"seconds": self.seconds, "audio_seconds": self.audio_seconds, "device": self.device}
         write_text(_speed_of(self.folder, self.part), json.dumps(speed) + "\n")
 
-    def _add(self, key: str, outputs: int, row: list[str], labels: np.ndarray, times: list[float]) -> None:
-        self.outputs[key], self.rows[key], self.labels[key] = outputs, row, labels
-        self.seconds += times[0]
-        self.audio_seconds += times[1]
+    def _add(self, key: str, said: dict[str, Any], labels: np.ndarray) -> None:
+        self.outputs[key], self.rows[key], self.labels[key] = said["outputs"], said["row"], labels
+        self.noises |= {key} if said["noise"] else set()
+        self.seconds += said["times"][0]
+        self.audio_seconds += said["times"][1]
+
+    def _wavs(self, key: str, outputs: int, noise: bool) -> list[Path]:
+        wavs = [self._wav(key, number) for number in range(1, outputs + 1)]
+        return [*wavs, self._noise(key)] if noise else wavs
 
     def _wav(self, key: str, number: int) -> Path:
         return self.folder / "wavs" / f"spk{number}" / f"{key}.wav"
@@ -155,7 +172,7 @@ def _speed_of(folder: Path, part: int) -> Path:
 
 
 def merge_parts(folder: str | os.PathLike, parts: int) -> int:
-    """Join what ``parts`` writers wrote; returns the number of utterances.
+    """Join what ``parts`` writers wrote; returns the number of utterances. Tables of an earlier run do not stay.
 
     Raises:
         ContrasepError: a part is missing.
@@ -173,6 +190,11 @@ def merge_parts(folder: str | os.PathLike, parts: int) -> int:
         for path in (folder / "parts").glob(f"*.{part}.scp"):
             name = path.name.replace(f".{part}.scp", ".scp")
             tables.setdefault(name, {}).update(read_table(path))
+    arks = {f"assign.{part}.ark" for part in range(1, parts + 1)}
+    for pattern in ("spk[0-9]*.scp", "noise.scp", "assign.*.ark"):
+        for stale in folder.glob(pattern):
+            if stale.name not in tables and stale.name not in arks:
+                stale.unlink()
     for name, table in tables.items():
         write_table(folder / name, table)
     with atomic_open(folder / "evidence.tsv") as file:

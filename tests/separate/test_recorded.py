@@ -43,6 +43,22 @@ def test_the_mean_does_not_matter(mixture):
     assert snr(expected[:2], got[:2]) > 80
 
 
+@pytest.mark.parametrize("window, num_spk, words", [
+    (0.05, None, "window: expected a number from 1"), (float("inf"), 2, "window: expected a number from 1"),
+    (30, 0, "num_spk: expected a whole number from 1"), (30, 1.0, "num_spk: expected a whole number from 1"),
+])
+def test_a_window_too_short_and_no_speaker_are_refused(mixture, window, num_spk, words):
+    with pytest.raises(ContrasepError, match=words):
+        whole(mixture, window=window, num_spk=num_spk)
+
+
+@pytest.mark.filterwarnings("ignore:overflow")
+def test_samples_beyond_32_bit_floats_are_one_line(mixture, tmp_path):
+    soundfile.write(tmp_path / "x.wav", mixture * 1e39, RATE, subtype="DOUBLE")
+    _, [error], failed = run([tmp_path / "x.wav"], tmp_path / "out")
+    assert failed == 1 and error.startswith(f"{tmp_path}/x.wav: expected 1 for full scale")
+
+
 def test_neither_the_name_nor_the_time_matters(mixture, tmp_path):
     soundfile.write(tmp_path / "x.wav", mixture, RATE)
     shutil.copy(tmp_path / "x.wav", tmp_path / "another name.wav")

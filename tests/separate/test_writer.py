@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from contrasep_lib.errors import ContrasepError
+from contrasep_lib.io.scp import read_table
 from contrasep_lib.score.tables import read_evidence
 from contrasep_lib.separate import writer as writer_module
 from contrasep_lib.separate.separation import Separation
@@ -80,6 +81,69 @@ def test_what_is_not_whole_is_made_again(tmp_path, undisturbed):
 def test_records_of_other_settings_are_passed_over(tmp_path):
     write(tmp_path / "out")
     assert write(tmp_path / "out", identity="other") == KEYS
+
+
+def with_noise(key, count, noise):
+    made = separation(key, count)
+    return dataclasses.replace(made, noise=made.outputs.sum(0)) if noise else made
+
+
+def one_run(folder, identity, utterances, part=1):
+    """Utterances: key -> outputs, whether there is noise."""
+    with Writer(folder, part, 8000, identity, "1 core of X") as writer:
+        for key, (count, noise) in utterances.items():
+            assert not writer.has(key)
+            writer.write(key, with_noise(key, count, noise), 0.25)
+
+
+def test_a_run_after_one_with_more_outputs_is_as_the_first(tmp_path):
+    few = {"a": (2, False), "b": (1, False)}
+    one_run(tmp_path / "new", "B", few)
+    merge_parts(tmp_path / "new", 1)
+    folder = tmp_path / "again"
+    one_run(folder, "A", {"a": (4, True), "b": (3, True)})
+    merge_parts(folder, 1)
+    assert (folder / "spk4.scp").is_file() and (folder / "noise.scp").is_file()
+    one_run(folder, "B", few)
+    merge_parts(folder, 1)
+    assert everything(folder) == everything(tmp_path / "new")
+    assert not (folder / "spk3.scp").exists() and not (folder / "noise.scp").exists()
+
+
+def test_a_run_of_fewer_parts_and_utterances(tmp_path):
+    one_run(tmp_path, "A", {"a": (2, False)})
+    one_run(tmp_path, "A", {"b": (5, False)}, part=2)
+    one_run(tmp_path, "A", {"c": (3, True)}, part=11)
+    before = {path.name for path in (tmp_path / "parts").glob("*.11.*")}
+    one_run(tmp_path, "B", {"b": (1, False)})
+    # a part leaves the others alone, also one whose number ends alike
+    assert {path.name for path in (tmp_path / "parts").glob("*.11.*")} == before
+    assert merge_parts(tmp_path, 1) == 1
+    assert sorted(path.name for path in tmp_path.glob("*.scp")) == ["assign.scp", "spk1.scp"]
+    assert [path.name for path in tmp_path.glob("*.ark")] == ["assign.1.ark"]
+    assert read_table(tmp_path / "spk1.scp") == {"b": str(tmp_path / "wavs/spk1/b.wav")}
+
+
+def test_noise_is_that_of_the_utterances_that_have_some(tmp_path):
+    one_run(tmp_path, "A", {"a": (2, True), "b": (2, True)})
+    merge_parts(tmp_path, 1)
+    one_run(tmp_path, "B", {"a": (2, False), "b": (2, True)})
+    merge_parts(tmp_path, 1)
+    assert set(read_table(tmp_path / "noise.scp")) == {"b"} and not (tmp_path / "wavs/noise/a.wav").exists()
+
+
+def test_an_interrupted_run_says_nothing_of_what_another_wrote_over(tmp_path, monkeypatch):
+    Writer(tmp_path, 1, 8000, "A").write("a", with_noise("a", 2, True), 1.0)
+    assert Writer(tmp_path, 1, 8000, "A").has("a")
+    # killed before its record is written
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(writer_module.np, "savez_compressed", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
+        Writer(tmp_path, 1, 8000, "B").write("a", with_noise("a", 2, True), 1.0)
+    assert not Writer(tmp_path, 1, 8000, "A").has("a")
+    # noise belongs to what is whole
+    Writer(tmp_path, 1, 8000, "A").write("a", with_noise("a", 2, True), 1.0)
+    (tmp_path / "wavs/noise/a.wav").unlink()
+    assert not Writer(tmp_path, 1, 8000, "A").has("a")
 
 
 def test_evidence_says_which_solver_made_the_partition(tmp_path):
