@@ -80,6 +80,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--least", type=within(Decibels), default=3.0, metavar="DB", help="SI-SNRi of a good partition (3)")
     parser.add_argument("--alarms", type=within(Part), default=0.05, metavar="SHARE", help="of good partitions, at the limit (0.05)")
     parser.add_argument("--rates", type=Path, metavar="FILE", help="where the limits and rates go too, with precision and recall")
+    parser.add_argument("--plot", type=Path, metavar="FILE", help="where the curves of all sets are drawn (ROC)")
     return parser.parse_args(arguments)
 
 
@@ -185,6 +186,22 @@ class Rate:
         return [self.signature, limit, self.corpus, *rates, "" if math.isnan(self.area) else f"{self.area:.2f}"]
 
 
+def halves(values: Sequence[Values]) -> tuple[list[Values], list[Values]]:
+    """Partitions of every second mixture, by which signatures are judged, and those of the others, which choose limits."""
+    order = {key: number for number, key in enumerate(dict.fromkeys((each.set, each.utterance) for each in values))}
+    parts: tuple[list[Values], list[Values]] = ([], [])
+    for each in values:
+        parts[order[each.set, each.utterance] % 2].append(each)
+    return parts
+
+
+def good_and_failing(part: Sequence[Values], field: str, offset: int, least: float) -> tuple[list[float], list[float]]:
+    """Values of a signature of good partitions, and of those at which it should be raised."""
+    good = [getattr(each, field) for each in part if each.offset == 0 and each.si_snri >= least]
+    fails = [getattr(each, field) for each in part if each.offset == offset and (offset or each.si_snri < least)]
+    return good, fails
+
+
 def rates(values: Sequence[Values], least: float, alarms: float) -> list[Rate]:
     """Limits and rates of each signature, then of any, for all sets and for each corpus; of every second mixture.
 
@@ -195,18 +212,16 @@ def rates(values: Sequence[Values], least: float, alarms: float) -> list[Rate]:
     """
     from contrasep_lib.modularity.diagnostics import Thresholds
 
-    order = {key: number for number, key in enumerate(dict.fromkeys((each.set, each.utterance) for each in values))}
-    judged = [each for each in values if not order[each.set, each.utterance] % 2]
+    judged, chosen_of = halves(values)
     corpora = ["all", *dict.fromkeys(each.set.partition("_")[0] for each in values)]
-    chosen_on = [each for each in values if each.offset == 0 and each.si_snri >= least and order[each.set, each.utterance] % 2]
+    chosen_on = [each for each in chosen_of if each.offset == 0 and each.si_snri >= least]
     found = []
     for name, field, large, offset in KINDS:
         chosen = _limit([getattr(each, field) for each in chosen_on], large, alarms)
         for label, limit in (("in use", getattr(Thresholds(), field)), (f"{alarms:.0%} of good", chosen)):
             for corpus in corpora:
                 part = [each for each in judged if corpus in ("all", each.set.partition("_")[0])]
-                good = [getattr(each, field) for each in part if each.offset == 0 and each.si_snri >= least]
-                fails = [getattr(each, field) for each in part if each.offset == offset and (offset or each.si_snri < least)]
+                good, fails = good_and_failing(part, field, offset, least)
                 raised = [sum(value > limit if large else value < limit for value in group) for group in (good, fails)]
                 found.append(Rate(name, limit, label, corpus, raised[0], len(good), raised[1], len(fails), _area(good, fails, large)))
     for corpus in corpora:
@@ -235,6 +250,37 @@ def report(values: Sequence[Values], least: float, alarms: float, path: Path | N
             words = (f"{value:.4g}" if isinstance(value, float) else str(value) for value in (*vars(each).values(), *shares))
             lines.append("\t".join(words))
         write_text(path, "\n".join(lines) + "\n")
+
+
+def curve(good: Sequence[float], fails: Sequence[float], large: bool) -> tuple[list[float], list[float]]:
+    """Shares of good and of failing partitions beyond a limit, for every limit: the ROC curve, from (0, 0) to (1, 1)."""
+    import numpy as np
+
+    sides = [np.sort(np.asarray(part)[~np.isnan(part)] * (-1 if large else 1)) for part in (good, fails)]
+    limits = np.unique(np.concatenate(sides))
+    low, high = ([0.0, *(np.searchsorted(side, limits, "right") / max(len(side), 1))] for side in sides)
+    return low, high
+
+
+def draw(values: Sequence[Values], least: float, path: Path) -> None:
+    """The curve of each signature over all sets, and a dot at the limit in use."""
+    from contrasep_lib.modularity.diagnostics import Thresholds
+    from contrasep_lib.report.plots import TALKER_COLOURS, new_figure, save_figure
+
+    judged, _ = halves(values)
+    figure = new_figure(4.6, 4.6)
+    axes = figure.add_subplot()
+    for (name, field, large, offset), colour in zip(KINDS, TALKER_COLOURS):
+        good, fails = good_and_failing(judged, field, offset, least)
+        low, high = curve(good, fails, large)
+        axes.step(low, high, where="post", color=colour, label=f"{name}, area {_area(good, fails, large):.2f}")
+        limit = getattr(Thresholds(), field)
+        beyond = [sum(value > limit if large else value < limit for value in part) / max(len(part), 1) for part in (good, fails)]
+        axes.plot(*([share] for share in beyond), "o", color=colour)
+    axes.plot([0, 1], [0, 1], ":", color="#888888", label="chance")
+    axes.set(xlabel="good partitions, raised", ylabel="failing partitions, raised", xlim=(0, 1), ylim=(0, 1), aspect="equal")
+    axes.legend(fontsize=8, loc="lower right")
+    save_figure(figure, path)
 
 
 def _any(values: Values) -> bool:
@@ -268,7 +314,10 @@ def main() -> None:
     """Measure and print; errors of the user in one line."""
     args = parse()
     try:
-        report(measure(args), args.least, args.alarms, args.rates)
+        values = measure(args)
+        report(values, args.least, args.alarms, args.rates)
+        if args.plot is not None:
+            draw(values, args.least, args.plot)
     except ContrasepError as error:
         sys.exit(f"signatures.py: {error}")
 
