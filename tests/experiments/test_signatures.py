@@ -25,7 +25,8 @@ def made(bench, count=60, seed=0):
         for communities in (1, 2, 3):
             fields = rng.normal(0.5 if gain > 3 else 0.8, 0.2, 4).round(1).tolist()
             corpus = ("commonvoice_2mix", "librispeech_2mix")[number // 2 % 2]
-            values.append(bench.Values(corpus, f"m{number}", 2, communities, *fields, 80.0, gain if communities == 2 else math.nan))
+            found = gain if communities == 2 else math.nan
+            values.append(bench.Values(corpus, f"m{number}", 2, communities, *fields, 80.0, found))
     return values
 
 
